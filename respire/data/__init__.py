@@ -1,0 +1,1 @@
+"""Recordings to cycles: catalogue, splits, preprocessing, synthetic corpus."""

@@ -1,0 +1,1 @@
+"""Results to results.json, report.md, report.html and figures."""

@@ -1,0 +1,102 @@
+"""Storage: the one way results are read and written, on disk or in an object store."""
+
+import json
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import fs
+
+from respire.errors import InputError
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A folder on any pyarrow filesystem; a write is whole or absent.
+
+    Attributes:
+        uri: absolute path, or URI such as ``s3://bucket/runs``. Only strings are held, so that a
+            Storage travels to Ray workers as it is.
+    """
+
+    uri: str
+
+    @classmethod
+    def at(cls, where: str | Path) -> "Storage":
+        """The storage at a path (made absolute: Ray workers change directory) or a URI."""
+        text = str(where)
+        return cls(text.rstrip("/") if "://" in text else str(Path(text).expanduser().absolute()))
+
+    def __truediv__(self, part: str) -> "Storage":
+        return Storage(f"{self.uri}/{part}")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the storage is a folder of this machine."""
+        return "://" not in self.uri
+
+    def filesystem(self) -> tuple[fs.FileSystem, str]:
+        """The pyarrow filesystem and the path within it.
+
+        Raises:
+            InputError: no filesystem understands the URI.
+        """
+        if self.is_local:
+            return fs.LocalFileSystem(), self.uri
+        try:
+            return fs.FileSystem.from_uri(self.uri)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(
+                f"{self.uri}: no such storage ({error}); give a folder or an s3:// URI"
+            ) from error
+
+    def exists(self) -> bool:
+        """Whether a file or folder is there."""
+        filesystem, path = self.filesystem()
+        return filesystem.get_file_info(path).type != fs.FileType.NotFound
+
+    def read_bytes(self) -> bytes:
+        """The file's content."""
+        filesystem, path = self.filesystem()
+        with filesystem.open_input_stream(path) as stream:
+            return stream.read()
+
+    def write_bytes(self, content: bytes) -> None:
+        """Write the file whole: under another name first, then renamed.
+
+        Raises:
+            InputError: the storage cannot be written.
+        """
+        filesystem, path = self.filesystem()
+        partial = f"{path}.{uuid.uuid4().hex}.partial"
+        try:
+            filesystem.create_dir(os.path.dirname(path), recursive=True)  # noqa: PTH120
+            with filesystem.open_output_stream(partial) as stream:
+                stream.write(content)
+            filesystem.move(partial, path)
+        except OSError as error:
+            raise InputError(
+                f"{self.uri}: cannot be written ({error}); choose another --storage"
+            ) from error
+
+    def read_json(self) -> Any:
+        """The file's content, parsed."""
+        return json.loads(self.read_bytes())
+
+    def write_json(self, value: Any) -> None:
+        """Write a value as indented JSON, whole or not at all."""
+        self.write_bytes((json.dumps(value, indent=2) + "\n").encode())
+
+    def check_writable(self) -> None:
+        """Fail now rather than after an hour of training.
+
+        Raises:
+            InputError: the storage cannot be written.
+        """
+        probe = self / f".writable-{uuid.uuid4().hex}"
+        probe.write_bytes(b"")
+        filesystem, path = probe.filesystem()
+        filesystem.delete_file(path)
