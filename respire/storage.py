@@ -90,6 +90,15 @@ class Storage:
         """Write a value as indented JSON, whole or not at all."""
         self.write_bytes((json.dumps(value, indent=2) + "\n").encode())
 
+    def delete(self) -> None:
+        """Remove the file, or the folder with all in it, if it is there."""
+        filesystem, path = self.filesystem()
+        kind = filesystem.get_file_info(path).type
+        if kind == fs.FileType.Directory:
+            filesystem.delete_dir(path)
+        elif kind == fs.FileType.File:
+            filesystem.delete_file(path)
+
     def check_writable(self) -> None:
         """Fail now rather than after an hour of training.
 
@@ -98,5 +107,4 @@ class Storage:
         """
         probe = self / f".writable-{uuid.uuid4().hex}"
         probe.write_bytes(b"")
-        filesystem, path = probe.filesystem()
-        filesystem.delete_file(path)
+        probe.delete()

@@ -1,0 +1,135 @@
+"""Recordings to waveforms, and waveforms to cycles (paper section 2, "Pre-processing")."""
+
+import io
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import soundfile as sf
+import soxr
+from scipy.signal import butter, sosfilt
+
+from respire.errors import InputError
+from respire.recipe import Preprocess
+from respire.storage import Storage
+
+FULL_SCALE = 32767
+"""What 1.0 is stored as: value = round(32767 x)."""
+
+PEAK = 0.999
+"""Largest magnitude after normalisation, strictly inside (-1, 1)."""
+
+END_TOLERANCE_S = 0.01
+"""How far an annotation may point beyond its recording's end: rounding of the times, no more."""
+
+
+def read_audio(source: str) -> tuple[np.ndarray, int]:
+    """Read a recording: wav, flac, or whatever else libsndfile decodes.
+
+    Args:
+        source: path, or URI that pyarrow's filesystems understand.
+
+    Returns:
+        float32 [n] in (-1, 1) for integer formats, channels averaged, and the sample rate in Hz.
+
+    Raises:
+        InputError: no such file, not audio, torn, empty, or with samples that are not finite.
+    """
+    try:
+        content = Storage(source).read_bytes()
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error}); check the path") from error
+    if _is_torn_wav(content):
+        raise InputError(
+            f"{source}: torn, its header announces more than its {len(content)} bytes; "
+            "copy or download it again"
+        )
+    try:
+        with sf.SoundFile(io.BytesIO(content)) as file:
+            announced, rate = file.frames, file.samplerate
+            channels = file.read(dtype="float32", always_2d=True)
+    except sf.LibsndfileError as error:
+        raise InputError(
+            f"{source}: not decodable as audio ({error.error_string.strip()}); "
+            "copy or download it again"
+        ) from error
+    if len(channels) < announced:
+        raise InputError(
+            f"{source}: torn, holds {len(channels)} of {announced} samples; "
+            "copy or download it again"
+        )
+    if len(channels) == 0:
+        raise InputError(f"{source}: holds no samples; remove it or download it again")
+    if not np.isfinite(channels).all():
+        raise InputError(f"{source}: holds samples that are not finite; repair or remove it")
+    return channels.mean(axis=1), rate
+
+
+def preprocess(audio: np.ndarray, rate: int, recipe: Preprocess) -> np.ndarray:
+    """Resample, band-pass and normalise one recording (paper section 2, "Pre-processing").
+
+    The Butterworth filter runs forward once. That is the order the paper names (forward and
+    backward would double it), and nothing of a crackle appears before its onset. What it costs is
+    delay: under 3 ms above 150 Hz with the default band, far below the precision of annotations.
+
+    A silent (constant) recording stays silent.
+
+    Args:
+        audio: float [n], mono.
+        rate: its sample rate in Hz.
+        recipe: target rate and band.
+
+    Returns:
+        float32 [round(n * recipe.sample_rate_hz / rate)], peak 0.999.
+    """
+    resampled = soxr.resample(audio.astype(np.float64), rate, recipe.sample_rate_hz, quality="HQ")
+    band = (recipe.band_low_hz, recipe.band_high_hz)
+    sections = butter(recipe.band_order, band, "bandpass", output="sos", fs=recipe.sample_rate_hz)
+    if np.ptp(audio) == 0:
+        return np.zeros(len(resampled), np.float32)
+    # Without its mean, so that the filter does not ring at the start over a recorder's offset.
+    passed = sosfilt(sections, resampled - resampled.mean())
+    return (passed * (PEAK / np.abs(passed).max())).astype(np.float32)
+
+
+def slice_cycles(
+    audio: np.ndarray, starts_s: Sequence[float], ends_s: Sequence[float], rate: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a recording at its annotations.
+
+    Args:
+        audio: float [n] in (-1, 1).
+        starts_s: start of each cycle in seconds [c].
+        ends_s: end of each cycle in seconds [c], up to 10 ms beyond the recording's end.
+        rate: samples a second.
+
+    Returns:
+        int16 [sum], the cycles joined, value = round(32767 x); and int32 [c], the samples of each,
+        at least one.
+
+    Raises:
+        InputError: a cycle lies beyond the recording's end; names the annotation's row, from 1.
+    """
+    beyond = np.flatnonzero(np.asarray(ends_s) > len(audio) / rate + END_TOLERANCE_S)
+    if len(beyond):
+        row = int(beyond[0])
+        raise InputError(
+            f"row {row + 1}: the cycle {starts_s[row]:g}-{ends_s[row]:g} s lies beyond the "
+            f"recording's end at {len(audio) / rate:.3f} s; correct the annotation"
+        )
+    first = np.minimum(np.rint(np.asarray(starts_s) * rate).astype(np.int64), len(audio) - 1)
+    last = np.minimum(np.rint(np.asarray(ends_s) * rate).astype(np.int64), len(audio))
+    last = np.maximum(last, first + 1)
+    quantised = np.rint(audio.astype(np.float64) * FULL_SCALE).astype(np.int16)
+    cycles = [quantised[start:end] for start, end in zip(first, last, strict=True)]
+    return np.concatenate(cycles), (last - first).astype(np.int32)
+
+
+def _is_torn_wav(content: bytes) -> bool:
+    """Whether a RIFF file is shorter than it says; libsndfile would read what is left of it."""
+    if content[:4] != b"RIFF" or len(content) < 8:
+        return False
+    (announced,) = struct.unpack("<I", content[4:8])
+    streamed = announced == 0xFFFFFFFF  # written to a pipe: the length was never known
+    # Some writers count a final padding byte that they do not write.
+    return not streamed and len(content) + 1 < announced + 8

@@ -1,0 +1,178 @@
+"""RespireNet: a torchvision backbone, then 128 - 128 - classes (paper section 2)."""
+
+import hashlib
+import pickle
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as distributed
+import torchvision
+from torch import Tensor, nn
+
+from respire.errors import InputError
+from respire.recipe import Model
+
+IMAGENET_VERSION = "IMAGENET1K_V1"
+"""The torchvision weights that existed when the paper was written."""
+
+
+def respirenet(model: Model, classes: int) -> nn.Module:
+    """The network of a recipe: the backbone with its classifier replaced by the head.
+
+    Args:
+        model: backbone, weights, head width and dropout.
+        classes: number of classes C.
+
+    Returns:
+        A module from images [B, 3, H, W] to logits [B, C]. Weights not loaded are drawn from
+        torch's global generator.
+
+    Raises:
+        InputError: no such backbone, or its weights cannot be had.
+    """
+    try:
+        network = torchvision.models.get_model(model.backbone, weights=None)
+    except ValueError as error:
+        raise InputError(
+            f"recipe.model.backbone: torchvision has no model {model.backbone!r}; "
+            f"see torchvision.models.list_models()"
+        ) from error
+    name, classifier = _classifier(network, model.backbone)
+    if model.weights != "none":
+        _load_backbone(network, name, model)
+    parent = network.get_submodule(name.rpartition(".")[0])
+    setattr(parent, name.rpartition(".")[2], _head(classifier.in_features, model, classes))
+    return network
+
+
+def fingerprint(weights: dict[str, Tensor]) -> str:
+    """A digest of a state dict's names and values: which weights a run started from."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in weights.items():
+        digest.update(name.encode())
+        digest.update(
+            tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        )
+    return digest.hexdigest()
+
+
+def _head(width: int, model: Model, classes: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Dropout(model.dropout),
+        nn.Linear(width, model.head_width),
+        nn.ReLU(),
+        nn.Dropout(model.dropout),
+        nn.Linear(model.head_width, model.head_width),
+        nn.ReLU(),
+        nn.Linear(model.head_width, classes),
+    )
+
+
+def _classifier(network: nn.Module, backbone: str) -> tuple[str, nn.Linear]:
+    """The backbone's last linear layer and its dotted name."""
+    linear = [(name, m) for name, m in network.named_modules() if isinstance(m, nn.Linear)]
+    if not linear:
+        raise InputError(
+            f"recipe.model.backbone: {backbone} does not end in a linear classifier; "
+            f"choose a torchvision classification model such as resnet34"
+        )
+    return linear[-1]
+
+
+def _load_backbone(network: nn.Module, classifier: str, model: Model) -> None:
+    """Load all but the classifier, which the head replaces."""
+    if model.weights == "imagenet":
+        weights = _imagenet_weights(model.backbone)
+    else:
+        weights = _weights_from_file(model.weights)
+    weights = {k: v for k, v in weights.items() if not k.startswith(f"{classifier}.")}
+    try:
+        keys = network.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise InputError(
+            f"recipe.model.weights: {model.weights} has other shapes than {model.backbone}; "
+            f"give the state dict of a torchvision {model.backbone}"
+        ) from error
+    missing = [k for k in keys.missing_keys if not k.startswith(f"{classifier}.")]
+    if missing or keys.unexpected_keys:
+        raise InputError(
+            f"recipe.model.weights: {model.weights} is no state dict of {model.backbone} "
+            f"({len(missing)} of its tensors missing, {len(keys.unexpected_keys)} unknown); "
+            f"give the state dict of a torchvision {model.backbone}"
+        )
+
+
+def _imagenet_weights(backbone: str) -> dict[str, Tensor]:
+    try:
+        weights = torchvision.models.get_model_weights(backbone)[IMAGENET_VERSION]
+    except KeyError as error:
+        raise InputError(
+            f"recipe.model.weights: torchvision has no ImageNet weights for {backbone}; "
+            f"use --recipe.model.weights none, or the path of a state dict"
+        ) from error
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        place = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+        raise InputError(
+            f"recipe.model.weights: {weights.url} cannot be had ({error}); download it elsewhere "
+            f"to {place}, or give its path with --recipe.model.weights FILE, or train without "
+            f"with --recipe.model.weights none"
+        ) from error
+
+
+def _weights_from_file(path: str) -> dict[str, Tensor]:
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"recipe.model.weights: no file {path}; use imagenet, none, or the path of a state dict"
+        ) from error
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise InputError(
+            f"recipe.model.weights: {path} cannot be read ({first_line}); "
+            f"give a state dict saved with torch.save"
+        ) from error
+    if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
+        raise InputError(
+            f"recipe.model.weights: {path} holds no state dict; save network.state_dict()"
+        )
+    return weights
+
+
+class GlobalBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation over the batches of all workers, on any processor.
+
+    torch's SyncBatchNorm does the same but exists on accelerators only.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise [B, C, H, W] by the mean and variance over all workers."""
+        if not self.training:
+            return super().forward(input)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        count = input.numel() / input.shape[1] * dist.get_world_size()
+        mean = distributed.all_reduce(input.float().sum((0, 2, 3))) / count
+        centred = input.float() - mean[:, None, None]
+        variance = distributed.all_reduce(centred.square().sum((0, 2, 3))) / count
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        normal = centred * (variance + self.eps).rsqrt()[:, None, None]
+        return normal * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+def share_batch_statistics(network: nn.Module) -> nn.Module:
+    """Make every BatchNorm2d normalise over all workers' batches."""
+    for name, module in list(network.named_modules()):
+        if type(module) is nn.BatchNorm2d:
+            shared = GlobalBatchNorm2d(module.num_features, module.eps, module.momentum)
+            shared.load_state_dict(module.state_dict())
+            network.set_submodule(name, shared)
+    return network

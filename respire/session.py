@@ -1,0 +1,95 @@
+"""The one place that starts or joins Ray."""
+
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import ray
+import torch
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one of several tasks that run at once may use.
+
+    Attributes:
+        cpus: logical CPUs, possibly a fraction.
+        gpus: GPUs, possibly a fraction.
+    """
+
+    cpus: float
+    gpus: float
+
+
+@contextmanager
+def session() -> Iterator[None]:
+    """Join the cluster this machine belongs to, or start Ray here; leave it at the end.
+
+    Ray itself looks for ``$RAY_ADDRESS``, then for a cluster running on this machine. A session
+    that is already open is used, and left open.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    ray.init(logging_level=logging.ERROR, log_to_driver=True, configure_logging=True)
+    _quiet()
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def share(parallel: int, gpu: bool) -> Share:
+    """Split the cluster so that ``parallel`` tasks run at once.
+
+    A task gets at most one GPU; several share one where there are too few. CPUs are split the same
+    way, so that four tasks on two cores hold half a core each.
+
+    Args:
+        parallel: tasks that must run at the same time.
+        gpu: whether the tasks compute on GPUs.
+    """
+    resources = ray.cluster_resources()
+    cpus = resources.get("CPU", 1.0) / parallel
+    gpus = resources.get("GPU", 0.0) / parallel if gpu else 0.0
+    return Share(_divisible(cpus), _divisible(min(gpus, 1.0)))
+
+
+def on_worker(function: Callable[..., T], *arguments: Any, gpu: bool) -> T:
+    """Run a function once in the cluster, with a GPU if asked and all threads of its share."""
+    share_ = share(1, gpu)
+    cpus = min(share_.cpus, 1.0) if gpu else 1.0
+
+    def run(*received: Any) -> T:
+        use_threads()
+        return function(*received)
+
+    task = ray.remote(num_cpus=cpus, num_gpus=share_.gpus, max_retries=3)(run)
+    return ray.get(task.remote(*arguments))
+
+
+def use_threads(parallel: int = 1) -> None:
+    """Let torch use this machine's cores, shared among ``parallel`` processes on it.
+
+    Ray gives every worker ``OMP_NUM_THREADS=1``.
+    """
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // parallel))
+
+
+def _divisible(amount: float) -> float:
+    """Whole resources as they are; a fraction as 1 over a whole number, rounded down by Ray."""
+    return float(math.floor(amount)) if amount >= 1 else math.floor(amount * 10_000) / 10_000
+
+
+def _quiet() -> None:
+    """Keep the libraries' own narration off the console; warnings and errors stay."""
+    for name in ("ray.data", "ray.train", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,61 @@
+"""Which processor computes, and in which precision."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from respire.errors import InputError
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A processor and the arithmetic of the network on it.
+
+    Attributes:
+        device: "cpu" or "cuda"; picklable, and part of a run's key.
+        precision: "bf16" means autocast; weights and optimiser stay fp32.
+    """
+
+    device: str
+    precision: Precision
+
+    @classmethod
+    def resolve(
+        cls, gpu: Literal["auto", "none"], precision: Literal["auto", "fp32", "bf16"]
+    ) -> "Compute":
+        """Choose the device, and for "auto" the precision that is faster on it.
+
+        On a processor with bf16 instructions (AVX512-BF16, AMX) training is about 1.9 times as fast
+        in bf16 (ResNet-34, 64x219); without them bf16 is emulated, and slower.
+
+        Raises:
+            InputError: bf16 asked of a GPU that cannot.
+        """
+        if gpu == "auto" and torch.cuda.is_available():
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+            if precision == "bf16" and not native:
+                raise InputError(
+                    "recipe.optimisation.precision: this GPU has no bf16; use auto or fp32"
+                )
+            device = "cuda"
+        else:
+            capabilities = torch.cpu.get_capabilities()
+            native = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+            device = "cpu"
+        if precision == "auto":
+            precision = "bf16" if native else "fp32"
+        return cls(device, precision)
+
+    @property
+    def name(self) -> str:
+        """The device's own name, for reports."""
+        if self.device == "cuda":
+            return torch.cuda.get_device_name()
+        return str(torch.cpu.get_capabilities().get("cpu_name", "cpu"))
+
+    def autocast(self) -> torch.autocast:
+        """The context that the network's forward pass runs in."""
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16")

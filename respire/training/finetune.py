@@ -1,0 +1,162 @@
+"""Device-specific fine-tuning (paper 2.1): four copies of one model, each for one device."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+
+from respire.features.bank import CycleBank
+from respire.features.pipeline import Pipeline
+from respire.metrics import Scores, percent
+from respire.models.network import respirenet
+from respire.recipe import NORMAL, FineTune, Recipe
+from respire.training.device import Compute
+from respire.training.loop import Fit, Weights, evaluate, fit
+from respire.training.sampling import World
+
+Decision = Literal["fine-tuned", "kept stage 1", "unselected"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One fine-tuning of one device.
+
+    Attributes:
+        learning_rate: what it was tuned with.
+        fit: the run; ``fit.scores`` is None where too few validation patients could select.
+        before: Scores of stage 1's weights on the device's selecting side, likewise.
+    """
+
+    learning_rate: float
+    fit: Fit
+    before: Scores | None
+
+    def state(self) -> dict[str, Any]:
+        """Tensors, numbers and containers, for torch.save."""
+        before = None if self.before is None else torch.from_numpy(self.before.confusion)
+        return {"learning_rate": self.learning_rate, "fit": self.fit.state(), "before": before}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "Trial":
+        """The trial that ``state`` described."""
+        before = None if state["before"] is None else Scores(state["before"].numpy())
+        return cls(state["learning_rate"], Fit.from_state(state["fit"]), before)
+
+
+@dataclass(frozen=True)
+class DeviceModel:
+    """What a device is given after stage 2.
+
+    Attributes:
+        decision: whether the weights are the fine-tuned ones, stage 1's, or fine-tuned ones that
+            no validation could choose among.
+        reason: why, in a clause.
+        weights: the state dict; None stands for stage 1's.
+        trial: the trial decided on; None where there was none.
+    """
+
+    decision: Decision
+    reason: str
+    weights: Weights | None
+    trial: Trial | None
+
+
+def learning_rates(finetune: FineTune) -> list[float]:
+    """The recipe's learning rate, then steps of a third around it: 1, 1/3, 3, 1/9, 9, ..."""
+    steps = [(k + 1) // 2 * (-1 if k % 2 else 1) for k in range(finetune.trials_per_device)]
+    return [finetune.learning_rate * 3.0**step for step in steps]
+
+
+def selectable(selector: CycleBank | None, finetune: FineTune) -> bool:
+    """Whether a device's validation side can choose an epoch: enough patients, and a Score."""
+    if selector is None or selector.cycles["patient"].nunique() < finetune.min_validation_patients:
+        return False
+    normal = (selector.cycles["label"] == NORMAL).sum()
+    return bool(0 < normal < len(selector))
+
+
+def finetune(
+    stage1: Weights,
+    train: CycleBank,
+    selector: CycleBank | None,
+    recipe: Recipe,
+    compute: Compute,
+    *,
+    learning_rate: float,
+    seed: int,
+    start: Fit | None = None,
+    after_epoch: Callable[[Fit], None] = lambda _: None,
+) -> Trial:
+    """Fine-tune stage 1's model on one device's cycles.
+
+    Args:
+        stage1: state dict of stage 1's best epoch.
+        train: the device's training cycles.
+        selector: the device's cycles on the selecting side, None where it has none. Where they are
+            too few to choose by (``selectable``), the recipe's fixed number of epochs is run.
+        recipe: the recipe.
+        compute: device and precision.
+        learning_rate: stage 2's, fixed over the run.
+        seed: training seed.
+        start: where an interrupted run stood.
+        after_epoch: called with the run so far after every epoch.
+
+    Raises:
+        FloatingPointError: training diverged.
+    """
+    network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
+    network.load_state_dict(stage1)
+    before = None
+    epochs = recipe.finetune.unselected_epochs
+    if selector is not None and selectable(selector, recipe.finetune):
+        epochs = recipe.finetune.epochs
+        pipeline = Pipeline(recipe, compute.device)
+        network = network.to(compute.device).to(memory_format=torch.channels_last)
+        _, before = evaluate(network, pipeline, selector, recipe, compute, World())
+    else:
+        selector = None
+    optimisation = replace(
+        recipe.optimisation, learning_rate=learning_rate, schedule="constant", epochs=epochs
+    )
+    run = fit(
+        network,
+        train,
+        selector,
+        recipe,
+        optimisation,
+        compute,
+        seed=seed,
+        start=start,
+        after_epoch=after_epoch,
+    )
+    return Trial(learning_rate, run, before)
+
+
+def decide(trials: Sequence[Trial]) -> DeviceModel:
+    """Choose a device's model among its trials, in the order of ``learning_rates``.
+
+    Stage 1's weights stay where fine-tuning does not improve the device's validation Score. Where
+    nothing could be selected, the recipe's own learning rate is taken.
+    """
+    if not trials:
+        return DeviceModel("kept stage 1", "the device has no training cycles", None, None)
+    selected = [trial for trial in trials if trial.fit.scores is not None]
+    if not selected:
+        trial = trials[0]
+        reason = (
+            f"too few validation patients, or one class only: "
+            f"{len(trial.fit.history)} fixed epochs, chosen by nothing"
+        )
+        return DeviceModel("unselected", reason, trial.fit.weights, trial)
+    best = max(selected, key=_score_after)
+    assert best.before is not None
+    change = f"validation Score {percent(best.before.score)}% to {percent(_score_after(best))}%"
+    if _score_after(best) > best.before.score:
+        return DeviceModel("fine-tuned", change, best.fit.weights, best)
+    return DeviceModel("kept stage 1", f"no improvement: {change}", None, best)
+
+
+def _score_after(trial: Trial) -> float:
+    assert trial.fit.scores is not None
+    return trial.fit.scores.score

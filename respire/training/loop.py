@@ -1,0 +1,230 @@
+"""fit(): the training loop, plain PyTorch from top to bottom; it knows neither Ray nor MLflow."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from respire.errors import InputError
+from respire.features.bank import CycleBank
+from respire.features.keyed import sample_keys
+from respire.features.pipeline import Pipeline
+from respire.metrics import Scores, confusion_matrix
+from respire.models.network import share_batch_statistics
+from respire.recipe import NORMAL, Optimisation, Recipe
+from respire.training.device import Compute
+from respire.training.predict import predict_logits
+from respire.training.sampling import World, plan_epoch
+
+Weights = dict[str, Tensor]
+Row = dict[str, float]
+
+
+@dataclass
+class Fit:
+    """A training run, finished or under way.
+
+    Attributes:
+        weights: state dict of the chosen epoch, on the CPU.
+        epoch: the chosen epoch, 1-based; 0 before any.
+        scores: what the choice was made by, or None where the last epoch was taken.
+        history: a row an epoch: epoch, train_loss, learning_rate, seconds and, where a side
+            selects, validation_loss, validation_se, validation_sp, validation_score.
+        progress: state of network, optimiser and schedule after the last row; None once finished.
+    """
+
+    weights: Weights = field(default_factory=dict)
+    epoch: int = 0
+    scores: Scores | None = None
+    history: list[Row] = field(default_factory=list)
+    progress: dict[str, Any] | None = None
+
+    def state(self) -> dict[str, Any]:
+        """Everything as tensors, numbers and containers, for torch.save."""
+        confusion = None if self.scores is None else torch.from_numpy(self.scores.confusion)
+        return {
+            "weights": self.weights,
+            "epoch": self.epoch,
+            "confusion": confusion,
+            "history": self.history,
+            "progress": self.progress,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "Fit":
+        """The run that ``state`` described."""
+        confusion = state["confusion"]
+        scores = None if confusion is None else Scores(confusion.numpy())
+        return cls(state["weights"], state["epoch"], scores, state["history"], state["progress"])
+
+
+def fit(
+    network: nn.Module,
+    train: CycleBank,
+    selector: CycleBank | None,
+    recipe: Recipe,
+    optimisation: Optimisation,
+    compute: Compute,
+    *,
+    seed: int,
+    start: Fit | None = None,
+    after_epoch: Callable[[Fit], None] = lambda _: None,
+) -> Fit:
+    """Train the network; keep the epoch with the best Score on the selecting side.
+
+    Under torch.distributed every worker calls it with the same arguments and its own ``train``
+    bank; gradients are averaged, and metrics are those of all workers together. Called again with
+    the ``start`` that an interrupted run left, it ends as that run would have.
+
+    Args:
+        network: images [B, 3, H, W] to logits [B, C]; trained in place.
+        train: the cycles to learn from (with sharded banks, this worker's).
+        selector: the cycles whose Score chooses the epoch, whole on every worker; None takes the
+            last epoch.
+        recipe: features, model and classes.
+        optimisation: optimiser, epochs and batch (stage 1 and stage 2 differ in them).
+        compute: device and precision.
+        seed: training seed.
+        start: where an interrupted run stood.
+        after_epoch: called with the run so far after every epoch.
+
+    Raises:
+        InputError: the selecting side lacks normal or abnormal cycles, so that it has no Score; or
+            the workers do not divide the batch.
+        FloatingPointError: the loss is no longer finite.
+    """
+    if selector is not None:
+        _check_selectable(selector)
+    world = World(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else World()
+    if recipe.model.sync_batchnorm and world.size > 1:
+        network = share_batch_statistics(network)
+    network = network.to(compute.device).to(memory_format=torch.channels_last)
+    replica = nn.parallel.DistributedDataParallel(network) if world.size > 1 else network
+    pipeline = Pipeline(recipe, compute.device)
+    shard = world.size > 1 and optimisation.bank == "sharded"
+    windows = int(_over_workers(torch.tensor(len(train)), world)) if shard else len(train)
+    steps = math.ceil(windows / optimisation.batch_size)
+    optimiser, schedule = _optimiser(network, optimisation, steps)
+    run = start or Fit()
+    if run.progress is not None:
+        network.load_state_dict(run.progress["network"])
+        optimiser.load_state_dict(run.progress["optimiser"])
+        schedule.load_state_dict(run.progress["schedule"])
+
+    for epoch in range(len(run.history) + 1, optimisation.epochs + 1):
+        began = time.perf_counter()
+        torch.manual_seed(_dropout_seed(seed, epoch, world.rank))
+        plan = plan_epoch(train, windows, optimisation.batch_size, seed, epoch, world, shard)
+        replica.train()
+        losses = torch.zeros((), device=compute.device)
+        for cycle, sample in zip(plan.cycle, plan.sample, strict=True):
+            images = pipeline.training_images(train, cycle, sample_keys(seed, epoch, sample))
+            with compute.autocast():
+                logits = replica(images.contiguous(memory_format=torch.channels_last))
+            loss = cross_entropy(logits.float(), train.label[cycle])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            losses += loss.detach()
+        train_loss = float(_over_workers(losses, world)) / (steps * world.size)
+        learning_rate = optimiser.param_groups[0]["lr"]
+        if not math.isfinite(train_loss):
+            raise FloatingPointError(
+                f"the training loss is {train_loss} in epoch {epoch}, at a learning rate of "
+                f"{learning_rate:g}: lower --recipe.optimisation.learning-rate"
+            )
+        row: Row = {"epoch": epoch, "train_loss": train_loss, "learning_rate": learning_rate}
+        scores = None
+        if selector is not None:
+            loss_s, scores = evaluate(network, pipeline, selector, recipe, compute, world)
+            row |= {
+                "validation_loss": loss_s,
+                "validation_se": scores.se,
+                "validation_sp": scores.sp,
+                "validation_score": scores.score,
+            }
+        if scores is None or run.scores is None or scores.score > run.scores.score:
+            run.weights = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
+            run.epoch, run.scores = epoch, scores
+        run.history = [*run.history, row | {"seconds": time.perf_counter() - began}]
+        run.progress = {
+            "network": network.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "schedule": schedule.state_dict(),
+        }
+        after_epoch(run)
+    return run
+
+
+def evaluate(
+    network: nn.Module,
+    pipeline: Pipeline,
+    bank: CycleBank,
+    recipe: Recipe,
+    compute: Compute,
+    world: World,
+) -> tuple[float, Scores]:
+    """Mean cross-entropy and Scores on a bank, each worker predicting every size-th cycle."""
+    classes = len(recipe.classes)
+    chosen = torch.arange(world.rank, len(bank), world.size, device=compute.device)
+    logits = predict_logits(network, pipeline, bank, chosen, compute)
+    label = bank.label[chosen]
+    loss = _over_workers(cross_entropy(logits, label, reduction="sum"), world) / len(bank)
+    confusion = confusion_matrix(label.cpu().numpy(), logits.argmax(1).cpu().numpy(), classes)
+    total = _over_workers(torch.from_numpy(confusion).to(compute.device), world)
+    return float(loss), Scores(total.cpu().numpy())
+
+
+def _optimiser(
+    network: nn.Module, optimisation: Optimisation, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """The optimiser, and its schedule over all epochs of ``steps`` steps."""
+    optimiser: torch.optim.Optimizer
+    if optimisation.optimiser == "sgd":
+        optimiser = torch.optim.SGD(
+            network.parameters(),
+            optimisation.learning_rate,
+            momentum=optimisation.momentum,
+            weight_decay=optimisation.weight_decay,
+        )
+    else:
+        optimiser = torch.optim.AdamW(
+            network.parameters(),
+            optimisation.learning_rate,
+            weight_decay=optimisation.weight_decay,
+        )
+    if optimisation.schedule == "constant":
+        return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, lambda _: 1.0)
+    # One step more than is taken: the scheduler is stepped once after the last batch too.
+    return optimiser, torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, optimisation.learning_rate, total_steps=steps * optimisation.epochs + 1
+    )
+
+
+def _over_workers(value: Tensor, world: World) -> Tensor:
+    """The sum over all workers."""
+    if world.size > 1:
+        dist.all_reduce(value)
+    return value
+
+
+def _dropout_seed(seed: int, epoch: int, rank: int) -> int:
+    """Seeds torch's generator afresh each epoch, so that a resumed run repeats the same epoch."""
+    return int(np.random.SeedSequence((seed, epoch, rank)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _check_selectable(bank: CycleBank) -> None:
+    normal = int((bank.cycles["label"] == NORMAL).sum())
+    if normal in (0, len(bank)):
+        raise InputError(
+            f"the side that selects the epoch has {normal} normal and {len(bank) - normal} "
+            f"abnormal cycles, so its Score is undefined; choose another split or inner seed"
+        )

@@ -1,0 +1,93 @@
+"""Which cycles an epoch trains on (paper 2.1: mini-batches sampled uniformly from each class)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from respire.errors import InputError
+from respire.features.bank import CycleBank
+
+
+@dataclass(frozen=True)
+class World:
+    """This worker among all workers.
+
+    Attributes:
+        rank: 0 ... size - 1.
+        size: number of workers.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """The samples one worker sees in one epoch, S steps of its share b of the global batch.
+
+    Attributes:
+        cycle: int64 [S, b], indices into the worker's bank.
+        sample: int64 [S, b], each sample's global index in the epoch, which keys its augmentation.
+    """
+
+    cycle: Tensor
+    sample: Tensor
+
+
+def share_of_batch(batch_size: int, workers: int) -> int:
+    """A worker's share of the global batch.
+
+    Raises:
+        InputError: the workers do not divide the batch.
+    """
+    if batch_size % workers:
+        raise InputError(
+            f"recipe.optimisation.batch_size: {workers} workers do not divide the global batch of "
+            f"{batch_size}; choose a number of workers that does, or another batch size"
+        )
+    return batch_size // workers
+
+
+def plan_epoch(
+    bank: CycleBank, windows: int, batch_size: int, seed: int, epoch: int, world: World, shard: bool
+) -> EpochPlan:
+    """Draw an epoch: a class uniformly, then a cycle of that class uniformly, again and again.
+
+    Args:
+        bank: this worker's cycles.
+        windows: cycles that all workers together hold; the epoch is as many windows, rounded up
+            to whole batches.
+        batch_size: global batch.
+        seed: training seed.
+        epoch: 1-based.
+        world: this worker among all.
+        shard: whether the bank is this worker's own share (it then draws for itself), or a replica
+            (all workers then draw the same epoch, and each takes its part).
+
+    Raises:
+        InputError: the workers do not divide the batch.
+    """
+    share = share_of_batch(batch_size, world.size)
+    steps = math.ceil(windows / batch_size)
+    stream = (seed, epoch, world.rank) if shard else (seed, epoch)
+    drawn = share if shard else batch_size
+    cycle = _class_uniform(bank, steps * drawn, np.random.default_rng(stream)).view(steps, drawn)
+    first = world.rank * share
+    if not shard:
+        cycle = cycle[:, first : first + share]
+    device = bank.first.device
+    sample = torch.arange(steps * batch_size, device=device).view(steps, batch_size)
+    return EpochPlan(cycle.to(device), sample[:, first : first + share])
+
+
+def _class_uniform(bank: CycleBank, count: int, rng: np.random.Generator) -> Tensor:
+    """Indices of cycles, int64 [count], every class of the bank equally likely."""
+    label = bank.cycles["label"].to_numpy()
+    by_class = np.argsort(label, kind="stable")
+    _, size = np.unique(label, return_counts=True)
+    drawn = rng.integers(len(size), size=count)
+    within = np.floor(rng.random(count) * size[drawn]).astype(np.int64)
+    return torch.from_numpy(by_class[(np.cumsum(size) - size)[drawn] + within])

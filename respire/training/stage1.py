@@ -1,0 +1,180 @@
+"""Stage 1 on Ray Train: N workers around fit(), their recordings from Ray Data."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray.data
+import ray.train
+import torch
+from ray.train.torch import TorchTrainer
+
+from respire.features.bank import CycleBank
+from respire.models.network import respirenet
+from respire.recipe import Recipe
+from respire.session import use_threads
+from respire.training.cell import Cell, dump_state, load_state
+from respire.training.device import Compute
+from respire.training.loop import Fit, Row, Weights, fit
+from respire.training.sampling import share_of_batch
+
+CHECKPOINT_SECONDS = 15.0
+"""A checkpoint is written when the last is this old, and after the last epoch."""
+CHECKPOINT_FILE = "fit.pt"
+
+OnEpoch = Callable[[Row], None]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What every worker needs besides its recordings."""
+
+    recipe: Recipe
+    initial: Weights
+    compute: Compute
+    seed: int
+    on_epoch: OnEpoch
+
+
+def train_stage1(
+    recipe: Recipe,
+    train: ray.data.Dataset,
+    selector: ray.data.Dataset,
+    initial: Weights,
+    compute: Compute,
+    cell: Cell,
+    *,
+    seed: int,
+    workers: int,
+    on_epoch: OnEpoch,
+) -> Fit:
+    """Train the common model on all devices (paper 2.1, stage 1).
+
+    A finished cell is returned at once; an interrupted one goes on from its last checkpoint.
+
+    Args:
+        recipe: everything that changes a number.
+        train: materialised rows of the training recordings (data/cycles.py).
+        selector: materialised rows of the recordings whose Score chooses the epoch.
+        initial: state dict of the untrained network.
+        compute: device and precision of each worker.
+        cell: where the run lives.
+        seed: training seed.
+        workers: number of workers; the global batch stays the recipe's.
+        on_epoch: called on worker 0 with each epoch's row; must be picklable.
+
+    Raises:
+        InputError: the workers do not divide the batch.
+        FloatingPointError: training diverged.
+        ray.train.TrainingFailedError: workers were lost more often than is retried.
+    """
+    finished = cell.load("fit")
+    if finished is not None:
+        return Fit.from_state(finished)
+    share_of_batch(recipe.optimisation.batch_size, workers)
+    shards = [train] * workers
+    if recipe.optimisation.bank == "sharded":
+        shards = shard_recordings(train, workers, seed)
+    trainer = TorchTrainer(
+        _train_on_worker,
+        train_loop_config={"work": _Work(recipe, initial, compute, seed, on_epoch)},
+        datasets={"selector": selector} | {f"train-{rank}": s for rank, s in enumerate(shards)},
+        dataset_config=ray.train.DataConfig(datasets_to_split=[]),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=workers,
+            use_gpu=compute.device == "cuda",
+            resources_per_worker={"CPU": 1} | ({"GPU": 1} if compute.device == "cuda" else {}),
+        ),
+        run_config=ray.train.RunConfig(
+            name="ray-train",
+            storage_path=cell.storage.uri,
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
+            failure_config=ray.train.FailureConfig(max_failures=3, controller_failure_limit=3),
+        ),
+    )
+    result = trainer.fit()
+    if result.return_value is not None:
+        raise FloatingPointError(result.return_value)
+    assert result.checkpoint is not None
+    run = _read(result.checkpoint)
+    run.progress = None
+    cell.save("fit", run.state())
+    (cell.storage / "ray-train").delete()
+    return run
+
+
+def shard_recordings(
+    recordings: ray.data.Dataset, workers: int, seed: int
+) -> list[ray.data.Dataset]:
+    """Give every recording to exactly one worker, in shares as equal as can be.
+
+    Ray Train's own split drops rows to make shares equal; a row is a recording, and none is
+    dropped here.
+    """
+    shuffled = recordings.random_shuffle(seed=seed).materialize()
+    borders = np.linspace(0, shuffled.count(), workers + 1).round().astype(int)[1:-1]
+    return list(shuffled.split_at_indices(borders.tolist())) if workers > 1 else [shuffled]
+
+
+def _train_on_worker(config: dict[str, Any]) -> str | None:
+    """What each Ray Train worker runs; returns why training diverged, if it did."""
+    work: _Work = config["work"]
+    context = ray.train.get_context()
+    use_threads(context.get_local_world_size())
+    device = ray.train.torch.get_device()
+    train = _bank(f"train-{context.get_world_rank()}", work, device)
+    selector = _bank("selector", work, device)
+    classes = len(work.recipe.classes)
+    network = respirenet(replace(work.recipe.model, weights="none"), classes)
+    network.load_state_dict(work.initial)
+    checkpoint = ray.train.get_checkpoint()
+    saved = time.monotonic()
+
+    def after_epoch(run: Fit) -> None:
+        nonlocal saved
+        if context.get_world_rank() != 0:
+            ray.train.report({})
+            return
+        work.on_epoch(run.history[-1])
+        last = len(run.history) == work.recipe.optimisation.epochs
+        if not last and time.monotonic() - saved < CHECKPOINT_SECONDS:
+            ray.train.report(run.history[-1])
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / CHECKPOINT_FILE).write_bytes(dump_state(run.state()))
+            ray.train.report(run.history[-1], ray.train.Checkpoint.from_directory(folder))
+        saved = time.monotonic()
+
+    try:
+        fit(
+            network,
+            train,
+            selector,
+            work.recipe,
+            work.recipe.optimisation,
+            work.compute,
+            seed=work.seed,
+            start=None if checkpoint is None else _read(checkpoint),
+            after_epoch=after_epoch,
+        )
+    except FloatingPointError as error:
+        return str(error)
+    return None
+
+
+def _bank(name: str, work: _Work, device: torch.device) -> CycleBank:
+    """The recordings of a dataset, in the order of their names."""
+    shard = ray.train.get_dataset_shard(name)
+    tables = list(shard.iter_batches(batch_size=None, batch_format="pyarrow"))
+    table = pa.concat_tables(tables).sort_by("recording")
+    return CycleBank.from_table(table, work.recipe.task, device)
+
+
+def _read(checkpoint: ray.train.Checkpoint) -> Fit:
+    with checkpoint.as_directory() as folder:
+        return Fit.from_state(load_state((Path(folder) / CHECKPOINT_FILE).read_bytes()))

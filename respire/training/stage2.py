@@ -1,0 +1,167 @@
+"""Stage 2 on Ray Tune: one fine-tuning trial a device, all four at once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import ray
+from ray import tune
+
+from respire.features.bank import CycleBank
+from respire.recipe import Recipe
+from respire.session import share, use_threads
+from respire.training.cell import Cell
+from respire.training.device import Compute
+from respire.training.finetune import DeviceModel, Trial, decide, finetune, learning_rates
+from respire.training.loop import Fit, Row, Weights
+
+
+@dataclass(frozen=True)
+class DeviceCycles:
+    """One device's recordings, as rows of the cycles' Parquet schema.
+
+    Attributes:
+        train: rows to learn from; may be empty.
+        selector: rows whose Score chooses the epoch; may be empty.
+    """
+
+    train: pa.Table
+    selector: pa.Table
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One trial to run: a device, a learning rate, and where the run lives."""
+
+    device: str
+    learning_rate: float
+    cell: Cell
+    on_epoch: Callable[[Row], None]
+
+
+def train_stage2(
+    recipe: Recipe,
+    stage1: Weights,
+    devices: Mapping[str, DeviceCycles],
+    compute: Compute,
+    store: Cell,
+    *,
+    seed: int,
+    on_epoch: Callable[[str, float], Callable[[Row], None]],
+) -> dict[str, DeviceModel]:
+    """Fine-tune stage 1's model for every device, at least four trials at a time.
+
+    Finished trials are read from their cells; interrupted ones go on from their last epoch.
+
+    Args:
+        recipe: everything that changes a number.
+        stage1: state dict of stage 1's best epoch.
+        devices: each device's cycles.
+        compute: device and precision.
+        store: identity that all trials share; each adds its device and learning rate.
+        seed: training seed.
+        on_epoch: given device and learning rate, what is called with each epoch's row in the
+            trial's process; must be picklable.
+
+    Raises:
+        RuntimeError: a trial failed; the others' results are kept.
+    """
+    jobs = [
+        _Job(
+            device,
+            rate,
+            Cell(store.store, {**store.identity, "device": device, "learning_rate": rate}),
+            on_epoch(device, rate),
+        )
+        for device, cycles in devices.items()
+        if len(cycles.train)
+        for rate in learning_rates(recipe.finetune)
+    ]
+    waiting = [job for job in jobs if not job.cell.exists("trial")]
+    if waiting:
+        _run(waiting, recipe, stage1, devices, compute, seed)
+    models = {}
+    for device in devices:
+        trials = [job.cell.load("trial") for job in jobs if job.device == device]
+        models[device] = decide([Trial.from_state(state) for state in trials if state is not None])
+    return models
+
+
+def _run(
+    jobs: list[_Job],
+    recipe: Recipe,
+    stage1: Weights,
+    devices: Mapping[str, DeviceCycles],
+    compute: Compute,
+    seed: int,
+) -> None:
+    """Run trials on Ray Tune; each leaves its result in its cell."""
+    slots = max(4, len(devices))
+    gpu = compute.device == "cuda"
+    part = share(slots, gpu)
+    resources = {"CPU": part.cpus} | ({"GPU": part.gpus} if gpu else {})
+    cycles = {device: ray.put(c) for device, c in devices.items()}
+
+    def trial(config: dict[str, Any], weights: Weights) -> None:
+        job: _Job = jobs[config["job"]]
+        use_threads(slots)
+        data: DeviceCycles = ray.get(cycles[job.device])
+        _run_trial(job, data, recipe, weights, compute, seed)
+
+    tuner = tune.Tuner(
+        tune.with_resources(tune.with_parameters(trial, weights=stage1), resources),
+        param_space={"job": tune.grid_search(list(range(len(jobs))))},
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=None,
+            trial_name_creator=lambda t: jobs[t.config["job"]].device,
+            trial_dirname_creator=lambda t: t.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name="ray-tune",
+            storage_path=jobs[0].cell.storage.uri,
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=3),
+        ),
+    )
+    results = tuner.fit()
+    errors = [result.error for result in results if result.error is not None]
+    (jobs[0].cell.storage / "ray-tune").delete()
+    if errors:
+        raise RuntimeError(f"{len(errors)} of {len(jobs)} fine-tuning trials failed") from errors[0]
+
+
+def _run_trial(
+    job: _Job,
+    data: DeviceCycles,
+    recipe: Recipe,
+    stage1: Weights,
+    compute: Compute,
+    seed: int,
+) -> None:
+    """One trial, from its last epoch if it was interrupted, to its cell."""
+    train = CycleBank.from_table(data.train, recipe.task, compute.device)
+    selector = None
+    if len(data.selector):
+        selector = CycleBank.from_table(data.selector, recipe.task, compute.device)
+    progress = job.cell.load("progress")
+
+    def after_epoch(run: Fit) -> None:
+        job.on_epoch(run.history[-1])
+        job.cell.save("progress", run.state())
+
+    result = finetune(
+        stage1,
+        train,
+        selector,
+        recipe,
+        compute,
+        learning_rate=job.learning_rate,
+        seed=seed,
+        start=None if progress is None else Fit.from_state(progress),
+        after_epoch=after_epoch,
+    )
+    result.fit.progress = None
+    job.cell.save("trial", result.state())
+    job.cell.delete("progress")
+    tune.report({"epochs": len(result.fit.history)})
