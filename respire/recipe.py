@@ -141,7 +141,7 @@ class FineTune:
 class Recipe:
     """A complete, reproducible way from recordings to predictions."""
 
-    preset: str = "paper"
+    preset: tyro.conf.Suppress[str] = "paper"
     """Name of the preset this recipe started from."""
     task: Annotated[Task, tyro.conf.arg(aliases=["--task"])] = "4-class"
     """normal/crackle/wheeze/both, or normal/abnormal (paper section 3)."""

@@ -1,0 +1,103 @@
+"""The command line that all experiments share."""
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, NoReturn, TypeVar
+
+import tyro
+
+from respire.errors import InputError
+from respire.recipe import PRESETS, PresetName, Recipe, paper
+
+SplitKind = Literal["80-20", "60-40", "60-40-disjoint"]
+Gpu = Literal["auto", "none"]
+SYNTHETIC = "synthetic"
+
+
+def _gpu_from_environment() -> Gpu:
+    return "none" if os.environ.get("RESPIRE_GPU") == "none" else "auto"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every experiment can be told; defaults come from RESPIRE_* and MLFLOW_TRACKING_URI."""
+
+    data: str | None = field(default_factory=lambda: os.environ.get("RESPIRE_DATA"))
+    """Folder or s3:// URI in ICBHI's layout, searched recursively, or "synthetic"; left out, the
+    published data set is downloaded (2 GB) into the cache."""
+    preset: Annotated[PresetName, tyro.conf.arg(name="recipe")] = "paper"
+    """Recipe to start from; any field of it can be overridden below."""
+    recipe: Recipe = field(default_factory=paper)
+    """The recipe's fields."""
+    quick: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Minutes on two cores, no download: synthetic data and the quick recipe."""
+    split: SplitKind = "80-20"
+    """80-20: random patients; 60-40: the official list, two patients on both sides;
+    60-40-disjoint: the same without those patients' test recordings."""
+    stratify: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Draw an 80-20 split's patients stratified by device and class."""
+    split_seed: int = 0
+    """Who is in test (80-20)."""
+    inner_seed: int = 0
+    """Who is in validation."""
+    seed: int = 0
+    """Training seed: initialisation, sampling, augmentation."""
+    workers: int = 1
+    """Training workers; on GPUs, one a GPU."""
+    gpu: Gpu = field(default_factory=_gpu_from_environment)
+    """Use GPUs where there are any, or none."""
+    storage: str = field(default_factory=lambda: os.environ.get("RESPIRE_STORAGE", "runs"))
+    """Folder or s3:// URI for everything that is kept."""
+    name: str | None = None
+    """Name of the run; the same name resumes it. Left out, it is made of recipe, split and key."""
+    tracking_uri: str = field(
+        default_factory=lambda: os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    )
+    """Where MLflow keeps the runs: a server's address, or an sqlite file."""
+    skip_bad: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Leave recordings with errors out, and list them in the report."""
+
+
+O = TypeVar("O", bound=Options)  # noqa: E741
+
+
+def parse(options: type[O], arguments: Sequence[str], description: str) -> O:
+    """Read the command line: the preset first, since it gives the other options' defaults.
+
+    Raises:
+        InputError: the options contradict each other, or a recipe is impossible.
+        SystemExit: --help, or an unknown option.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--recipe", choices=list(PRESETS))
+    first.add_argument("--quick", action="store_true")
+    try:
+        early, _ = first.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise InputError(f"--recipe: {error.message}") from error
+    preset: PresetName = early.recipe or ("quick" if early.quick else "paper")
+    default = options(preset=preset, recipe=PRESETS[preset]())
+    if early.quick:
+        default = dataclasses.replace(default, data=SYNTHETIC)
+    return tyro.cli(options, args=arguments, default=default, description=description)
+
+
+def command(options: type[O], question: Callable[[O], None], description: str) -> NoReturn:
+    """Run an experiment from the command line.
+
+    Exits with 0 only if all was done, with 2 after bad input, told in one line, and with 130 when
+    interrupted (the same command goes on from there).
+    """
+    try:
+        question(parse(options, sys.argv[1:], description))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; the same command resumes it", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)

@@ -1,0 +1,228 @@
+"""Recordings to cycles over Ray Data: prepared once, kept as Parquet, one row a recording."""
+
+import hashlib
+import json
+import time
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.dataset
+import ray
+from pyarrow import fs
+
+from respire.data.preprocess import preprocess, read_audio, slice_cycles
+from respire.errors import InputError
+from respire.recipe import NUMERICS_VERSION, Preprocess
+from respire.storage import Storage
+
+SCHEMA = pa.schema(
+    [
+        ("recording", pa.string()),
+        ("patient", pa.int64()),
+        ("session", pa.string()),
+        ("location", pa.string()),
+        ("mode", pa.string()),
+        ("device", pa.string()),
+        ("cycle", pa.list_(pa.int32())),
+        ("start_s", pa.list_(pa.float64())),
+        ("end_s", pa.list_(pa.float64())),
+        ("label", pa.list_(pa.int8())),
+        ("samples", pa.list_(pa.int32())),
+        ("audio", pa.list_(pa.int16())),
+    ]
+)
+"""A row is a recording; ``audio`` holds its cycles joined, ``samples`` the length of each."""
+
+_OF_RECORDING = ["recording", "patient", "session", "location", "mode", "device"]
+_OF_CYCLE = ["cycle", "start_s", "end_s", "label"]
+_ERROR = pa.field("error", pa.string())
+"""In the files only: why a recording could not be prepared, null where it could."""
+
+_RECORDINGS_A_BLOCK = 32
+"""Some seconds of work for one Ray task, a few megabytes of cycles."""
+
+_ABANDONED_AFTER_S = 3600
+"""An attempt without a manifest that nobody has written to for this long is a leftover."""
+
+
+@dataclass(frozen=True)
+class PreparedCycles:
+    """The cycles of a corpus under one preprocessing, in storage.
+
+    Attributes:
+        storage: folder of the Parquet files.
+        key: what they were made from and how.
+        skipped: why each left-out recording was left out, one line each.
+    """
+
+    storage: Storage
+    key: str
+    skipped: tuple[str, ...]
+
+    def read(self, recordings: Sequence[str]) -> pa.Table:
+        """Rows of some recordings, in SCHEMA, sorted by recording name.
+
+        Raises:
+            KeyError: a recording is not there, e.g. because it was skipped.
+        """
+        files = _open(self.storage)
+        wanted = pyarrow.dataset.field("recording").isin(list(recordings))
+        good = pyarrow.dataset.field(_ERROR.name).is_null()
+        table = files.to_table(columns=SCHEMA.names, filter=wanted & good).sort_by("recording")
+        missing = set(recordings) - set(table.column("recording").to_pylist())
+        if missing:
+            raise KeyError(f"not among the prepared recordings: {', '.join(sorted(missing))}")
+        return table
+
+    def dataset(self, recordings: Sequence[str]) -> ray.data.Dataset:
+        """The same rows as a Ray dataset in memory, so that Ray Train needs no CPU to read it."""
+        return ray.data.from_arrow(_blocks(self.read(recordings)))
+
+
+def prepare_cycles(
+    cycles: pd.DataFrame,
+    recipe: Preprocess,
+    fingerprint: str,
+    storage: Storage,
+    skip_bad: bool = False,
+) -> PreparedCycles:
+    """Read, preprocess and slice every recording of a catalogue; Ray must be initialised.
+
+    The result lies in ``storage/cycles/KEY/ATTEMPT/`` and counts as there once
+    ``storage/cycles/KEY/manifest.json``, written last, names the attempt. So a run that is killed
+    leaves nothing that a later one would take for whole, and two runs at once do not meet.
+
+    Args:
+        cycles: catalogue (data/icbhi.py), one row a cycle.
+        recipe: rate and band.
+        fingerprint: identity of the recordings' content.
+        storage: where runs are kept.
+        skip_bad: leave out recordings that cannot be prepared, and say which.
+
+    Raises:
+        InputError: a recording cannot be prepared, or all of them; storage cannot be written.
+    """
+    key = _key(cycles, recipe, fingerprint)
+    home = storage / "cycles" / key
+    manifest = home / "manifest.json"
+    if manifest.exists():
+        found = _prepared(home, key, manifest.read_json())
+        # Without skip_bad a bad recording must be reported, and may have been repaired since.
+        if skip_bad or not found.skipped:
+            return found
+    home.check_writable()
+    _remove_abandoned(home)
+    attempt = f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
+    try:
+        _write(cycles, recipe, home / attempt)
+        content = {"attempt": attempt, **_verify(cycles, home / attempt, skip_bad)}
+    except BaseException:
+        (home / attempt).delete()
+        raise
+    manifest.write_json(content)
+    return _prepared(home, key, content)
+
+
+def _key(cycles: pd.DataFrame, recipe: Preprocess, fingerprint: str) -> str:
+    """Everything that can change a sample; where the audio lies cannot."""
+    rows = pd.util.hash_pandas_object(cycles[_OF_RECORDING + _OF_CYCLE], index=False)
+    parts = [NUMERICS_VERSION, asdict(recipe), fingerprint]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+    digest.update(rows.to_numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _prepared(home: Storage, key: str, manifest: dict[str, Any]) -> PreparedCycles:
+    return PreparedCycles(home / manifest["attempt"], key, tuple(manifest["skipped"]))
+
+
+def _write(cycles: pd.DataFrame, recipe: Preprocess, attempt: Storage) -> None:
+    """Stream blocks of recordings through preprocessing into Parquet files."""
+    recordings = cycles.groupby([*_OF_RECORDING, "audio"], sort=True)[_OF_CYCLE].agg(list)
+    table = pa.Table.from_pandas(recordings.reset_index(), preserve_index=False)
+    filesystem, path = attempt.filesystem()
+    ray.data.from_arrow(_blocks(table)).map_batches(
+        _prepare, fn_kwargs={"recipe": recipe}, batch_size=None, batch_format="pyarrow"
+    ).write_parquet(path, filesystem=filesystem, compression="zstd")
+
+
+def _prepare(batch: pa.Table, recipe: Preprocess) -> pa.Table:
+    """Prepare a block of recordings; bad input comes back as data, not as a failed task."""
+    rows = [_prepare_recording(row, recipe) for row in batch.to_pylist()]
+    return pa.Table.from_pylist(rows, schema=SCHEMA.append(_ERROR))
+
+
+def _prepare_recording(row: dict[str, Any], recipe: Preprocess) -> dict[str, Any]:
+    """Prepare one recording."""
+    empty = np.empty(0, np.int16)
+    try:
+        waveform = preprocess(*read_audio(row["audio"]), recipe)
+    except InputError as error:
+        return {**row, "audio": empty, "samples": empty, "error": str(error)}
+    try:
+        audio, samples = slice_cycles(waveform, row["start_s"], row["end_s"], recipe.sample_rate_hz)
+    except InputError as error:
+        return {**row, "audio": empty, "samples": empty, "error": f"{row['audio']}: {error}"}
+    return {**row, "audio": audio, "samples": samples, "error": None}
+
+
+def _verify(cycles: pd.DataFrame, attempt: Storage, skip_bad: bool) -> dict[str, Any]:
+    """Check the written files against the catalogue, and describe them for the manifest.
+
+    Raises:
+        InputError: the first bad recording, unless skip_bad; or every recording is bad.
+        RuntimeError: a recording is missing, or is there twice, or lacks cycles.
+    """
+    files = _open(attempt)
+    written = files.to_table(columns=["recording", "samples", _ERROR.name]).sort_by("recording")
+    if Counter(written.column("recording").to_pylist()) != Counter(set(cycles["recording"])):
+        raise RuntimeError(f"{attempt.uri}: the recordings written are not those of the catalogue")
+    errors = written.column(_ERROR.name).drop_null().to_pylist()
+    if errors and (not skip_bad or len(errors) == len(written)):
+        raise InputError(errors[0])
+    skipped = written.filter(pyarrow.compute.is_valid(written.column(_ERROR.name)))
+    kept = cycles[~cycles["recording"].isin(skipped.column("recording").to_pylist())]
+    lengths = pyarrow.compute.list_flatten(written.column("samples"))
+    if len(lengths) != len(kept):
+        raise RuntimeError(f"{attempt.uri}: {len(lengths)} of {len(kept)} cycles were written")
+    return {
+        "files": sorted(file.rsplit("/", 1)[-1] for file in files.files),
+        "recordings": len(written) - len(errors),
+        "cycles": len(kept),
+        "skipped": errors,
+    }
+
+
+def _open(folder: Storage) -> pyarrow.dataset.Dataset:
+    filesystem, path = folder.filesystem()
+    return pyarrow.dataset.dataset(
+        path, schema=SCHEMA.append(_ERROR), filesystem=filesystem, format="parquet"
+    )
+
+
+def _blocks(table: pa.Table) -> list[pa.Table]:
+    starts = range(0, len(table), _RECORDINGS_A_BLOCK)
+    return [table.slice(start, _RECORDINGS_A_BLOCK) for start in starts]
+
+
+def _remove_abandoned(home: Storage) -> None:
+    """Remove what killed runs left, but not what another run is writing now."""
+    filesystem, path = home.filesystem()
+    everything = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
+    manifest = home / "manifest.json"
+    keep = manifest.read_json()["attempt"] if manifest.exists() else None
+    newest: dict[str, float] = {}
+    for info in everything:
+        attempt = info.path.removeprefix(f"{path}/").split("/")[0]
+        touched = info.mtime.timestamp() if info.mtime else 0.0
+        newest[attempt] = max(newest.get(attempt, 0.0), touched)
+    for attempt, touched in newest.items():
+        if attempt not in (keep, "manifest.json") and touched < time.time() - _ABANDONED_AFTER_S:
+            (home / attempt).delete()

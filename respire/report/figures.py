@@ -1,0 +1,250 @@
+"""Figures from plain numbers, in the style of a journal; every stamp is a red banner on top."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#e4e4e4",
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+}
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f6000", "#56b4e9")
+"""Okabe and Ito's palette, told apart by colour-blind readers."""
+BASELINE_LINES = ("-", (0, (4, 1.5)), (0, (1, 1)))
+"""Solid, dashed, dotted: baselines are grey, so only their dashes tell them apart."""
+RED = "#b00020"
+BANNER_INCHES = 0.42
+
+StoredScores = Mapping[str, Any]
+"""Scores as results.json holds them: se, sp, score (fraction or None), n, confusion, recall."""
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG of 160 dots an inch."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=160)
+    return content.getvalue()
+
+
+def learning_curves(
+    histories: pd.DataFrame,
+    chosen: Mapping[str, int | None],
+    cycles: Mapping[str, tuple[int, int]],
+    stamps: Sequence[str] = (),
+) -> Figure:
+    """Training loss and validation Score by epoch: stage 1 left, the fine-tunings right.
+
+    Args:
+        histories: columns run ("stage1" or a device), epoch (from 1), train_loss and
+            validation_score (fraction, NaN where undefined).
+        chosen: the epoch whose weights each run kept, which is ringed; None where it kept none.
+        cycles: training and validation cycles of each run.
+        stamps: banners.
+    """
+    devices = sorted(set(histories["run"]) - {"stage1"})
+    columns = {"Stage 1": ["stage1"], "Stage 2, fine-tuning by device": devices}
+    with matplotlib.rc_context(STYLE):
+        figure = _figure("Learning curves", (8.6, 6.2), stamps)
+        axes = figure.subplots(2, 2, sharex="col", sharey="row")
+        for (title, runs), (upper, lower) in zip(columns.items(), axes.T, strict=True):
+            upper.set_title(title)
+            for run, colour in zip(runs, _colours(len(runs)), strict=True):
+                history = histories[histories["run"] == run].sort_values("epoch")
+                trained, validated = cycles[run]
+                name = "all devices" if run == "stage1" else run
+                label = f"{name} (n = {trained:,} training, {validated:,} validation cycles)"
+                for axis, values in (
+                    (upper, history["train_loss"]),
+                    (lower, 100 * history["validation_score"]),
+                ):
+                    _curve(axis, history["epoch"], values, chosen.get(run), colour, label)
+            if not runs:
+                _leave_empty(upper, lower, "no device was fine-tuned")
+                continue
+            lower.legend(loc="upper left", bbox_to_anchor=(0, -0.26), borderaxespad=0)
+            lower.set_xlabel("Epoch")
+            lower.xaxis.set_major_locator(
+                MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+            )
+        axes[0, 0].set_ylabel("Training loss\n(cross-entropy, nats)")
+        axes[1, 0].set_ylabel("Validation Score\n(%)")
+    return figure
+
+
+def confusion(
+    panels: Mapping[str, np.ndarray], classes: Sequence[str], stamps: Sequence[str] = ()
+) -> Figure:
+    """Confusion matrices side by side on one colour scale, as the paper's Fig. 6.
+
+    Args:
+        panels: title to int [C, C] cycles, rows true, columns predicted.
+        classes: the C class names.
+        stamps: banners.
+    """
+    ticks = range(len(classes))
+    with matplotlib.rc_context(STYLE | {"axes.grid": False, "axes.spines.left": False}):
+        figure = _figure("Test confusion", (4.3 * len(panels) + 0.6, 4.3), stamps)
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axis, (title, counts) in zip(axes, panels.items(), strict=True):
+            totals = counts.sum(axis=1)
+            shares = counts / np.maximum(totals, 1)[:, None]
+            image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+            for row, column in np.ndindex(*counts.shape):
+                share = f"{shares[row, column]:.0%}" if totals[row] else "–"
+                axis.text(
+                    column,
+                    row,
+                    f"{counts[row, column]:,}\n{share}",
+                    ha="center",
+                    va="center",
+                    color="white" if shares[row, column] > 0.55 else "#222222",
+                )
+            axis.set_title(f"{title} (n = {counts.sum():,} cycles)")
+            axis.set_xticks(ticks, classes)
+            axis.set_yticks(
+                ticks, [f"{name}\nn = {n:,}" for name, n in zip(classes, totals, strict=True)]
+            )
+            axis.tick_params(length=0)
+            axis.spines[:].set_visible(False)
+            axis.set_xlabel("Predicted class")
+            axis.set_ylabel("True class")
+        bar = figure.colorbar(
+            image, ax=axes, format=PercentFormatter(1, symbol=""), shrink=0.85, pad=0.02
+        )
+        bar.set_label("Share of the true class (%)")
+        bar.outline.set_visible(False)
+    return figure
+
+
+def score_by_device(
+    groups: Mapping[str, int],
+    stages: Mapping[str, Mapping[str, StoredScores]],
+    baselines: Mapping[str, Mapping[str, StoredScores]],
+    stamps: Sequence[str] = (),
+) -> Figure:
+    """Score, Se and Sp of each stage by device, the baselines' Scores beside them.
+
+    The Score is the middle between Se and Sp, and is drawn so.
+
+    Args:
+        groups: each group of test cycles ("all devices", or a device) and its patients.
+        stages: stage to group to Scores as in results.json ("se", "sp", "score", "n").
+        baselines: the same of each baseline.
+        stamps: banners.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = _figure("Test Score by device", (8.6, 4.6), stamps)
+        axis = figure.subplots()
+        offsets = _spread(len(stages), 0.24)
+        for (stage, of_group), offset, colour in zip(
+            stages.items(), offsets, _colours(len(stages)), strict=True
+        ):
+            x = np.arange(len(groups)) + offset
+            se, sp, score = (_column(of_group, groups, name) for name in ("se", "sp", "score"))
+            axis.vlines(x, np.fmin(se, sp), np.fmax(se, sp), color=colour, lw=1.5, alpha=0.5)
+            axis.plot(x, score, "o", color=colour, ms=8, label=f"{stage}: Score", zorder=3)
+            axis.plot(x, se, "^", color=colour, mfc="white", ms=6, label="Se", zorder=3)
+            axis.plot(x, sp, "s", color=colour, mfc="white", ms=5, label="Sp", zorder=3)
+        for (name, of_group), line in zip(baselines.items(), BASELINE_LINES, strict=False):
+            axis.hlines(
+                _column(of_group, groups, "score"),
+                np.arange(len(groups)) - 0.38,
+                np.arange(len(groups)) + 0.38,
+                color="#666666",
+                lw=1.3,
+                linestyle=line,
+                label=f"{name}: Score",
+            )
+        sizes = _column(next(iter(stages.values())), groups, "n")
+        axis.set_xticks(
+            range(len(groups)),
+            [
+                f"{group}\nn = {int(n):,} cycles\n{_count(patients, 'patient')}"
+                for (group, patients), n in zip(groups.items(), sizes, strict=True)
+            ],
+        )
+        axis.tick_params(axis="x", length=0)
+        axis.set_xlim(-0.6, len(groups) - 0.4)
+        axis.set_ylim(-0.03, 1.03)
+        axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
+        axis.set_xlabel("Device")
+        axis.set_ylabel("Se, Sp and Score on test cycles (%)")
+        figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def _figure(title: str, inches: tuple[float, float], stamps: Sequence[str]) -> Figure:
+    """An empty figure with its title and, above that, a banner for each stamp."""
+    width, height = inches
+    banners = BANNER_INCHES * len(stamps)
+    layout = ConstrainedLayoutEngine(
+        rect=(0, 0, 1, height / (height + banners)), h_pad=0.06, w_pad=0.06
+    )
+    figure = Figure(figsize=(width, height + banners), layout=layout, facecolor="white")
+    for row, stamp in enumerate(stamps):
+        figure.text(
+            0.5,
+            1 - (row + 0.5) * BANNER_INCHES / (height + banners),
+            stamp.upper(),
+            ha="center",
+            va="center",
+            color="white",
+            weight="bold",
+            bbox={"facecolor": RED, "edgecolor": RED, "boxstyle": "square,pad=0.4"},
+        )
+    top = (height - 0.06) / (height + banners)
+    figure.suptitle(title, y=top, va="top", fontsize=12, fontweight="bold")
+    return figure
+
+
+def _curve(
+    axis: Axes, x: pd.Series, y: pd.Series, chosen: int | None, colour: str, label: str
+) -> None:
+    marker = "." if len(x) <= 30 else None
+    axis.plot(x, y, color=colour, lw=1.5, marker=marker, label=label)
+    ringed = x == chosen
+    axis.plot(x[ringed], y[ringed], "o", color=colour, mfc="white", mew=1.6, ms=8)
+
+
+def _leave_empty(upper: Axes, lower: Axes, why: str) -> None:
+    upper.text(0.5, 0.5, why, transform=upper.transAxes, ha="center", color="#666666")
+    upper.set_axis_off()
+    lower.set_axis_off()
+
+
+def _colours(n: int) -> Iterator[str]:
+    return (COLOURS[index % len(COLOURS)] for index in range(n))
+
+
+def _spread(n: int, step: float) -> np.ndarray:
+    return step * (np.arange(n) - (n - 1) / 2)
+
+
+def _column(
+    of_group: Mapping[str, StoredScores], groups: Mapping[str, int], name: str
+) -> np.ndarray:
+    """One fraction or count of every group, float64, NaN where undefined."""
+    return np.array([of_group[group][name] for group in groups], dtype=np.float64)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -1,0 +1,204 @@
+"""The report's tables: results.json in, rows of text out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from respire.metrics import percent
+from respire.recipe import CLASSES, flatten
+
+STAGES = {"stage1": "Stage 1", "stage2": "Stage 2 (fine-tuned)"}
+SIDES = ("train", "validation", "test")
+ALL = "all devices"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table of text.
+
+    Attributes:
+        title: its caption.
+        columns: names of the columns.
+        rows: cells, each row as long as ``columns``.
+        text_columns: how many columns, from the left, are words; the others are numbers.
+        note: what a reader should know, below the table.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text_columns: int = 1
+    note: str = ""
+
+    def markdown(self, stamps: Sequence[str] = ()) -> str:
+        """The table in Markdown, aligned so that it also reads well in a terminal."""
+        cells = [[escape(cell) for cell in row] for row in (self.columns, *self.rows)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        rules = [
+            "-" * max(width, 2) if column < self.text_columns else "-" * (max(width, 2) - 1) + ":"
+            for column, width in enumerate(widths)
+        ]
+        lines = [
+            "| " + " | ".join(map(self._align, row, widths, range(len(row)))) + " |"
+            for row in (cells[0], rules, *cells[1:])
+        ]
+        heading = [f"**{stamp.upper()}**" for stamp in stamps] + [f"**{self.title}**"]
+        parts = [*heading, "\n".join(lines), *([self.note] if self.note else [])]
+        return "\n\n".join(parts)
+
+    def _align(self, cell: str, width: int, column: int) -> str:
+        width = max(width, 2)
+        return cell.ljust(width) if column < self.text_columns else cell.rjust(width)
+
+
+def models(results: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Stages, then baselines: label to {"overall": Scores, "by_device": {device: Scores}}."""
+    return {
+        **{label: results["stages"][stage] for stage, label in STAGES.items()},
+        **{f"baseline: {name}": scores for name, scores in results["baselines"].items()},
+    }
+
+
+def scores(results: Mapping[str, Any]) -> Table:
+    """Se, Sp and Score of both stages and every baseline over all test cycles."""
+    return Table(
+        "Test scores (%)",
+        ("", "Se", "Sp", "Score", "n"),
+        tuple((label, *_scores(model["overall"])) for label, model in models(results).items()),
+        note="n: test cycles. Score = (Se + Sp) / 2. Predicting normal for every cycle gives "
+        "Se 0, Sp 100, Score 50. One split, one training seed: read small differences as ties.",
+    )
+
+
+def scores_by_device(results: Mapping[str, Any]) -> Table:
+    """The same for the test cycles of each device."""
+    return Table(
+        "Test scores by device (%)",
+        ("Device", "", "Se", "Sp", "Score", "n"),
+        tuple(
+            (device, label, *_scores(model["by_device"][device]))
+            for device in results["stages"]["stage1"]["by_device"]
+            for label, model in models(results).items()
+        ),
+        text_columns=2,
+        note="n: test cycles. –: the device has no test cycle to compute it from.",
+    )
+
+
+def recall(results: Mapping[str, Any]) -> Table:
+    """Recall of every class over all test cycles."""
+    totals = map(sum, results["stages"]["stage1"]["overall"]["confusion"])
+    return Table(
+        "Test recall by class (%)",
+        (
+            "",
+            *(
+                f"{name} (n = {n:,})"
+                for name, n in zip(CLASSES[results["recipe"]["task"]], totals, strict=True)
+            ),
+        ),
+        tuple(
+            (label, *map(percent, model["overall"]["recall"]))
+            for label, model in models(results).items()
+        ),
+        note="n: test cycles of the class. The recall of normal is Sp.",
+    )
+
+
+def finetuning(results: Mapping[str, Any]) -> Table:
+    """What became of each device in stage 2, and why."""
+    return Table(
+        "Fine-tuning by device",
+        (
+            "Device",
+            "Decision",
+            "Reason",
+            "Epoch",
+            "Learning rate",
+            "Validation Score before (%)",
+            "after (%)",
+            "n",
+        ),
+        tuple(
+            (
+                device,
+                tuned["decision"],
+                tuned["reason"],
+                "–" if tuned["epoch"] is None else str(tuned["epoch"]),
+                "–" if tuned["learning_rate"] is None else f"{tuned['learning_rate']:.3g}",
+                *(
+                    "–" if tuned[when] is None else percent(tuned[when]["score"])
+                    for when in ("validation_before", "validation_after")
+                ),
+                f"{(tuned['validation_before'] or {'n': 0})['n']:,}",
+            )
+            for device, tuned in results["stages"]["stage2"]["devices"].items()
+        ),
+        text_columns=3,
+        note="n: validation cycles of the device. Decisions never look at test cycles."
+        if results["selection"] == "validation"
+        else "n: cycles the epoch was chosen on, which are test cycles.",
+    )
+
+
+def split(results: Mapping[str, Any]) -> Table:
+    """Patients, recordings and cycles of each side, by device and class."""
+    sides = results["split"]["sides"]
+    names = tuple(sides["train"]["by_class"])
+    return Table(
+        "Split",
+        ("Side", "Device", "Patients", "Recordings", "Cycles", *names),
+        tuple(
+            (
+                side,
+                device,
+                *(f"{part[count]:,}" for count in ("patients", "recordings", "cycles")),
+                *(f"{part['by_class'].get(name, 0):,}" for name in names),
+            )
+            for side in SIDES
+            for device, part in {ALL: sides[side], **sides[side]["by_device"]}.items()
+        ),
+        text_columns=2,
+        note="Split {kind}, split seed {split_seed}, inner seed {inner_seed}, training seed "
+        "{training_seed}. A patient recorded on two devices counts once in all devices.".format(
+            **results["split"]
+        ),
+    )
+
+
+def run(results: Mapping[str, Any]) -> Table:
+    """Time, memory and environment."""
+    return Table(
+        "Run",
+        ("", "Value"),
+        (
+            ("experiment", results["experiment"]),
+            ("name", results["name"]),
+            ("key", results["key"]),
+            ("respire", results["respire_version"]),
+            ("numerics version", str(results["numerics_version"])),
+            *((f"{step} (s)", f"{took:,.1f}") for step, took in results["seconds"].items()),
+            ("peak memory (MiB)", f"{results['peak_memory_mib']:,.0f}"),
+            *((name, str(value)) for name, value in results["environment"].items()),
+        ),
+        text_columns=2,
+    )
+
+
+def recipe(results: Mapping[str, Any]) -> Table:
+    """Every field of the recipe by its dotted name."""
+    return Table(
+        "Recipe",
+        ("Field", "Value"),
+        tuple((name, str(value)) for name, value in flatten(results["recipe"]).items()),
+        text_columns=2,
+    )
+
+
+def _scores(stored: Mapping[str, Any]) -> tuple[str, ...]:
+    return (*(percent(stored[name]) for name in ("se", "sp", "score")), f"{stored['n']:,}")
+
+
+def escape(text: str) -> str:
+    """Text for one line or cell of Markdown, whatever a file name holds."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

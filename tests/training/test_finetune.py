@@ -1,0 +1,88 @@
+import dataclasses
+
+import pytest
+import torch
+from tables import cycles_table
+from test_loop import CPU, RECIPE
+
+from respire.features.bank import CycleBank
+from respire.metrics import Scores
+from respire.models.network import respirenet
+from respire.recipe import FineTune
+from respire.training.finetune import Trial, decide, finetune, learning_rates, selectable
+from respire.training.loop import Fit
+
+TUNED = dataclasses.replace(RECIPE, finetune=FineTune(epochs=2, unselected_epochs=1))
+
+
+def bank(recordings: int, labels: list[int]) -> CycleBank:
+    return CycleBank.from_table(
+        cycles_table([[2000] * len(labels)] * recordings, [labels] * recordings), "4-class"
+    )
+
+
+def trial(before: float, after: float, rate: float = 1e-4) -> Trial:
+    def scores(score: float) -> Scores:
+        hits = round(100 * score)
+        return Scores(torch.tensor([[hits, 100 - hits], [100 - hits, hits]]).numpy())
+
+    run = Fit({"w": torch.tensor([after])}, 3, scores(after), [{"epoch": 1.0}])
+    return Trial(rate, run, scores(before))
+
+
+def test_three_patients_with_normal_and_abnormal_cycles_can_select_and_less_cannot():
+    assert selectable(bank(3, [0, 1]), FineTune())
+    assert not selectable(bank(2, [0, 1]), FineTune())
+    assert not selectable(bank(5, [0, 0]), FineTune())
+    assert not selectable(bank(5, [1, 2]), FineTune())
+    assert not selectable(None, FineTune())
+
+
+def test_stage_1_is_kept_where_fine_tuning_does_not_improve():
+    assert decide([trial(0.6, 0.6)]).decision == "kept stage 1"
+    assert decide([trial(0.6, 0.6)]).weights is None
+    better = decide([trial(0.6, 0.65)])
+    assert better.decision == "fine-tuned"
+    assert better.weights == {"w": torch.tensor([0.65])}
+    assert "60.0% to 65.0%" in better.reason
+
+
+def test_the_best_of_several_learning_rates_is_kept():
+    chosen = decide([trial(0.6, 0.65, 1e-4), trial(0.6, 0.7, 3e-4), trial(0.6, 0.5, 3e-5)])
+    assert chosen.trial.learning_rate == 3e-4
+
+
+def test_a_device_without_training_cycles_keeps_stage_1_and_says_so():
+    kept = decide([])
+    assert (kept.decision, kept.weights) == ("kept stage 1", None)
+    assert "no training cycles" in kept.reason
+
+
+def test_learning_rates_step_by_a_third_around_the_recipes():
+    assert learning_rates(FineTune()) == [1e-4]
+    assert learning_rates(FineTune(trials_per_device=4)) == pytest.approx(
+        [1e-4, 1e-4 / 3, 3e-4, 1e-4 / 9]
+    )
+
+
+@pytest.fixture(scope="module")
+def stage1() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return respirenet(TUNED.model, 4).state_dict()
+
+
+def test_few_validation_patients_mean_fixed_epochs_and_no_selection(stage1):
+    result = finetune(
+        stage1, bank(4, [0, 1, 2]), bank(2, [0, 1]), TUNED, CPU, learning_rate=1e-4, seed=0
+    )
+    assert (result.before, result.fit.scores, result.fit.epoch) == (None, None, 1)
+    assert decide([result]).decision == "unselected"
+
+
+def test_enough_validation_patients_choose_the_epoch(stage1):
+    result = finetune(
+        stage1, bank(4, [0, 1, 2]), bank(3, [0, 1]), TUNED, CPU, learning_rate=1e-4, seed=0
+    )
+    assert len(result.fit.history) == 2
+    assert result.before is not None
+    assert result.before.n == result.fit.scores.n == 6

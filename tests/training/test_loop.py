@@ -1,0 +1,133 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+from tables import cycles_table
+
+from respire.errors import InputError
+from respire.features.bank import CycleBank
+from respire.features.pipeline import Pipeline
+from respire.metrics import overall
+from respire.models.network import respirenet
+from respire.recipe import Features, Model, Optimisation, Recipe
+from respire.training.cell import dump_state, load_state
+from respire.training.device import Compute
+from respire.training.loop import Fit, fit
+from respire.training.predict import predict
+
+RECIPE = Recipe(
+    features=Features(window_seconds=1.0, n_mels=32, hop=128, colour_map="grey", upsample=1),
+    model=Model(backbone="resnet18", weights="none", dropout=0.1),
+    optimisation=Optimisation(
+        optimiser="adamw", schedule="one-cycle", learning_rate=2e-3, epochs=6, batch_size=16
+    ),
+)
+CPU = Compute("cpu", "fp32")
+TRAIN = CycleBank.from_table(cycles_table([[2000, 3000, 4000, 2500]] * 30, seed=1), "4-class")
+VALIDATION = CycleBank.from_table(cycles_table([[2200, 3100, 3500]] * 10, seed=2), "4-class")
+
+
+def train(recipe=RECIPE, selector=VALIDATION, seed=0, **more) -> Fit:
+    torch.manual_seed(seed)
+    network = respirenet(recipe.model, 4)
+    return fit(network, TRAIN, selector, recipe, recipe.optimisation, CPU, seed=seed, **more)
+
+
+@pytest.fixture(scope="module")
+def whole() -> Fit:
+    torch.set_num_threads(2)
+    return train()
+
+
+def weights_equal(one: Fit, other: Fit) -> bool:
+    return all(torch.equal(one.weights[k], other.weights[k]) for k in one.weights)
+
+
+def without_seconds(run: Fit) -> list[dict[str, float]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in run.history]
+
+
+def test_clicks_and_tones_are_learned(whole):
+    assert whole.history[-1]["train_loss"] < 0.6 * whole.history[0]["train_loss"]
+    assert whole.scores.score > 0.7
+
+
+def test_the_best_validation_epoch_is_kept_and_the_earliest_of_equals(whole):
+    scores = [row["validation_score"] for row in whole.history]
+    assert whole.epoch == scores.index(max(scores)) + 1
+    assert whole.scores.score == max(scores)
+    network = respirenet(RECIPE.model, 4)
+    network.load_state_dict(whole.weights)
+    predictions = predict(network, Pipeline(RECIPE, "cpu"), VALIDATION, RECIPE.classes, CPU)
+    assert (overall(predictions, 4).confusion == whole.scores.confusion).all()
+    probabilities = predictions[[f"p_{name}" for name in RECIPE.classes]]
+    assert probabilities.sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another():
+    short = dataclasses.replace(
+        RECIPE, optimisation=dataclasses.replace(RECIPE.optimisation, epochs=1)
+    )
+    one, same, other = train(short), train(short), train(short, seed=1)
+    assert without_seconds(one) == without_seconds(same)
+    assert weights_equal(one, same)
+    assert without_seconds(one) != without_seconds(other)
+
+
+def test_a_run_interrupted_after_any_epoch_ends_as_an_uninterrupted_one(whole):
+    saved: list[bytes] = []
+
+    class KilledError(Exception):
+        pass
+
+    def stop_after_two(run: Fit) -> None:
+        saved.append(dump_state(run.state()))
+        if len(run.history) == 2:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train(after_epoch=stop_after_two)
+    resumed = train(start=Fit.from_state(load_state(saved[-1])))
+    assert without_seconds(resumed) == without_seconds(whole)
+    assert weights_equal(resumed, whole)
+
+
+def test_a_finished_run_is_not_trained_further(whole):
+    again = train(start=Fit.from_state(load_state(dump_state(whole.state()))))
+    assert again.history == whole.history
+
+
+def test_without_a_selecting_side_the_last_epoch_is_taken():
+    recipe = dataclasses.replace(
+        RECIPE, optimisation=dataclasses.replace(RECIPE.optimisation, epochs=2)
+    )
+    run = train(recipe, selector=None)
+    assert (run.epoch, run.scores) == (2, None)
+
+
+def test_divergence_is_an_error_that_names_the_epoch():
+    wild = dataclasses.replace(
+        RECIPE.optimisation, optimiser="sgd", schedule="constant", learning_rate=math.inf
+    )
+    with pytest.raises(FloatingPointError, match="epoch 1"):
+        train(dataclasses.replace(RECIPE, optimisation=wild))
+
+
+def test_a_selecting_side_of_one_class_is_refused():
+    normal = CycleBank.from_table(cycles_table([[2000, 2000]], [[0, 0]]), "4-class")
+    with pytest.raises(InputError, match="2 normal and 0 abnormal"):
+        train(selector=normal)
+
+
+def test_the_two_class_task_is_trained_and_predicted():
+    recipe = dataclasses.replace(
+        RECIPE,
+        task="2-class",
+        optimisation=dataclasses.replace(RECIPE.optimisation, epochs=1),
+    )
+    table = cycles_table([[2000, 3000]] * 8, seed=3)
+    bank = CycleBank.from_table(table, "2-class")
+    network = respirenet(recipe.model, 2)
+    run = fit(network, bank, bank, recipe, recipe.optimisation, CPU, seed=0)
+    assert run.scores.confusion.shape == (2, 2)
