@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 
 import ray
 import torch
+from ray.util.queue import Queue
 
 T = TypeVar("T")
 
@@ -32,19 +34,40 @@ def session() -> Iterator[None]:
     """Join the cluster this machine belongs to, or start Ray here; leave it at the end.
 
     Ray itself looks for ``$RAY_ADDRESS``, then for a cluster running on this machine. A session
-    that is already open is used, and left open.
+    that is already open is used, and left open. What workers print stays in Ray's logs: Ray's own
+    narration would drown the lines a user wants, and those come through a ``Console``.
     """
     if ray.is_initialized():
         yield
         return
-    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
-    ray.init(logging_level=logging.ERROR, log_to_driver=True, configure_logging=True)
+    ray.init(logging_level=logging.ERROR, log_to_driver=False)
     _quiet()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def console() -> Iterator[Queue]:
+    """A queue of lines, fed from any process of the cluster, that this process prints as they come.
+
+    Lines go in with ``put_nowait``; all that were put in before the end are printed.
+    """
+    lines = Queue(actor_options={"num_cpus": 0})
+    printer = threading.Thread(target=_print_lines, args=(lines,), daemon=True)
+    printer.start()
+    try:
+        yield lines
+    finally:
+        lines.put(None)
+        printer.join()
+        lines.shutdown()
+
+
+def _print_lines(lines: Queue) -> None:
+    while (line := lines.get()) is not None:
+        print(line, flush=True)
 
 
 def share(parallel: int, gpu: bool) -> Share:

@@ -45,6 +45,8 @@ _OF_CYCLE = ["cycle", "start_s", "end_s", "label"]
 _ERROR = pa.field("error", pa.string())
 """In the files only: why a recording could not be prepared, null where it could."""
 
+_MANIFEST = "manifest.json"
+
 _RECORDINGS_A_BLOCK = 32
 """Some seconds of work for one Ray task, a few megabytes of cycles."""
 
@@ -65,6 +67,12 @@ class PreparedCycles:
     storage: Storage
     key: str
     skipped: tuple[str, ...]
+
+    def recordings(self) -> frozenset[str]:
+        """Names of the recordings that could be prepared."""
+        good = pyarrow.dataset.field(_ERROR.name).is_null()
+        names = _open(self.storage).to_table(columns=["recording"], filter=good)
+        return frozenset(names.column("recording").to_pylist())
 
     def read(self, recordings: Sequence[str]) -> pa.Table:
         """Rows of some recordings, in SCHEMA, sorted by recording name.
@@ -111,23 +119,22 @@ def prepare_cycles(
     """
     key = _key(cycles, recipe, fingerprint)
     home = storage / "cycles" / key
-    manifest = home / "manifest.json"
-    if manifest.exists():
-        found = _prepared(home, key, manifest.read_json())
-        # Without skip_bad a bad recording must be reported, and may have been repaired since.
-        if skip_bad or not found.skipped:
-            return found
-    home.check_writable()
     _remove_abandoned(home)
+    if found := _find(home, key, skip_bad):
+        return found
+    home.check_writable()
     attempt = f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
     try:
         _write(cycles, recipe, home / attempt)
-        content = {"attempt": attempt, **_verify(cycles, home / attempt, skip_bad)}
+        manifest = {"attempt": attempt, **_verify(cycles, home / attempt, skip_bad)}
     except BaseException:
         (home / attempt).delete()
         raise
-    manifest.write_json(content)
-    return _prepared(home, key, content)
+    if found := _find(home, key, skip_bad):  # another run was faster
+        (home / attempt).delete()
+        return found
+    (home / _MANIFEST).write_json(manifest)
+    return _prepared(home, key, manifest)
 
 
 def _key(cycles: pd.DataFrame, recipe: Preprocess, fingerprint: str) -> str:
@@ -137,6 +144,17 @@ def _key(cycles: pd.DataFrame, recipe: Preprocess, fingerprint: str) -> str:
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     digest.update(rows.to_numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _find(home: Storage, key: str, skip_bad: bool) -> PreparedCycles | None:
+    """What an earlier run prepared, if it may be used.
+
+    Without skip_bad a bad recording must be reported, and may have been repaired since.
+    """
+    if not (home / _MANIFEST).exists():
+        return None
+    found = _prepared(home, key, (home / _MANIFEST).read_json())
+    return found if skip_bad or not found.skipped else None
 
 
 def _prepared(home: Storage, key: str, manifest: dict[str, Any]) -> PreparedCycles:
@@ -215,14 +233,15 @@ def _blocks(table: pa.Table) -> list[pa.Table]:
 def _remove_abandoned(home: Storage) -> None:
     """Remove what killed runs left, but not what another run is writing now."""
     filesystem, path = home.filesystem()
-    everything = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
-    manifest = home / "manifest.json"
-    keep = manifest.read_json()["attempt"] if manifest.exists() else None
-    newest: dict[str, float] = {}
-    for info in everything:
-        attempt = info.path.removeprefix(f"{path}/").split("/")[0]
-        touched = info.mtime.timestamp() if info.mtime else 0.0
-        newest[attempt] = max(newest.get(attempt, 0.0), touched)
-    for attempt, touched in newest.items():
-        if attempt not in (keep, "manifest.json") and touched < time.time() - _ABANDONED_AFTER_S:
-            (home / attempt).delete()
+    manifest = home / _MANIFEST
+    keep = {_MANIFEST, manifest.read_json()["attempt"]} if manifest.exists() else set()
+    touched: dict[str, float] = {}
+    for info in filesystem.get_file_info(
+        fs.FileSelector(path, allow_not_found=True, recursive=True)
+    ):
+        entry = info.path.removeprefix(f"{path}/").split("/")[0]
+        seconds = info.mtime.timestamp() if info.mtime else 0.0
+        touched[entry] = max(touched.get(entry, 0.0), seconds)
+    for entry, seconds in touched.items():
+        if entry not in keep and seconds < time.time() - _ABANDONED_AFTER_S:
+            (home / entry).delete()

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -80,6 +81,7 @@ class _Cycle(NamedTuple):
     label: int
 
 
+@cache  # every split checks every name
 def parse_name(recording: str) -> RecordingName:
     """Read a recording's name, or that of one of its files.
 

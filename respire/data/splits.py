@@ -3,8 +3,9 @@
 The outer seed sets the test side apart; the inner seed cuts validation patients out of the rest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -57,11 +58,15 @@ class Split:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
-            ours, theirs = set(getattr(self, first)), set(getattr(self, second))
-            if both := sorted(ours & theirs):
-                raise InputError(f"recordings {_enumerate(both)} are in {first} and in {second}")
-            shared = sorted(_patients(ours) & _patients(theirs))
+        patients = {side: _patients(getattr(self, side)) for side in SIDES}
+        for first, second in combinations(SIDES, 2):
+            both = set(getattr(self, first)) & set(getattr(self, second))
+            if both:
+                raise InputError(
+                    f"recordings {_enumerate(both)} are in {first} and in {second}; "
+                    f"sides must not share recordings"
+                )
+            shared = patients[first] & patients[second]
             if shared and not (self.kind == "60-40" and second == "test"):
                 raise InputError(
                     f"patients {_enumerate(shared)} are in {first} and in {second}; "
@@ -139,139 +144,132 @@ def split(
     """
     if min(split_seed, inner_seed) < 0:
         raise InputError(f"seeds {split_seed} and {inner_seed}: seeds must be 0 or more")
-    patients = _Patients.of(cycles)
-    side_of, warnings = cycles.groupby("recording")["patient"].first().to_frame(), list[str]()
+    patient_of = cycles.groupby("recording")["patient"].first()
+    warnings: list[str] = []
     if kind == "80-20":
-        in_test = _cut(patients, TEST_SHARE, [_OUTER, split_seed], stratify, keep=2)
-        side_of["test"] = side_of["patient"].isin(patients.ids[in_test])
+        tested = _draw(cycles, TEST_SHARE, [_OUTER, split_seed], stratify, keep=2)
+        in_test = patient_of.isin(tested)
     else:
-        side_of["test"] = _official_test_side(side_of.index, official)
-        warnings += _not_in_catalogue(side_of.index, official)
-    rest = side_of.loc[~side_of["test"], "patient"]
-    shared = side_of["test"] & side_of["patient"].isin(rest)
+        in_test, warnings = _official_test_side(patient_of.index, official)
+    remaining = patient_of[~in_test]
+    shared = in_test & patient_of.isin(remaining)
     if kind == "60-40-disjoint":
-        side_of = side_of[~shared]
+        in_test &= ~shared
     elif shared.any():
-        warnings.append(_shared_warning(side_of[shared], side_of, cycles))
+        warnings.append(_shared_warning(cycles, patient_of[shared], patient_of.index[in_test]))
+    if not in_test.any():
+        raise InputError(f"--split {kind}: the test side is empty; use --split 80-20")
 
-    remaining = _Patients.of(cycles[cycles["recording"].isin(rest.index)])
-    in_validation = _cut(remaining, VALIDATION_SHARE, [_INNER, inner_seed], stratify, keep=1)
-    validates = side_of["patient"].isin(remaining.ids[in_validation]) & ~side_of["test"]
-    recordings = {
-        "train": side_of.index[~side_of["test"] & ~validates],
-        "validation": side_of.index[validates],
-        "test": side_of.index[side_of["test"]],
+    rest = cycles[cycles["recording"].isin(remaining.index)]
+    validating = _draw(rest, VALIDATION_SHARE, [_INNER, inner_seed], stratify, keep=1)
+    in_validation = remaining.isin(validating)
+    sides = {
+        "train": tuple(remaining.index[~in_validation]),
+        "validation": tuple(remaining.index[in_validation]),
+        "test": tuple(patient_of.index[in_test]),
     }
-    for side, names in recordings.items():
-        warnings += _lacking(side, cycles[cycles["recording"].isin(names)], cycles)
-    sides = {side: tuple(sorted(names)) for side, names in recordings.items()}
+    warnings += _absences(cycles, sides)
     return Split(kind, split_seed, inner_seed, **sides, warnings=tuple(warnings))
 
 
-@dataclass(frozen=True)
-class _Patients:
-    """What a cut needs to know of P patients with cycles in G of the device-class cells.
-
-    Attributes:
-        ids: [P], sorted.
-        counts: cycles, [P, devices, classes] float64.
-    """
-
-    ids: np.ndarray
-    counts: np.ndarray
-
-    @classmethod
-    def of(cls, cycles: pd.DataFrame) -> "_Patients":
-        ids, patient = np.unique(cycles["patient"].to_numpy(), return_inverse=True)
-        counts = np.zeros((len(ids), len(DEVICES), len(_CLASSES)))
-        device = cycles["device"].map({name: i for i, name in enumerate(DEVICES)}).to_numpy()
-        np.add.at(counts, (patient, device, cycles["label"].to_numpy()), 1)
-        return cls(ids, counts)
-
-    @property
-    def has(self) -> np.ndarray:
-        """Whether a patient has a device or a class, [P, devices + classes] float64."""
-        return np.hstack([self.counts.any(axis=2), self.counts.any(axis=1)]).astype(float)
-
-
-def _cut(
-    patients: _Patients, share: float, seed: list[int], stratify: bool, keep: int
+def _draw(
+    cycles: pd.DataFrame, share: float, seed: list[int], stratify: bool, keep: int
 ) -> np.ndarray:
-    """Which patients go to the other side, [P] bool.
+    """Draw a share of the patients.
 
     Args:
-        patients: the patients to cut.
-        share: of the patients that go.
+        cycles: the cycles of the patients to draw from, P of them.
+        share: of the patients, to draw.
         seed: of the draw.
         stratify: balance cycles by device and class.
-        keep: how many patients of each class and device should stay, so that `keep` sides can
-            still be made of those who do.
+        keep: on how many sides the patients not drawn will end: that many of those with a
+            class or a device should be left.
+
+    Returns:
+        The patients drawn, int64, sorted.
     """
-    total = len(patients.ids)
-    if total <= keep:
+    patients, counts = _cycle_counts(cycles)
+    if len(patients) <= keep:
         raise InputError(
-            f"{total} patients are too few for patient-disjoint train, validation and test "
-            f"sides; give a data set of more patients"
+            f"{len(patients)} patients cannot fill {keep + 1} patient-disjoint sides; "
+            f"give a data set of more patients"
         )
-    going = min(max(1, round(share * total)), total - keep)
-    order = np.random.default_rng(seed).random((DRAWS, total)).argsort(axis=1)
-    drawn = order.argsort(axis=1) < going  # [DRAWS, P]
+    size = min(max(1, round(share * len(patients))), len(patients) - keep)
+    random = np.random.default_rng(seed).random((DRAWS, len(patients)))
+    drawn = random <= np.partition(random, size - 1, axis=1)[:, [size - 1]]  # [DRAWS, P]
 
-    have = patients.has.sum(axis=0)
-    go = drawn @ patients.has  # [DRAWS, devices + classes]
-    missing = (go < (have >= 2)) + (have - go < np.minimum(keep, np.maximum(have - 1, have >= 1)))
-    misses = missing.sum(axis=1)
+    has = np.hstack([counts.any(axis=2), counts.any(axis=1)]).astype(float)  # [P, devices+classes]
+    had, taken = has.sum(axis=0), drawn @ has
+    lacks = (taken < (had >= 2)) + (had - taken < np.clip(had - 1, had >= 1, keep))
+    misses = lacks.sum(axis=1)
     if not stratify:
-        return drawn[misses.argmin()]
-    cells = patients.counts.reshape(total, -1)
+        return patients[drawn[misses.argmin()]]
+    cells = counts.reshape(len(patients), -1)
     imbalance = np.abs(drawn @ cells - share * cells.sum(axis=0)).sum(axis=1)
-    return drawn[np.where(misses == misses.min(), imbalance, np.inf).argmin()]
+    return patients[drawn[np.where(misses == misses.min(), imbalance, np.inf).argmin()]]
 
 
-def _official_test_side(recordings: pd.Index, official: Mapping[str, str] | None) -> np.ndarray:
+def _cycle_counts(cycles: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The P patients, sorted, and their cycles of each kind, [P, devices, classes] float64."""
+    patients, patient = np.unique(cycles["patient"].to_numpy(), return_inverse=True)
+    device = pd.Categorical(cycles["device"], categories=DEVICES).codes
+    counts = np.zeros((len(patients), len(DEVICES), len(_CLASSES)))
+    np.add.at(counts, (patient, device, cycles["label"].to_numpy()), 1)
+    return patients, counts
+
+
+def _official_test_side(
+    recordings: pd.Index, official: Mapping[str, str] | None
+) -> tuple[pd.Series, list[str]]:
+    """Whether each recording is on the official test side, and warnings."""
     if official is None:
         raise InputError(
-            "the official split list is missing: put it in the data set's directory, "
+            "the official split list is missing; put it in the data set's directory, "
             "or use --split 80-20"
         )
-    unlisted = [recording for recording in recordings if recording not in official]
-    if unlisted:
+    sides = recordings.to_series().map(dict(official))
+    if sides.isna().any():
         raise InputError(
-            f"{_enumerate(unlisted)}: not in the official split list; leave them out of the "
-            f"directory, or use --split 80-20"
+            f"{_enumerate(recordings[sides.isna()])}: not in the official split list; take them "
+            f"out of the data set's directory, or use --split 80-20"
         )
-    return np.array([official[recording] == "test" for recording in recordings], dtype=bool)
+    absent = set(official) - set(recordings)
+    return sides == "test", (
+        [f"{len(absent)} recordings of the official split are absent: {_enumerate(absent)}"]
+        if absent
+        else []
+    )
 
 
-def _not_in_catalogue(recordings: pd.Index, official: Mapping[str, str] | None) -> list[str]:
-    absent = sorted(set(official or ()) - set(recordings))
-    if not absent:
-        return []
-    return [f"{len(absent)} recordings of the official split are missing: {_enumerate(absent)}"]
-
-
-def _shared_warning(shared: pd.DataFrame, recordings: pd.DataFrame, cycles: pd.DataFrame) -> str:
-    test = cycles["recording"].isin(recordings.index[recordings["test"]])
-    affected = cycles["recording"].isin(shared.index)
+def _shared_warning(cycles: pd.DataFrame, shared: pd.Series, test: pd.Index) -> str:
+    """What the official split's shared patients (indexed by their test recordings) touch."""
+    affected = cycles["recording"].isin(shared.index).sum()
     return (
-        f"the official split has patients {_enumerate(sorted(set(shared['patient'])))} on both "
-        f"sides: {affected.sum()} of {test.sum()} test cycles are of patients that training or "
+        f"the official split has patients {_enumerate(set(shared))} on both sides: {affected} of "
+        f"{cycles['recording'].isin(test).sum()} test cycles are of patients that training or "
         f"validation has heard; --split 60-40-disjoint leaves them out"
     )
 
 
-def _lacking(side: str, ours: pd.DataFrame, cycles: pd.DataFrame) -> list[str]:
-    """A warning where a side has no cycle of a class or device that the data set has."""
-    lacks = []
-    for column, names in (
-        ("device", dict(zip(DEVICES, DEVICES, strict=True))),
-        ("label", dict(enumerate(_CLASSES))),
-    ):
-        for value, name in names.items():
-            patients = cycles.loc[cycles[column] == value, "patient"].nunique()
-            if patients and not (ours[column] == value).any():
-                lacks.append(f"{name} (which {patients} patients have)")
-    return [f"the {side} side has no cycle of {', '.join(lacks)}"] if lacks else []
+def _absences(cycles: pd.DataFrame, sides: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """A warning for each side without a class or a device that the data set has."""
+    side_of = {recording: side for side, names in sides.items() for recording in names}
+    side = cycles["recording"].map(side_of).rename("side")
+    absent: dict[str, list[str]] = {name: [] for name in sides}
+    for trait in (cycles["device"], cycles["label"].map(dict(enumerate(_CLASSES)))):
+        patients = cycles["patient"].groupby(trait).nunique()
+        present = trait.groupby(side).unique()
+        for name, missing in absent.items():
+            missing += [
+                f"{value} ({count} patients have it)"
+                for value, count in patients.items()
+                if value not in present[name]
+            ]
+    return [
+        f"the {name} side has no cycle of {', '.join(missing)}"
+        for name, missing in absent.items()
+        if missing
+    ]
 
 
 def _count(cycles: pd.DataFrame) -> dict[str, Any]:
@@ -284,12 +282,12 @@ def _count(cycles: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _patients(recordings: Any) -> set[int]:
+def _patients(recordings: Iterable[str]) -> set[int]:
     return {parse_name(recording).patient for recording in recordings}
 
 
-def _enumerate(things: Any, limit: int = 5) -> str:
-    """Some of the things, and how many more there are."""
-    names = [str(thing) for thing in things]
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+def _enumerate(things: Iterable[Any], limit: int = 5) -> str:
+    """Some of the things, sorted, and how many more there are."""
+    ordered = sorted(things)
+    more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
+    return ", ".join(map(str, ordered[:limit])) + more

@@ -29,10 +29,15 @@ STYLE: Any = {
 }
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f6000", "#56b4e9")
 """Okabe and Ito's palette, told apart by colour-blind readers."""
-BASELINE_LINES = ("-", (0, (4, 1.5)), (0, (1, 1)))
-"""Solid, dashed, dotted: baselines are grey, so only their dashes tell them apart."""
+BASELINE_LINES: tuple[dict[str, Any], ...] = (
+    {"color": "#c4c4c4", "lw": 4.5, "linestyle": "-"},
+    {"color": "#333333", "lw": 1.4, "linestyle": (0, (4, 1.5))},
+    {"color": "#333333", "lw": 1.4, "linestyle": (0, (1, 1))},
+)
+"""Baselines often coincide (a device's best class is mostly normal): one shows through another."""
 RED = "#b00020"
-BANNER_INCHES = 0.42
+BANNER_INCHES = 0.36
+TITLE_INCHES = 0.36
 
 StoredScores = Mapping[str, Any]
 """Scores as results.json holds them: se, sp, score (fraction or None), n, confusion, recall."""
@@ -48,30 +53,32 @@ def png(figure: Figure) -> bytes:
 def learning_curves(
     histories: pd.DataFrame,
     chosen: Mapping[str, int | None],
-    cycles: Mapping[str, tuple[int, int]],
+    cycles: Mapping[str, tuple[int, ...]],
+    selection: str,
     stamps: Sequence[str] = (),
 ) -> Figure:
-    """Training loss and validation Score by epoch: stage 1 left, the fine-tunings right.
+    """Training loss and the selecting side's Score by epoch: stage 1 left, the fine-tunings right.
 
     Args:
         histories: columns run ("stage1" or a device), epoch (from 1), train_loss and
             validation_score (fraction, NaN where undefined).
         chosen: the epoch whose weights each run kept, which is ringed; None where it kept none.
-        cycles: training and validation cycles of each run.
+        cycles: training and selecting cycles of each run.
+        selection: the side whose Score chose the epochs.
         stamps: banners.
     """
     devices = sorted(set(histories["run"]) - {"stage1"})
     columns = {"Stage 1": ["stage1"], "Stage 2, fine-tuning by device": devices}
     with matplotlib.rc_context(STYLE):
-        figure = _figure("Learning curves", (8.6, 6.2), stamps)
+        figure = _figure("Learning curves", (8.6, 5.8), stamps)
         axes = figure.subplots(2, 2, sharex="col", sharey="row")
         for (title, runs), (upper, lower) in zip(columns.items(), axes.T, strict=True):
             upper.set_title(title)
             for run, colour in zip(runs, _colours(len(runs)), strict=True):
                 history = histories[histories["run"] == run].sort_values("epoch")
-                trained, validated = cycles[run]
+                trained, selecting = cycles[run]
                 name = "all devices" if run == "stage1" else run
-                label = f"{name} (n = {trained:,} training, {validated:,} validation cycles)"
+                label = f"{name} (n = {trained:,} training, {selecting:,} {selection} cycles)"
                 for axis, values in (
                     (upper, history["train_loss"]),
                     (lower, 100 * history["validation_score"]),
@@ -86,7 +93,7 @@ def learning_curves(
                 MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
             )
         axes[0, 0].set_ylabel("Training loss\n(cross-entropy, nats)")
-        axes[1, 0].set_ylabel("Validation Score\n(%)")
+        axes[1, 0].set_ylabel(f"{selection.capitalize()} Score\n(%)")
     return figure
 
 
@@ -102,7 +109,7 @@ def confusion(
     """
     ticks = range(len(classes))
     with matplotlib.rc_context(STYLE | {"axes.grid": False, "axes.spines.left": False}):
-        figure = _figure("Test confusion", (4.3 * len(panels) + 0.6, 4.3), stamps)
+        figure = _figure("Test confusion", (4.3 * len(panels) + 0.6, 4.0), stamps)
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (title, counts) in zip(axes, panels.items(), strict=True):
             totals = counts.sum(axis=1)
@@ -152,7 +159,7 @@ def score_by_device(
         stamps: banners.
     """
     with matplotlib.rc_context(STYLE):
-        figure = _figure("Test Score by device", (8.6, 4.6), stamps)
+        figure = _figure("Test Score by device", (8.6, 4.4), stamps)
         axis = figure.subplots()
         offsets = _spread(len(stages), 0.24)
         for (stage, of_group), offset, colour in zip(
@@ -164,14 +171,12 @@ def score_by_device(
             axis.plot(x, score, "o", color=colour, ms=8, label=f"{stage}: Score", zorder=3)
             axis.plot(x, se, "^", color=colour, mfc="white", ms=6, label="Se", zorder=3)
             axis.plot(x, sp, "s", color=colour, mfc="white", ms=5, label="Sp", zorder=3)
-        for (name, of_group), line in zip(baselines.items(), BASELINE_LINES, strict=False):
+        for (name, of_group), line in zip(baselines.items(), BASELINE_LINES, strict=True):
             axis.hlines(
                 _column(of_group, groups, "score"),
                 np.arange(len(groups)) - 0.38,
                 np.arange(len(groups)) + 0.38,
-                color="#666666",
-                lw=1.3,
-                linestyle=line,
+                **line,
                 label=f"{name}: Score",
             )
         sizes = _column(next(iter(stages.values())), groups, "n")
@@ -193,17 +198,21 @@ def score_by_device(
 
 
 def _figure(title: str, inches: tuple[float, float], stamps: Sequence[str]) -> Figure:
-    """An empty figure with its title and, above that, a banner for each stamp."""
-    width, height = inches
+    """An empty figure with its title and, above that, a banner for each stamp.
+
+    Both are placed by hand: the layout engine would put a suptitle over the banners.
+    """
+    width, body = inches
     banners = BANNER_INCHES * len(stamps)
-    layout = ConstrainedLayoutEngine(
-        rect=(0, 0, 1, height / (height + banners)), h_pad=0.06, w_pad=0.06
-    )
-    figure = Figure(figsize=(width, height + banners), layout=layout, facecolor="white")
+    height = body + TITLE_INCHES + banners
+    layout = ConstrainedLayoutEngine(rect=(0, 0, 1, body / height), h_pad=0.06, w_pad=0.06)
+    figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
+    middle = (body + TITLE_INCHES / 2) / height
+    figure.text(0.5, middle, title, ha="center", va="center", size=12, weight="bold")
     for row, stamp in enumerate(stamps):
         figure.text(
             0.5,
-            1 - (row + 0.5) * BANNER_INCHES / (height + banners),
+            1 - (row + 0.5) * BANNER_INCHES / height,
             stamp.upper(),
             ha="center",
             va="center",
@@ -211,8 +220,6 @@ def _figure(title: str, inches: tuple[float, float], stamps: Sequence[str]) -> F
             weight="bold",
             bbox={"facecolor": RED, "edgecolor": RED, "boxstyle": "square,pad=0.4"},
         )
-    top = (height - 0.06) / (height + banners)
-    figure.suptitle(title, y=top, va="top", fontsize=12, fontweight="bold")
     return figure
 
 

@@ -19,6 +19,9 @@ from respire.report import figures, tables
 from respire.report.tables import ALL, STAGES, Table
 from respire.storage import Storage
 
+FIGURES = ("learning-curves.png", "confusion.png", "score-by-device.png")
+"""What is drawn, each as a file beside the report and on its page."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -133,15 +136,12 @@ def _sections(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Secti
 
 
 def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Picture]:
-    stages, sides = results["stages"], results["split"]["sides"]
-    stamps, devices = results["stamps"], results["stages"]["stage2"]["devices"]
-
-    def cycles(side: str, device: str) -> int:
-        return sides[side]["by_device"].get(device, {"cycles": 0})["cycles"]
+    stages, sides, stamps = results["stages"], results["split"]["sides"], results["stamps"]
+    selection, devices = results["selection"], stages["stage2"]["devices"]
 
     drawn: dict[str, tuple[str, Figure]] = {
         "learning-curves.png": (
-            "Training loss and validation Score by epoch, of stage 1 and of each device's "
+            f"Training loss and {selection} Score by epoch, of stage 1 and of each device's "
             "fine-tuning. A ring marks the epoch whose weights are used; a device without one "
             "keeps those of stage 1.",
             figures.learning_curves(
@@ -154,12 +154,15 @@ def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Pictu
                     },
                 },
                 {
-                    "stage1": (sides["train"]["cycles"], sides["validation"]["cycles"]),
+                    "stage1": (sides["train"]["cycles"], sides[selection]["cycles"]),
                     **{
-                        device: (cycles("train", device), cycles("validation", device))
+                        device: tuple(
+                            tables.cycles(results, side, device) for side in ("train", selection)
+                        )
                         for device in devices
                     },
                 },
+                selection,
                 stamps,
             ),
         ),
@@ -176,7 +179,7 @@ def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Pictu
             ),
         ),
         "score-by-device.png": (
-            "Score (dot), Se (triangle) and Sp (square) on the test cycles of each device; grey "
+            "Score (dot), Se (triangle) and Sp (square) on the test cycles of each device; "
             "lines are the baselines' Scores.",
             figures.score_by_device(
                 {

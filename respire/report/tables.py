@@ -107,16 +107,17 @@ def recall(results: Mapping[str, Any]) -> Table:
 
 def finetuning(results: Mapping[str, Any]) -> Table:
     """What became of each device in stage 2, and why."""
+    side = results["selection"]
     return Table(
         "Fine-tuning by device",
         (
             "Device",
             "Decision",
             "Reason",
-            "Epoch",
+            "Best epoch",
             "Learning rate",
-            "Validation Score before (%)",
-            "after (%)",
+            "Score before (%)",
+            "Score after (%)",
             "n",
         ),
         tuple(
@@ -130,14 +131,12 @@ def finetuning(results: Mapping[str, Any]) -> Table:
                     "–" if tuned[when] is None else percent(tuned[when]["score"])
                     for when in ("validation_before", "validation_after")
                 ),
-                f"{(tuned['validation_before'] or {'n': 0})['n']:,}",
+                f"{cycles(results, side, device):,}",
             )
             for device, tuned in results["stages"]["stage2"]["devices"].items()
         ),
         text_columns=3,
-        note="n: validation cycles of the device. Decisions never look at test cycles."
-        if results["selection"] == "validation"
-        else "n: cycles the epoch was chosen on, which are test cycles.",
+        note=f"Scores and n: {side} cycles of the device; –: there was nothing to compute.",
     )
 
 
@@ -193,6 +192,12 @@ def recipe(results: Mapping[str, Any]) -> Table:
         tuple((name, str(value)) for name, value in flatten(results["recipe"]).items()),
         text_columns=2,
     )
+
+
+def cycles(results: Mapping[str, Any], side: str, device: str) -> int:
+    """Cycles of a device on a side of the split."""
+    by_device = results["split"]["sides"][side]["by_device"]
+    return by_device[device]["cycles"] if device in by_device else 0
 
 
 def _scores(stored: Mapping[str, Any]) -> tuple[str, ...]:

@@ -2,18 +2,18 @@
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray.data
 import ray.train
 import torch
 from ray.train.torch import TorchTrainer
 
+from respire.data.cycles import PreparedCycles
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe import Recipe
@@ -43,8 +43,9 @@ class _Work:
 
 def train_stage1(
     recipe: Recipe,
-    train: ray.data.Dataset,
-    selector: ray.data.Dataset,
+    prepared: PreparedCycles,
+    train: Sequence[str],
+    selector: Sequence[str],
     initial: Weights,
     compute: Compute,
     cell: Cell,
@@ -59,8 +60,9 @@ def train_stage1(
 
     Args:
         recipe: everything that changes a number.
-        train: materialised rows of the training recordings (data/cycles.py).
-        selector: materialised rows of the recordings whose Score chooses the epoch.
+        prepared: the corpus's cycles.
+        train: recordings to learn from.
+        selector: recordings whose Score chooses the epoch.
         initial: state dict of the untrained network.
         compute: device and precision of each worker.
         cell: where the run lives.
@@ -77,13 +79,14 @@ def train_stage1(
     if finished is not None:
         return Fit.from_state(finished)
     share_of_batch(recipe.optimisation.batch_size, workers)
-    shards = [train] * workers
+    shares: Sequence[Sequence[str]] = [train] * workers
     if recipe.optimisation.bank == "sharded":
-        shards = shard_recordings(train, workers, seed)
+        shares = share_recordings(train, workers, seed)
+    datasets = {f"train-{rank}": prepared.dataset(share) for rank, share in enumerate(shares)}
     trainer = TorchTrainer(
         _train_on_worker,
         train_loop_config={"work": _Work(recipe, initial, compute, seed, on_epoch)},
-        datasets={"selector": selector} | {f"train-{rank}": s for rank, s in enumerate(shards)},
+        datasets={"selector": prepared.dataset(selector), **datasets},
         dataset_config=ray.train.DataConfig(datasets_to_split=[]),
         scaling_config=ray.train.ScalingConfig(
             num_workers=workers,
@@ -108,17 +111,14 @@ def train_stage1(
     return run
 
 
-def shard_recordings(
-    recordings: ray.data.Dataset, workers: int, seed: int
-) -> list[ray.data.Dataset]:
+def share_recordings(recordings: Sequence[str], workers: int, seed: int) -> list[list[str]]:
     """Give every recording to exactly one worker, in shares as equal as can be.
 
-    Ray Train's own split drops rows to make shares equal; a row is a recording, and none is
-    dropped here.
+    Ray Train's own split drops rows to make shares equal. Here a row is a recording, and none may
+    be dropped.
     """
-    shuffled = recordings.random_shuffle(seed=seed).materialize()
-    borders = np.linspace(0, shuffled.count(), workers + 1).round().astype(int)[1:-1]
-    return list(shuffled.split_at_indices(borders.tolist())) if workers > 1 else [shuffled]
+    shuffled = np.random.default_rng(seed).permutation(sorted(recordings))
+    return [share.tolist() for share in np.array_split(shuffled, workers)]
 
 
 def _train_on_worker(config: dict[str, Any]) -> str | None:

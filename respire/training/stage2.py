@@ -48,7 +48,7 @@ def train_stage2(
     store: Cell,
     *,
     seed: int,
-    on_epoch: Callable[[str, float], Callable[[Row], None]],
+    on_epoch: Callable[[str], Callable[[Row], None]],
 ) -> dict[str, DeviceModel]:
     """Fine-tune stage 1's model for every device, at least four trials at a time.
 
@@ -61,8 +61,8 @@ def train_stage2(
         compute: device and precision.
         store: identity that all trials share; each adds its device and learning rate.
         seed: training seed.
-        on_epoch: given device and learning rate, what is called with each epoch's row in the
-            trial's process; must be picklable.
+        on_epoch: given a trial's name, what is called with each epoch's row in the trial's
+            process; must be picklable.
 
     Raises:
         RuntimeError: a trial failed; the others' results are kept.
@@ -72,7 +72,7 @@ def train_stage2(
             device,
             rate,
             Cell(store.store, {**store.identity, "device": device, "learning_rate": rate}),
-            on_epoch(device, rate),
+            on_epoch(trial_name(device, rate, recipe)),
         )
         for device, cycles in devices.items()
         if len(cycles.train)
@@ -86,6 +86,12 @@ def train_stage2(
         trials = [job.cell.load("trial") for job in jobs if job.device == device]
         models[device] = decide([Trial.from_state(state) for state in trials if state is not None])
     return models
+
+
+def trial_name(device: str, learning_rate: float, recipe: Recipe) -> str:
+    """The device, and where several learning rates are tried, which."""
+    several = recipe.finetune.trials_per_device > 1
+    return f"{device} lr {learning_rate:.2g}" if several else device
 
 
 def _run(
@@ -114,7 +120,7 @@ def _run(
         param_space={"job": tune.grid_search(list(range(len(jobs))))},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=None,
-            trial_name_creator=lambda t: jobs[t.config["job"]].device,
+            trial_name_creator=lambda t: f"{jobs[t.config['job']].device}-{t.trial_id}",
             trial_dirname_creator=lambda t: t.trial_id,
         ),
         run_config=tune.RunConfig(

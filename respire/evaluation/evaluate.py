@@ -1,0 +1,69 @@
+"""Test predictions of both stages and of the baselines."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from respire.evaluation.baselines import predict_baselines
+from respire.features.bank import CycleBank
+from respire.features.pipeline import Pipeline
+from respire.models.network import respirenet
+from respire.recipe import Recipe
+from respire.session import use_threads
+from respire.training.device import Compute
+from respire.training.loop import Weights
+from respire.training.predict import predict
+
+
+def predict_stages(
+    recipe: Recipe,
+    test: pa.Table,
+    stage1: Weights,
+    devices: Mapping[str, Weights | None],
+    compute: Compute,
+) -> dict[str, pd.DataFrame]:
+    """Predictions of stage 1's model, and of each device's own model for its cycles.
+
+    Args:
+        recipe: features, model and classes.
+        test: rows of the test recordings (data/cycles.py).
+        stage1: state dict of stage 1's best epoch.
+        devices: each device's state dict; None, or no entry, stands for stage 1's.
+        compute: device and precision.
+
+    Returns:
+        For "stage1" and "stage2" a row a test cycle, in the same order (training/predict.py).
+    """
+    use_threads()
+    common = _predict(recipe, test, stage1, compute)
+    by_device = []
+    for device, rows in common.groupby("device"):
+        weights = devices.get(str(device))
+        if weights is not None:
+            own = test.filter(pc.equal(test.column("device"), device))
+            rows = _predict(recipe, own, weights, compute).set_index(rows.index)
+        by_device.append(rows)
+    return {"stage1": common, "stage2": pd.concat(by_device).sort_index()}
+
+
+def baseline_predictions(
+    recipe: Recipe, train: pa.Table, test: pa.Table, compute: Compute
+) -> dict[str, pd.DataFrame]:
+    """Predictions of the baselines, fitted on the training side (evaluation/baselines.py)."""
+    use_threads()
+    pipeline = Pipeline(recipe, compute.device)
+    banks = [CycleBank.from_table(table, recipe.task, compute.device) for table in (train, test)]
+    train_bands, test_bands = (pipeline.mean_mel_bands(bank).cpu().numpy() for bank in banks)
+    return predict_baselines(
+        banks[0].cycles, banks[1].cycles, train_bands, test_bands, len(recipe.classes)
+    )
+
+
+def _predict(recipe: Recipe, rows: pa.Table, weights: Weights, compute: Compute) -> pd.DataFrame:
+    network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
+    network.load_state_dict(weights)
+    bank = CycleBank.from_table(rows, recipe.task, compute.device)
+    return predict(network, Pipeline(recipe, compute.device), bank, recipe.classes, compute)

@@ -1,0 +1,178 @@
+"""Both stages of a study, from cycles to results; what every experiment on one split shares."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+import pyarrow.compute as pc
+
+import respire
+from respire.data.icbhi import DEVICES
+from respire.evaluation.evaluate import baseline_predictions, predict_stages
+from respire.metrics import Scores, by_device, overall
+from respire.recipe import NUMERICS_VERSION
+from respire.resources import Stopwatch
+from respire.session import on_worker
+from respire.study import Study
+from respire.training.finetune import DeviceModel
+from respire.training.loop import Fit, Row
+from respire.training.stage1 import train_stage1
+from respire.training.stage2 import DeviceCycles, train_stage2
+
+OnEpoch = Callable[[Row], None]
+STAGES = ("stage1", "stage2")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Both trained stages and what they predict on the test side.
+
+    Attributes:
+        stage1: the common model's run.
+        devices: each device's model.
+        predictions: for "stage1" and "stage2", a row a test cycle.
+        baselines: for each baseline, a row a test cycle.
+    """
+
+    stage1: Fit
+    devices: Mapping[str, DeviceModel]
+    predictions: Mapping[str, pd.DataFrame]
+    baselines: Mapping[str, pd.DataFrame]
+
+
+def run_stages(
+    study: Study,
+    stopwatch: Stopwatch,
+    on_epoch: Callable[[str], OnEpoch],
+) -> Outcome:
+    """Stage 1, four device-specific fine-tunings, and the one reading of the test side.
+
+    Args:
+        study: recipe, corpus and split.
+        stopwatch: times the parts.
+        on_epoch: given "stage1" or a device (and learning rate), what is called with each epoch's
+            row where it is trained; must be picklable.
+    """
+    recipe, compute, prepared = study.recipe, study.compute, study.prepared
+    gpu = compute.device == "cuda"
+    selector = getattr(study.split, recipe.selection)
+    with stopwatch.part("stage1"):
+        stage1 = train_stage1(
+            recipe,
+            prepared,
+            study.split.train,
+            selector,
+            study.initial,
+            compute,
+            study.stage1,
+            seed=study.seed,
+            workers=study.workers,
+            on_epoch=on_epoch("stage1"),
+        )
+    train, selecting = prepared.read(study.split.train), prepared.read(selector)
+    with stopwatch.part("stage2"):
+        devices = train_stage2(
+            recipe,
+            stage1.weights,
+            {
+                device: DeviceCycles(
+                    *(t.filter(pc.equal(t.column("device"), device)) for t in (train, selecting))
+                )
+                for device in DEVICES
+            },
+            compute,
+            study.stage2,
+            seed=study.seed,
+            on_epoch=on_epoch,
+        )
+    with stopwatch.part("evaluation"):
+        test = prepared.read(study.split.test)
+        own = {device: model.weights for device, model in devices.items()}
+        predictions = on_worker(predict_stages, recipe, test, stage1.weights, own, compute, gpu=gpu)
+        baselines = on_worker(baseline_predictions, recipe, train, test, compute, gpu=gpu)
+    return Outcome(stage1, devices, predictions, baselines)
+
+
+def summarise(
+    study: Study,
+    outcome: Outcome,
+    *,
+    experiment: str,
+    name: str,
+    stopwatch: Stopwatch,
+    peak_memory_mib: float,
+) -> dict[str, Any]:
+    """The content of results.json (schema in the README)."""
+    classes = len(study.recipe.classes)
+
+    def scored(predictions: pd.DataFrame) -> dict[str, Any]:
+        return {
+            "overall": overall(predictions, classes).to_json(),
+            "by_device": {d: s.to_json() for d, s in by_device(predictions, classes).items()},
+        }
+
+    stages = {stage: scored(outcome.predictions[stage]) for stage in STAGES}
+    stages["stage1"] |= {
+        "epoch": outcome.stage1.epoch,
+        "validation": _json(outcome.stage1.scores),
+    }
+    stages["stage2"]["devices"] = {d: _describe(model) for d, model in outcome.devices.items()}
+    seconds = {part: round(s, 2) for part, s in stopwatch.seconds.items()}
+    return {
+        "experiment": experiment,
+        "name": name,
+        "respire_version": respire.__version__,
+        "key": study.whole.key,
+        "numerics_version": NUMERICS_VERSION,
+        "recipe": asdict(study.recipe),
+        "split": {
+            "kind": study.split.kind,
+            "split_seed": study.split.split_seed,
+            "inner_seed": study.split.inner_seed,
+            "training_seed": study.seed,
+            "sides": study.split.describe(study.cycles),
+        },
+        "selection": study.recipe.selection,
+        "stages": stages,
+        "baselines": {name: scored(p) for name, p in outcome.baselines.items()},
+        "stamps": list(study.recipe.stamps),
+        "warnings": list(study.split.warnings),
+        "skipped": list(study.skipped),
+        "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
+        "peak_memory_mib": round(peak_memory_mib, 1),
+        "environment": {
+            "device": study.compute.name,
+            "precision": study.compute.precision,
+            "workers": study.workers,
+            **{package: version(package) for package in ("ray", "torch", "mlflow")},
+            "python": sys.version.split()[0],
+        },
+    }
+
+
+def histories(outcome: Outcome) -> pd.DataFrame:
+    """A row an epoch of stage 1 and of each device's chosen trial, with a column ``run``."""
+    runs = {"stage1": outcome.stage1.history}
+    runs |= {d: m.trial.fit.history for d, m in outcome.devices.items() if m.trial is not None}
+    return pd.concat(
+        [pd.DataFrame(rows).assign(run=run) for run, rows in runs.items()], ignore_index=True
+    )
+
+
+def _describe(model: DeviceModel) -> dict[str, Any]:
+    trial = model.trial
+    return {
+        "decision": model.decision,
+        "reason": model.reason,
+        "epoch": None if trial is None else trial.fit.epoch,
+        "learning_rate": None if trial is None else trial.learning_rate,
+        "validation_before": None if trial is None else _json(trial.before),
+        "validation_after": None if trial is None else _json(trial.fit.scores),
+    }
+
+
+def _json(scores: Scores | None) -> dict[str, Any] | None:
+    return None if scores is None else scores.to_json()

@@ -1,0 +1,71 @@
+"""How long a run takes and how much memory it needs."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+SAMPLE_SECONDS = 1.0
+
+
+class Stopwatch:
+    """Seconds spent in named parts of a run.
+
+    Attributes:
+        seconds: part to seconds, in the order they began.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Time a block under a name, and say on the console that it began."""
+        print(f"respire: {name} ...", flush=True)
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = time.perf_counter() - began
+
+
+class PeakMemory:
+    """The most memory that this process and all below it held together, sampled every second.
+
+    Pages that processes share (Ray's object store) count once. Only this machine is seen.
+
+    Attributes:
+        mebibytes: the peak so far.
+    """
+
+    def __init__(self) -> None:
+        self.mebibytes = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "PeakMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(SAMPLE_SECONDS):
+            self.mebibytes = max(self.mebibytes, _proportional_bytes() / 2**20)
+
+
+def _proportional_bytes() -> int:
+    """Proportional set size of this process and its descendants, in bytes."""
+    me = psutil.Process()
+    total = 0
+    for process in (me, *me.children(recursive=True)):
+        try:
+            memory = process.memory_full_info()
+        except psutil.Error:  # it ended, or is not ours to read
+            continue
+        total += getattr(memory, "pss", memory.uss)
+    return total

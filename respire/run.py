@@ -1,0 +1,157 @@
+"""Run an experiment on one split: everything around its two stages, from options to report."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from respire.command import Options
+from respire.data.cycles import prepare_cycles
+from respire.experiment import STAGES, Outcome, histories, run_stages, summarise
+from respire.metrics import percent
+from respire.report.report import FIGURES, write_report
+from respire.resources import PeakMemory, Stopwatch
+from respire.session import Queue, console, session
+from respire.storage import Storage
+from respire.study import Study, claim_name, initial_weights, open_corpus, open_study
+from respire.tracking import EpochLogger, Tracker, preflight, resolve_uri
+from respire.training.cell import dump_state
+from respire.training.loop import Row
+from respire.training.sampling import share_of_batch
+from respire.training.stage2 import trial_name
+
+PREDICTIONS = "predictions.parquet"
+KEPT = (PREDICTIONS, "models", "results.json", "report.md", "report.html", *FIGURES)
+"""What a run's folder holds and MLflow gets."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What happens after each epoch, in the process that trains: a line, and MLflow.
+
+    Attributes:
+        run: "stage1" or the fine-tuning trial.
+        epochs: how many there will be at most.
+        log: the nested MLflow run.
+        lines: what the user sees (session.console).
+    """
+
+    run: str
+    epochs: int
+    log: EpochLogger
+    lines: Queue
+
+    def __call__(self, row: Row) -> None:
+        """Report a row of ``Fit.history``."""
+        epoch = int(row["epoch"])
+        left = row["seconds"] * (self.epochs - epoch)
+        score = row.get("validation_score")
+        chosen = "" if score is None else f", validation Score {percent(score)}%"
+        self.lines.put_nowait(
+            f"{self.run}: epoch {epoch}/{self.epochs}, loss {row['train_loss']:.3f}{chosen}, "
+            f"{row['seconds']:.1f} s, about {left:.0f} s left"
+        )
+        self.log(epoch, {name: value for name, value in row.items() if name != "epoch"})
+
+
+def run_experiment(experiment: str, options: Options) -> dict[str, Any]:
+    """Run both stages on one split and write the report; the same options resume.
+
+    Returns:
+        The content of results.json.
+
+    Raises:
+        InputError: bad input or an unusable setting, found before anything is trained.
+    """
+    recipe = options.recipe
+    share_of_batch(recipe.optimisation.batch_size, options.workers)
+    storage = Storage.at(options.storage)
+    storage.check_writable()
+    uri = resolve_uri(options.tracking_uri)
+    preflight(uri, experiment)
+    initial = initial_weights(recipe, options.seed)
+    stopwatch = Stopwatch()
+    with PeakMemory() as memory:
+        with stopwatch.part("catalogue"):
+            corpus = open_corpus(options)
+        with session(), console() as lines, ExitStack() as runs:
+            with stopwatch.part("cycles"):
+                prepared = prepare_cycles(
+                    corpus.cycles, recipe.preprocess, corpus.fingerprint, storage, options.skip_bad
+                )
+            study = open_study(options, corpus, prepared, initial)
+            name, folder = claim_name(study, experiment, options.name)
+            for warning in (*recipe.stamps, *study.split.warnings):
+                print(f"warning: {warning}", flush=True)
+            parent = runs.enter_context(Tracker.start(uri, experiment, name, study.whole.key))
+            _log_study(parent, study)
+
+            def on_epoch(run: str) -> Callable[[Row], None]:
+                child = runs.enter_context(parent.child(run, {"respire.run": run}))
+                stage = recipe.optimisation if run == "stage1" else recipe.finetune
+                return EpochReport(run, stage.epochs, child.epochs, lines)
+
+            outcome = run_stages(study, stopwatch, on_epoch)
+            results = summarise(
+                study,
+                outcome,
+                experiment=experiment,
+                name=name,
+                stopwatch=stopwatch,
+                peak_memory_mib=memory.mebibytes,
+            )
+            _keep(folder, study, outcome)
+            write_report(results, histories(outcome), folder)
+            _log_results(parent, study, outcome, results, folder)
+            print(f"report: {folder.uri}/report.html\nMLflow: {parent.where}", flush=True)
+    return results
+
+
+def _keep(folder: Storage, study: Study, outcome: Outcome) -> None:
+    """Write predictions and models; a model says what it started from and how to use it."""
+    stages = [outcome.predictions[stage].assign(stage=stage) for stage in STAGES]
+    table = pa.Table.from_pandas(pd.concat(stages, ignore_index=True), preserve_index=False)
+    sink = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(table, sink)
+    (folder / PREDICTIONS).write_bytes(sink.getvalue().to_pybytes())
+    tuned = {device: model.weights for device, model in outcome.devices.items()}
+    for device, weights in {"stage1": outcome.stage1.weights, **tuned}.items():
+        if weights is None:
+            continue
+        state = {
+            "weights": weights,
+            "recipe": asdict(study.recipe),
+            "classes": list(study.recipe.classes),
+            "initial_weights": study.recipe.model.weights,
+            "initial_weights_fingerprint": study.identity["initial"],
+            "key": study.whole.key,
+        }
+        (folder / "models" / f"{device}.pt").write_bytes(dump_state(state))
+
+
+def _log_study(parent: Tracker, study: Study) -> None:
+    """What is known before training."""
+    parent.log_params(study.recipe.flat())
+    cut = study.split
+    parent.log_stamps(study.recipe.stamps, cut.warnings)
+    parent.log_split(study.cycles, cut.side_of(study.cycles), f"{cut.kind} split {cut.split_seed}")
+
+
+def _log_results(
+    parent: Tracker,
+    study: Study,
+    outcome: Outcome,
+    results: Mapping[str, Any],
+    folder: Storage,
+) -> None:
+    """Final metrics on the parent, where the UI compares runs, and everything that was written."""
+    parent.log_results(results)
+    for device, model in outcome.devices.items():
+        if model.trial is not None:
+            run = parent.child(trial_name(device, model.trial.learning_rate, study.recipe))
+            run.log_tags({"respire.decision": model.decision, "respire.reason": model.reason})
+    parent.log_files(folder, *KEPT)

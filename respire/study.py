@@ -1,0 +1,199 @@
+"""Study: from options to all that a run's numbers follow from."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pooch
+import torch
+
+from respire.command import SYNTHETIC, Options
+from respire.data import icbhi
+from respire.data.cycles import PreparedCycles
+from respire.data.download import download
+from respire.data.splits import Split, split
+from respire.data.synthetic import write_corpus
+from respire.errors import InputError
+from respire.models.network import fingerprint, respirenet
+from respire.recipe import NUMERICS_VERSION, Recipe, flatten
+from respire.storage import Storage
+from respire.training.cell import Cell, digest
+from respire.training.device import Compute
+from respire.training.loop import Weights
+
+
+@dataclass(frozen=True)
+class Study:
+    """A recipe, a corpus and a split: all that a run's numbers follow from.
+
+    Attributes:
+        recipe: every choice that changes a number.
+        cycles: the catalogue (data/icbhi.py).
+        prepared: the same cycles, cut and in storage.
+        skipped: recordings left out because of ``--skip-bad``, one line each.
+        split: who is on which side.
+        seed: training seed.
+        initial: state dict of the untrained network.
+        compute: device and precision.
+        workers: stage 1's training workers.
+        storage: where everything is kept.
+    """
+
+    recipe: Recipe
+    cycles: pd.DataFrame
+    prepared: PreparedCycles
+    skipped: tuple[str, ...]
+    split: Split
+    seed: int
+    initial: Weights
+    compute: Compute
+    workers: int
+    storage: Storage
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that can change stage 1's numbers."""
+        recipe = asdict(self.recipe)
+        del recipe["preset"], recipe["finetune"]
+        sides = {
+            side: digest(getattr(self.split, side)) for side in ("train", "validation", "test")
+        }
+        return {
+            "recipe": recipe,
+            "data": self.prepared.key,
+            "split": sides,
+            "seed": self.seed,
+            "initial": fingerprint(self.initial),
+            "precision": self.compute.precision,
+            "device": self.compute.device,
+            "workers": self.workers,
+        }
+
+    @property
+    def stage1(self) -> Cell:
+        """Where stage 1 is kept."""
+        return Cell(self.storage, {"stage": "stage 1", **self.identity})
+
+    @property
+    def stage2(self) -> Cell:
+        """What the cells of all fine-tuning trials have in common."""
+        finetune = asdict(self.recipe.finetune)
+        del finetune["trials_per_device"], finetune["learning_rate"]
+        return Cell(
+            self.storage, {"stage": "stage 2", "stage 1": self.stage1.key, "finetune": finetune}
+        )
+
+    @property
+    def whole(self) -> Cell:
+        """The experiment: both stages and their evaluation."""
+        finetune = asdict(self.recipe.finetune)
+        return Cell(self.storage, {"stage": "both", **self.identity, "finetune": finetune})
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Recordings as found, before any is decoded.
+
+    Attributes:
+        cycles: the catalogue (data/icbhi.py).
+        skipped: recordings left out because of ``--skip-bad``, one line each.
+        official: each recording's side in the official split, where that was asked for.
+        fingerprint: of the recordings' and annotations' content.
+    """
+
+    cycles: pd.DataFrame
+    skipped: tuple[str, ...]
+    official: Mapping[str, str] | None
+    fingerprint: str
+
+
+def open_corpus(options: Options) -> Corpus:
+    """Find and check the recordings, synthesised or downloaded if need be.
+
+    Raises:
+        InputError: a file or annotation is bad, and ``--skip-bad`` was not given.
+    """
+    directory = locate(options.data)
+    catalogue = icbhi.read_catalogue(directory, options.skip_bad)
+    official = None if options.split == "80-20" else icbhi.official_split(directory)
+    return Corpus(
+        catalogue.cycles, catalogue.skipped, official, icbhi.fingerprint(catalogue.cycles)
+    )
+
+
+def initial_weights(recipe: Recipe, seed: int) -> Weights:
+    """State dict of the untrained network.
+
+    Raises:
+        InputError: the recipe's weights cannot be had.
+    """
+    torch.manual_seed(seed)
+    return respirenet(recipe.model, len(recipe.classes)).state_dict()
+
+
+def open_study(
+    options: Options, corpus: Corpus, prepared: PreparedCycles, initial: Weights
+) -> Study:
+    """Cut the split of the recordings that could be prepared.
+
+    Raises:
+        InputError: the split cannot be had.
+    """
+    whole = corpus.cycles["recording"].isin(prepared.recordings())
+    cycles = corpus.cycles[whole].reset_index(drop=True)
+    return Study(
+        recipe=options.recipe,
+        cycles=cycles,
+        prepared=prepared,
+        skipped=(*corpus.skipped, *prepared.skipped),
+        split=split(
+            cycles,
+            options.split,
+            options.split_seed,
+            options.inner_seed,
+            corpus.official,
+            options.stratify,
+        ),
+        seed=options.seed,
+        initial=initial,
+        compute=Compute.resolve(options.gpu, options.recipe.optimisation.precision),
+        workers=options.workers,
+        storage=Storage.at(options.storage),
+    )
+
+
+def locate(data: str | None) -> str:
+    """The directory of the corpus: given, synthesised, or downloaded; the last two are cached."""
+    if data == SYNTHETIC:
+        return str(write_corpus(Path(pooch.os_cache("respire")) / SYNTHETIC))
+    return str(download()) if data is None else data
+
+
+def claim_name(study: Study, experiment: str, name: str | None) -> tuple[str, Storage]:
+    """The run's name and folder, resumed if it was this run's already.
+
+    Raises:
+        InputError: the name belongs to a run that differs, with the differences.
+    """
+    key = study.whole.key
+    name = name or f"{study.recipe.preset}-{study.split.kind}-{key[:8]}"
+    folder = study.storage / experiment / name
+    identity = folder / "identity.json"
+    ours = {**study.whole.identity, "numerics_version": NUMERICS_VERSION}
+    if identity.exists():
+        theirs = flatten(identity.read_json())
+        changed = [
+            f"{field} was {theirs.get(field)}, is {value}"
+            for field, value in flatten(ours).items()
+            if theirs.get(field) != value
+        ]
+        if changed:
+            raise InputError(
+                f"{folder.uri}: another run has this --name ({'; '.join(changed)}); "
+                f"choose another --name"
+            )
+    else:
+        identity.write_json(ours)
+    return name, folder

@@ -1,0 +1,368 @@
+"""Tracking: what a run was and gave, in MLflow.
+
+One parent run an experiment, nested runs for stages, devices, trials and seeds. Everything here
+holds only strings and can be pickled, so that Ray workers log for themselves.
+"""
+
+import logging
+import os
+import queue
+import re
+import sqlite3
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import cache
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import pandas as pd
+from pyarrow import fs
+
+from respire import __version__
+from respire.errors import InputError
+from respire.recipe import CLASSES, flatten
+from respire.storage import Storage
+
+# MLflow takes two seconds to import, so functions import it: --help never waits for it.
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SERVER_LIMIT_S = 5.0
+"""Seconds a tracking server has to say that it is well."""
+_SQLITE = "sqlite:///"
+_KEY, _PARENT = "respire.key", "mlflow.parentRunId"
+_MAX_VALUE = 5000
+"""Characters of a param or tag that every MLflow server since 2.0 takes."""
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+def resolve_uri(uri: str) -> str:
+    """The tracking URI as it means the same in every process: its database path absolute.
+
+    Args:
+        uri: ``sqlite:///FILE`` or the ``http(s)://`` address of a tracking server.
+
+    Raises:
+        InputError: any other store; MLflow itself refuses folders.
+    """
+    if uri.startswith(("http://", "https://")):
+        return uri.rstrip("/")
+    path = uri.removeprefix(_SQLITE)
+    if path == uri or path in ("", ":memory:"):
+        raise InputError(
+            f"--tracking-uri {_shown(uri)}: not a store that can be used; give a database file as "
+            "sqlite:///mlflow.db or the address of a tracking server as http://host:5000"
+        )
+    return f"{_SQLITE}{Path(path).expanduser().absolute()}"
+
+
+def preflight(uri: str, experiment: str) -> str:
+    """Make sure that runs can be logged, before anything expensive starts.
+
+    A server is asked whether it is well. A database gets its schema here, whole or not at all,
+    because workers that create it at once destroy it. The experiment is created if it is new;
+    beside a database its artifacts go to the folder ``mlartifacts``.
+
+    Args:
+        uri: as from `resolve_uri`.
+        experiment: the experiment's name.
+
+    Returns:
+        The experiment's id.
+
+    Raises:
+        InputError: the server does not answer within 5 s, the database cannot be written or is of
+            another MLflow, or the experiment was deleted.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if uri.startswith(_SQLITE):
+        database = Path(uri.removeprefix(_SQLITE))
+        _prepare_database(database)
+        artifacts = (database.parent / "mlartifacts" / experiment).as_uri()
+    else:
+        _ask_server(uri)
+        artifacts = None
+    try:
+        client = _client(uri)
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            return client.create_experiment(experiment, artifact_location=artifacts)
+    except MlflowException as error:
+        raise InputError(
+            f"--tracking-uri {_shown(uri)}: MLflow refuses ({_shown(str(error))}); "
+            "choose another --tracking-uri"
+        ) from error
+    if found.lifecycle_stage != "active":
+        raise InputError(
+            f"--tracking-uri {_shown(uri)}: experiment {experiment!r} was deleted there; bring it "
+            f"back with: mlflow experiments restore --experiment-id {found.experiment_id}"
+        )
+    return found.experiment_id
+
+
+@dataclass(frozen=True)
+class EpochLogger:
+    """Logs a run's epochs, one request each.
+
+    An epoch trained again after a resume is logged at the same step: the curve gets a second
+    point at that epoch, of the same value where training is deterministic, and nothing is summed.
+    """
+
+    uri: str
+    run_id: str
+
+    def __call__(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
+        """Log an epoch, counted from 1; undefined metrics, NaN or None, are left out."""
+        _log_metrics(self.uri, self.run_id, metrics, step=epoch)
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """One MLflow run, parent or nested; picklable.
+
+    As a context manager it ends its run: FINISHED, FAILED on an exception, KILLED on Ctrl-C. A
+    process that dies without either leaves its run RUNNING, and the same command resumes it.
+    """
+
+    uri: str
+    experiment_id: str
+    run_id: str
+
+    @classmethod
+    def start(cls, uri: str, experiment: str, name: str, key: str) -> Self:
+        """The parent run of this name and key: resumed if there is one, else new.
+
+        Args:
+            uri: as from `resolve_uri`.
+            experiment: the MLflow experiment, created if it is new.
+            name: the run's name.
+            key: the run's identity, see DESIGN; kept as the tag ``respire.key``.
+
+        Raises:
+            InputError: see `preflight`.
+        """
+        experiment_id = preflight(uri, experiment)
+        tags = {_KEY: key, "respire.version": __version__}
+        return cls(uri, experiment_id, _resume_or_create(uri, experiment_id, name, _KEY, tags))
+
+    def child(self, name: str, tags: Mapping[str, str] | None = None) -> "Tracker":
+        """The nested run of this name: resumed if this run has one, else new."""
+        tags = {**(tags or {}), _PARENT: self.run_id}
+        run_id = _resume_or_create(self.uri, self.experiment_id, name, _PARENT, tags)
+        return Tracker(self.uri, self.experiment_id, run_id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.finish("FINISHED")
+        else:
+            self.finish("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
+
+    def finish(self, status: Status) -> None:
+        """End the run."""
+        _client(self.uri).set_terminated(self.run_id, status)
+
+    @property
+    def epochs(self) -> EpochLogger:
+        """What `fit` calls after each epoch."""
+        return EpochLogger(self.uri, self.run_id)
+
+    @property
+    def where(self) -> str:
+        """Where the run can be looked at: its page, or the command that serves it."""
+        page = f"#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        if self.uri.startswith(_SQLITE):
+            return f"mlflow ui --backend-store-uri '{self.uri}', then http://127.0.0.1:5000/{page}"
+        return f"{_shown(self.uri)}/{page}"
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Log params, e.g. ``recipe.flat()``; once logged they cannot change."""
+        from mlflow.entities import Param
+
+        entities = [Param(name, str(value)[:_MAX_VALUE]) for name, value in params.items()]
+        for start in range(0, len(entities), 100):
+            _client(self.uri).log_batch(self.run_id, params=entities[start : start + 100])
+
+    def log_metrics(self, metrics: Mapping[str, float | None]) -> None:
+        """Log final metrics; undefined ones, NaN or None, are left out."""
+        _log_metrics(self.uri, self.run_id, metrics, step=0)
+
+    def log_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags; a tag set before is replaced."""
+        from mlflow.entities import RunTag
+
+        entities = [RunTag(name, str(value)[:_MAX_VALUE]) for name, value in tags.items()]
+        _client(self.uri).log_batch(self.run_id, tags=entities)
+
+    def log_stamps(self, stamps: Sequence[str], cautions: Sequence[str]) -> None:
+        """Say what a reader must know, as tags and, loudly, as the run's description."""
+        loud = [f"**{stamp.upper()}**" for stamp in stamps]
+        note = "\n\n".join([*loud, *cautions])
+        tags = {"respire.stamps": "; ".join(stamps), "respire.warnings": "; ".join(cautions)}
+        self.log_tags(tags | {"mlflow.note.content": note})
+
+    def log_split(self, cycles: pd.DataFrame, sides: pd.Series, name: str) -> None:
+        """Log who is in train, validation and test as three dataset inputs.
+
+        Args:
+            cycles: the catalogue, a row a cycle. Its ``audio`` is left out: the digest tells which
+                cycles are there, not where they lie.
+            sides: "train", "validation" or "test", on the catalogue's index or part of it.
+            name: the data set and split, e.g. "icbhi 80-20 split 0".
+        """
+        from mlflow.data.pandas_dataset import from_pandas
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        def dataset_input(side: str) -> DatasetInput:
+            members = cycles.loc[sides.index[sides == side]].drop(columns="audio")
+            dataset = from_pandas(members, targets="label", name=name)
+            context = InputTag("mlflow.data.context", side)
+            return DatasetInput(Dataset(**dataset.to_dict()), [context])
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MLflow suspects that integers may go missing
+            inputs = [dataset_input(side) for side in ("train", "validation", "test")]
+        _client(self.uri).log_inputs(self.run_id, inputs)
+
+    def log_json(self, value: dict[str, Any], path: str) -> None:
+        """Log a value as the JSON artifact of this path."""
+        _client(self.uri).log_dict(self.run_id, value, path)
+
+    def log_files(self, storage: Storage, *names: str, folder: str | None = None) -> None:
+        """Log files or folders of a storage, by name within it, as artifacts under a folder."""
+        filesystem, root = storage.filesystem()
+        with tempfile.TemporaryDirectory() as temporary:
+            for name in names:
+                source, target = f"{root}/{name}", Path(temporary) / name
+                folder_itself = filesystem.get_file_info(source).type == fs.FileType.Directory
+                (target if folder_itself else target.parent).mkdir(parents=True, exist_ok=True)
+                fs.copy_files(source, str(target), filesystem, fs.LocalFileSystem())
+            _client(self.uri).log_artifacts(self.run_id, temporary, folder)
+
+    def log_results(self, results: Mapping[str, Any]) -> None:
+        """Log what ``results.json`` holds: final metrics, confusion matrices, split and stamps.
+
+        Metrics are ``stage1.score``, ``stage2.AKGC417L.se``, ``baselines.majority.sp``, …
+        """
+        split = {k: v for k, v in results["split"].items() if not isinstance(v, dict)}
+        self.log_tags(flatten({"split": split, "selection": results["selection"]}))
+        self.log_stamps(results["stamps"], results["warnings"])
+        baselines = {f"baselines.{name}": it for name, it in results["baselines"].items()}
+        for name, scores in (results["stages"] | baselines).items():
+            parts = {name: scores["overall"]}
+            parts |= {f"{name}.{device}": part for device, part in scores["by_device"].items()}
+            self.log_metrics(
+                {f"{part}.{m}": of[m] for part, of in parts.items() for m in ("se", "sp", "score")}
+            )
+            confusion = {part: of["confusion"] for part, of in parts.items()}
+            classes = CLASSES[results["recipe"]["task"]]
+            self.log_json({"classes": classes, **confusion}, f"confusion/{name}.json")
+        self.log_metrics({f"seconds.{step}": s for step, s in results["seconds"].items()})
+        self.log_metrics({"peak_memory_mib": results["peak_memory_mib"]})
+
+
+@cache
+def _client(uri: str) -> "MlflowClient":
+    """The process's client of a store, without MLflow's own announcements."""
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri)
+
+
+def _resume_or_create(
+    uri: str, experiment_id: str, name: str, identity: str, tags: dict[str, str]
+) -> str:
+    """The id of the run with this name and the same value of the tag ``identity``."""
+    if '"' in name:
+        raise InputError(f"--name {name}: MLflow cannot look up a name with a quotation mark in it")
+    client = _client(uri)
+    wanted = f"tags.`{identity}` = '{tags[identity]}' and attributes.run_name = \"{name}\""
+    for run in client.search_runs([experiment_id], wanted):
+        if (_PARENT in run.data.tags) == (_PARENT in tags):
+            client.update_run(run.info.run_id, status="RUNNING")
+            return run.info.run_id
+    return client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+
+
+def _log_metrics(uri: str, run_id: str, metrics: Mapping[str, float | None], step: int) -> None:
+    from mlflow.entities import Metric
+
+    now_ms = int(time.time() * 1000)
+    entities = [
+        Metric(name, float(value), now_ms, step)
+        for name, value in metrics.items()
+        if value is not None and not isnan(value)
+    ]
+    _client(uri).log_batch(run_id, metrics=entities)
+
+
+def _prepare_database(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _create_database(path)
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("BEGIN IMMEDIATE")
+    except (OSError, sqlite3.Error) as error:
+        raise InputError(
+            f"--tracking-uri {_SQLITE}{path}: the database cannot be written "
+            f"({error}); choose another --tracking-uri"
+        ) from error
+
+
+def _create_database(path: Path) -> None:
+    """Build the schema elsewhere and link it into place, so that a kill leaves none half-built."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as temporary:
+        new = Path(temporary) / path.name
+        _client(f"{_SQLITE}{new}").search_experiments(max_results=1)
+        with suppress(FileExistsError):  # another experiment started here at the same time
+            path.hardlink_to(new)
+
+
+def _ask_server(uri: str) -> None:
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    answers: queue.Queue[str] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            credentials = get_default_host_creds(uri)
+            reply = http_request(
+                credentials, "/health", "GET", max_retries=0, timeout=SERVER_LIMIT_S
+            )
+            answers.put("" if reply.status_code == 200 else f"status {reply.status_code}")
+        except Exception as error:
+            cause: BaseException = error
+            while cause.__context__:  # the innermost says what happened, in few words
+                cause = cause.__context__
+            answers.put(_shown(str(cause)))
+
+    # Name resolution and a dripping reply know no time limit, so the limit is kept from outside.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        problem = answers.get(timeout=SERVER_LIMIT_S)
+    except queue.Empty:
+        problem = f"no answer within {SERVER_LIMIT_S:g} s"
+    if problem:
+        raise InputError(
+            f"--tracking-uri {_shown(uri)}: the tracking server is not well ({problem}); start it, "
+            "or use a database as --tracking-uri sqlite:///mlflow.db"
+        )
+
+
+def _shown(text: str) -> str:
+    """The text, a URI or with one in it, without credentials, on one line."""
+    return re.sub("//[^/@ ]*@", "//", " ".join(text.split()))

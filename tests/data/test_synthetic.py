@@ -1,0 +1,201 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile as sf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import welch
+
+from respire.data.icbhi import LOCATIONS, read_catalogue
+from respire.data.synthetic import MICROPHONES, Patient, crackle, record, wheeze, write_corpus
+from respire.errors import InputError
+
+NAME = re.compile(rf"\d{{3}}_\d+b\d_({'|'.join(LOCATIONS)})_(sc|mc)_({'|'.join(MICROPHONES)})")
+SMALL = {"patients": 8, "recordings_per_patient": 1.0, "cycles_per_recording": 2.0}
+
+
+def patient(device: str, classes: tuple[float, ...] = (0.25, 0.25, 0.25, 0.25)) -> Patient:
+    return Patient(
+        number=101,
+        device=device,
+        cycle_s=2.5,
+        inspiration=0.4,
+        slope_db=6,
+        fine=1.0,
+        wheeze_hz=400,
+        classes=np.array(classes),
+    )
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(directory.iterdir())}
+
+
+def strongest_hz(sound: np.ndarray, rate_hz: int) -> float:
+    spectrum = np.abs(np.fft.rfft(sound, 2**15))
+    return float(np.fft.rfftfreq(2**15, 1 / rate_hz)[spectrum.argmax()])
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All 48 patients, with as few cycles as show the skew."""
+    directory = tmp_path_factory.mktemp("full") / "corpus"
+    return write_corpus(directory, cycles_per_recording=3.0)
+
+
+@pytest.fixture(scope="module")
+def cycles(full: Path) -> pd.DataFrame:
+    return read_catalogue(str(full)).cycles
+
+
+def test_one_seed_writes_one_corpus(tmp_path: Path) -> None:
+    first = write_corpus(tmp_path / "a", **SMALL, seed=3)
+    second = write_corpus(tmp_path / "b", **SMALL, seed=3)
+    other = write_corpus(tmp_path / "c", **SMALL, seed=4)
+    assert files(first) == files(second)
+    assert files(first) != files(other)
+
+
+def test_a_corpus_that_is_there_is_kept(tmp_path: Path) -> None:
+    directory = write_corpus(tmp_path / "a", **SMALL)
+    written = {file: file.stat().st_mtime_ns for file in directory.iterdir()}
+    write_corpus(tmp_path / "a", **SMALL)
+    assert {file: file.stat().st_mtime_ns for file in directory.iterdir()} == written
+
+
+def test_another_corpus_is_not_overwritten(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "a", **SMALL)
+    with pytest.raises(InputError, match="other than the synthetic corpus"):
+        write_corpus(tmp_path / "a", **SMALL, seed=1)
+
+
+def test_an_interrupted_corpus_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sf, "write", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_corpus(tmp_path / "a", **SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_few_patients_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="8 or more"):
+        write_corpus(tmp_path / "a", patients=7)
+
+
+def test_names_annotations_and_rates_are_icbhis(full: Path) -> None:
+    recordings = sorted(full.glob("*.wav"))
+    assert recordings
+    for recording in recordings:
+        name = NAME.fullmatch(recording.stem)
+        assert name
+        info = sf.info(recording)
+        assert (info.samplerate, info.subtype) == (MICROPHONES[name[3]].rate_hz, "PCM_16")
+        rows = np.loadtxt(recording.with_suffix(".txt"), delimiter="\t", ndmin=2)
+        assert (rows[:, 0] < rows[:, 1]).all()
+        assert (rows[1:, 0] == rows[:-1, 1]).all()
+        assert rows[-1, 1] < info.duration
+        assert set(rows[:, 2:].ravel()) <= {0, 1}
+    assert json.loads((full / "corpus.json").read_text())["patients"] == 48
+
+
+def test_the_split_lists_every_recording_and_shares_no_patient(full: Path) -> None:
+    lines = (full / "ICBHI_challenge_train_test.txt").read_text().splitlines()
+    split = pd.DataFrame([line.split("\t") for line in lines], columns=["recording", "side"])
+    assert sorted(split["recording"]) == sorted(file.stem for file in full.glob("*.wav"))
+    split["patient"] = split["recording"].str.split("_").str[0]
+    assert (split.groupby("patient")["side"].nunique() == 1).all()
+    train = split.loc[split["side"] == "train", "patient"].nunique()
+    assert train / 48 == pytest.approx(0.6, abs=0.03)
+
+
+def test_devices_are_skewed_as_in_icbhi(cycles: pd.DataFrame) -> None:
+    patients = cycles.groupby("device")["patient"].nunique()
+    recordings = cycles.groupby("device")["recording"].nunique()
+    assert patients.min() >= 6
+    assert patients.idxmax() == "Meditron"
+    assert list(recordings.sort_values(ascending=False).index) == list(MICROPHONES)
+    assert recordings["AKGC417L"] / recordings.sum() == pytest.approx(646 / 920, abs=0.05)
+    crackles = cycles["label"].isin([1, 3]).groupby(cycles["device"]).mean()
+    assert crackles["AKGC417L"] > crackles["Meditron"]
+
+
+def test_every_class_has_patients_and_most_patients_have_normal_cycles(
+    cycles: pd.DataFrame,
+) -> None:
+    patients = cycles.groupby("label")["patient"].nunique()
+    assert (patients.reindex(range(4), fill_value=0) >= 8).all()
+    assert patients[0] >= 0.8 * cycles["patient"].nunique()
+
+
+def test_cycles_last_as_long_as_icbhis(cycles: pd.DataFrame) -> None:
+    seconds = cycles["end_s"] - cycles["start_s"]
+    assert seconds.between(0.199, 16.001).all()
+    assert seconds.mean() == pytest.approx(2.7, abs=0.4)
+    assert seconds.median() < seconds.mean()
+
+
+@given(hertz=st.floats(600, 700), rate_hz=st.sampled_from([4000, 10_000]))
+@settings(max_examples=30, deadline=None)
+def test_a_fine_crackle_peaks_at_its_frequency_and_dies_in_5_ms(hertz: float, rate_hz: int) -> None:
+    sound = crackle(hertz, 0.005, rate_hz)
+    assert len(sound) == 0.005 * rate_hz
+    assert strongest_hz(sound, rate_hz) == pytest.approx(hertz, rel=0.1)
+    assert np.abs(sound[-len(sound) // 5 :]).max() < 0.15
+
+
+@given(hertz=st.floats(200, 500))
+@settings(max_examples=30, deadline=None)
+def test_a_coarse_crackle_peaks_at_its_frequency_and_lasts_15_ms(hertz: float) -> None:
+    sound = crackle(hertz, 0.015, 8000)
+    assert len(sound) == 120
+    assert strongest_hz(sound, 8000) == pytest.approx(hertz, rel=0.1)
+
+
+@given(hertz=st.floats(100, 900), seconds=st.floats(0.1, 1.2), rate=st.sampled_from([4000, 10_000]))
+@settings(max_examples=30, deadline=None)
+def test_a_wheeze_is_a_tone_with_harmonics(hertz: float, seconds: float, rate: int) -> None:
+    sound = wheeze(hertz, seconds, rate)
+    assert len(sound) == round(seconds * rate)
+    assert strongest_hz(sound, rate) == pytest.approx(hertz, abs=1.5 / seconds)
+    spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
+    hz = np.fft.rfftfreq(len(sound), 1 / rate)
+    harmonic = spectrum[np.abs(hz - 2 * hertz).argmin()]
+    between = spectrum[np.abs(hz - 1.5 * hertz).argmin()]
+    if 2 * hertz < 0.45 * rate and hertz * seconds > 12:
+        assert harmonic > 3 * between
+
+
+def test_only_the_litt3200_is_blank_above_1500_hz() -> None:
+    drop_db = {}
+    for device, microphone in MICROPHONES.items():
+        audio, *_ = record(patient(device), 6, np.random.default_rng(0))
+        hz, power = welch(audio, microphone.rate_hz, nperseg=1024, window="blackmanharris")
+        heard = np.median(power[(hz > 150) & (hz < 1000)])
+        drop_db[device] = 10 * np.log10(heard / np.median(power[(hz > 1600) & (hz < 1900)]))
+    assert drop_db.pop("Litt3200") > 60
+    assert max(drop_db.values()) < 45
+
+
+@pytest.mark.parametrize(
+    ("classes", "transients", "tones"),
+    [((1, 0, 0, 0), False, False), ((0, 1, 0, 0), True, False), ((0, 0, 1, 0), False, True)],
+)
+def test_recordings_hold_the_sounds_their_labels_name(
+    classes: tuple[float, ...], transients: bool, tones: bool
+) -> None:
+    audio, _, _, labels = record(patient("AKGC417L", classes), 12, np.random.default_rng(1))
+    assert set(labels) == {int(np.argmax(classes))}
+    frames = audio[: len(audio) // 500 * 500].reshape(-1, 500)  # of 50 ms
+    crest = np.abs(frames).max(1) / frames.std(1)
+    assert (np.quantile(crest, 0.95) > 5) == transients
+    spectrum = np.abs(np.fft.rfft(frames * np.hanning(500)))[:, 7:45] ** 2  # 140-900 Hz
+    peakiness = spectrum.max(1) / np.median(spectrum, 1)
+    assert (np.quantile(peakiness, 0.9) > 35) == tones

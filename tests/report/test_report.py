@@ -1,0 +1,226 @@
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from respire.metrics import percent
+from respire.report.report import lead, table, verdict, write_report
+from respire.storage import Storage
+
+STAMPS = ["selected on test", "test labels shaped the padding of test cycles"]
+FIGURES = ("learning-curves.png", "confusion.png", "score-by-device.png")
+
+
+@pytest.fixture
+def page(results, histories, tmp_path):
+    write_report(results, histories, Storage.at(tmp_path))
+    return (tmp_path / "report.html").read_text()
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def rows(text: str) -> list[list[str]]:
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("|")
+    ]
+
+
+def test_the_page_needs_nothing_but_itself(page):
+    tags = Page(page).tags
+    assert "script" not in [tag for tag, _ in tags]
+    sources = [attrs[name] for _, attrs in tags for name in ("src", "href") if name in attrs]
+    assert len(sources) == 4
+    assert all(source.startswith("data:") for source in sources)
+    assert not re.search(r"url\(|@import|\son\w+=", page)
+
+
+def test_every_warning_and_skipped_recording_is_on_the_page_as_text(page, results):
+    text = Page(page).text
+    for line in results["warnings"] + results["skipped"]:
+        assert line in text
+
+
+def test_every_figure_has_words_for_those_who_cannot_see_it(page):
+    images = [attrs for tag, attrs in Page(page).tags if tag == "img"]
+    assert len(images) == 3
+    assert all(len(image["alt"]) > 40 for image in images)
+
+
+def test_the_folder_holds_the_results_two_reports_and_three_pngs(results, histories, tmp_path):
+    write_report(results, histories, Storage.at(tmp_path / "new" / "folder"))
+    written = {path.name for path in (tmp_path / "new" / "folder").iterdir()}
+    assert written == {"results.json", "report.md", "report.html", *FIGURES}
+    for name in FIGURES:
+        png = (tmp_path / "new" / "folder" / name).read_bytes()
+        assert png.startswith(b"\x89PNG")
+
+
+def test_results_survive_strict_json(results, histories, tmp_path):
+    write_report(results, histories, Storage.at(tmp_path))
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    content = (tmp_path / "results.json").read_text()
+    assert json.loads(content, parse_constant=refuse) == results
+
+
+def test_numbers_that_are_not_finite_become_null(results, histories, tmp_path):
+    scores = results["stages"]["stage1"]["by_device"]["Litt3200"]
+    scores["se"] = float("nan")
+    write_report(results | {"more": [float("inf")]}, histories, Storage.at(tmp_path))
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert written["stages"]["stage1"]["by_device"]["Litt3200"] == scores | {"se": None}
+    assert written["more"] == [None]
+
+
+def test_the_tables_numbers_are_the_metrics(results):
+    cells = rows(table(results))
+    for stage, label in (("stage1", "Stage 1"), ("stage2", "Stage 2 (fine-tuned)")):
+        stored = results["stages"][stage]
+        expected = [[label], *[[device, label] for device in stored["by_device"]]]
+        for start, s in zip(
+            expected, [stored["overall"], *stored["by_device"].values()], strict=True
+        ):
+            numbers = [percent(s[name]) for name in ("se", "sp", "score")] + [f"{s['n']:,}"]
+            assert [*start, *numbers] in cells
+        assert [label, *map(percent, stored["overall"]["recall"])] in cells
+    for name, stored in results["baselines"].items():
+        s = stored["overall"]
+        assert [
+            f"baseline: {name}",
+            *(percent(s[k]) for k in ("se", "sp", "score")),
+            f"{s['n']:,}",
+        ] in cells
+
+
+def test_undefined_fractions_are_dashes_in_table_page_and_figure(results, histories, tmp_path):
+    stages = [*results["stages"].values(), *results["baselines"].values()]
+    for stage in stages:
+        stage["by_device"]["Litt3200"] |= {"se": None, "score": None}
+    assert re.search(r"\| Litt3200 \| Stage 1 +\| +– \| +[\d.]+ \| +– \| +92 \|", table(results))
+    write_report(results, histories, Storage.at(tmp_path))
+
+
+def test_stamps_stand_above_every_table_and_in_the_lead_of_page_and_text(
+    results, histories, tmp_path
+):
+    results |= {"stamps": STAMPS, "selection": "test"}
+    write_report(results, histories, Storage.at(tmp_path))
+    page = (tmp_path / "report.html").read_text()
+    tables = page.count("<table>")
+    for stamp in STAMPS:
+        assert page.count(f'<strong class="stamp">{stamp}</strong>') == tables + 1
+        markdown = (tmp_path / "report.md").read_text()
+        assert markdown.count(f"**{stamp.upper()}**") == tables + 1
+        assert table(results).count(f"**{stamp.upper()}**") == 3
+    assert "None of this is evidence" in table(results)
+
+
+def test_the_lead_says_unseen_only_where_no_test_patient_was_seen(results):
+    assert "cycles of 25 unseen patients" in lead(results)
+    assert "unseen" not in lead(results | {"selection": "test"})
+    assert "unseen" not in lead(results | {"split": results["split"] | {"kind": "60-40"}})
+
+
+def test_the_lead_names_the_best_baseline(results):
+    results["baselines"]["device only"]["overall"]["score"] = 0.513
+    assert "the best baseline (device only) 51.3%" in lead(results)
+
+
+def test_a_model_that_misses_a_class_is_said_not_to_work(results):
+    confusion = np.array(results["stages"]["stage2"]["overall"]["confusion"])
+    confusion[3] = [confusion[3].sum(), 0, 0, 0]
+    results["stages"]["stage2"]["overall"]["confusion"] = confusion.tolist()
+    assert "Stage 1 counts as working" in verdict(results)
+    assert (
+        "Stage 2 (fine-tuned) does not count as working: no cycle of class both is recognised."
+        in verdict(results)
+    )
+
+
+def test_names_cannot_break_out_of_a_table_or_the_page(results, histories, tmp_path):
+    results["recipe"]["model"]["weights"] = "a|b<script>alert(1)</script>"
+    results["skipped"] = ["<img src=http://example.org>\nsecond line"]
+    write_report(results, histories, Storage.at(tmp_path))
+    page = Page((tmp_path / "report.html").read_text())
+    assert [tag for tag, _ in page.tags].count("img") == 3
+    assert "script" not in [tag for tag, _ in page.tags]
+    markdown = (tmp_path / "report.md").read_text()
+    assert "a\\|b&lt;script>" in markdown
+    assert "- &lt;img src=http://example.org> second line" in markdown
+
+
+def test_a_run_in_which_no_device_was_fine_tuned_is_reported(results, histories, tmp_path):
+    for tuned in results["stages"]["stage2"]["devices"].values():
+        tuned |= {"decision": "kept stage 1", "epoch": None, "learning_rate": None}
+    write_report(results, histories.query("run == 'stage1'"), Storage.at(tmp_path))
+    assert (tmp_path / "learning-curves.png").exists()
+
+
+def test_a_two_class_run_is_reported(results, histories, tmp_path):
+    results["recipe"]["task"] = "2-class"
+    for model in [*results["stages"].values(), *results["baselines"].values()]:
+        for stored in [model["overall"], *model["by_device"].values()]:
+            stored |= {"confusion": [[30, 10], [10, 20]], "recall": [0.75, 0.667]}
+    write_report(results, histories, Storage.at(tmp_path))
+    assert "abnormal (n = 30)" in (tmp_path / "report.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_browser_shows_three_images_and_reports_no_error(results, histories, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("chromium is not installed")
+    write_report(results, histories, Storage.at(tmp_path))
+    shown = _with_probe(tmp_path / "report.html")
+    finished = subprocess.run(
+        [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--enable-logging=stderr",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--dump-dom",
+            shown.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in finished.stderr
+    widths = re.search(r"widths: ([\d ]+)", Page(finished.stdout).text)
+    assert widths is not None
+    assert len(widths[1].split()) == 3
+    assert all(int(width) > 0 for width in widths[1].split())
+
+
+def _with_probe(page: Path) -> Path:
+    """The page with a script that writes down what the browser made of its images."""
+    probe = """<script>addEventListener("load", () => document.body.append(
+        "widths: " + [...document.images].map(image => image.naturalWidth).join(" ")))</script>"""
+    shown = page.with_name("probed.html")
+    shown.write_text(page.read_text().replace("</body>", f"{probe}</body>"))
+    return shown

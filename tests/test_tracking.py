@@ -1,0 +1,399 @@
+"""Runs are tracked as they were, whoever logs them and wherever to."""
+
+import json
+import math
+import multiprocessing
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from respire import tracking
+from respire.errors import InputError
+from respire.recipe import Recipe, quick
+from respire.storage import Storage
+from respire.tracking import EpochLogger, Tracker, preflight, resolve_uri
+
+EXPERIMENT = "respire/full"
+DEVICES = ("AKGC417L", "Meditron", "LittC2SE", "Litt3200")
+
+
+@pytest.fixture(scope="module")
+def first_use(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """A folder where a process of its own made a database, and all that it printed."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    code = f"from respire.tracking import preflight; preflight('sqlite:///{folder}/a b/1.db', 'e')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return folder, done.stdout, done.stderr
+
+
+@pytest.fixture
+def uri(first_use: tuple[Path, str, str], tmp_path: Path) -> str:
+    shutil.copy(first_use[0] / "a b/1.db", tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def runs_of(uri: str) -> list[Any]:
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
+
+
+def run_of(tracker: Tracker) -> Any:
+    return MlflowClient(tracking_uri=tracker.uri).get_run(tracker.run_id)
+
+
+def history(tracker: Tracker, metric: str) -> list[tuple[int, float]]:
+    client = MlflowClient(tracking_uri=tracker.uri)
+    return [(m.step, m.value) for m in client.get_metric_history(tracker.run_id, metric)]
+
+
+def scores(score: float | None) -> dict[str, Any]:
+    return {"se": 0.4, "sp": None, "score": score, "n": 4, "confusion": [[1, 0], [2, 1]]}
+
+
+def results(score: float) -> dict[str, Any]:
+    stage = {"overall": scores(score), "by_device": {"Meditron": scores(0.25)}}
+    return {
+        "recipe": {"task": "2-class"},
+        "split": {"kind": "80-20", "split_seed": 0, "inner_seed": 1, "sides": {"train": {}}},
+        "selection": "test",
+        "stages": {"stage1": stage, "stage2": {**stage, "devices": {}}},
+        "baselines": {"mean mel bands": {"overall": scores(0.5), "by_device": {}}},
+        "stamps": ["selected on test"],
+        "warnings": ["Litt3200: no validation patient"],
+        "seconds": {"stage1": 1.5},
+        "peak_memory_mib": 100.0,
+    }
+
+
+CYCLES = pd.DataFrame(
+    {
+        "recording": ["a", "a", "b", "c", "d"],
+        "patient": [1, 1, 2, 3, 4],
+        "label": [0, 1, 2, 3, 0],
+        "start_s": [0.0, 1.0, 0.0, 0.0, 0.0],
+        "audio": ["/somewhere/a.wav", "/somewhere/a.wav", "b.wav", "c.wav", "d.wav"],
+    }
+)
+SIDES = pd.Series(["train", "train", "validation", "test"], index=[0, 1, 2, 3])  # d was removed
+
+
+# Where runs are kept
+
+
+def test_a_relative_database_becomes_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert resolve_uri("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
+    assert resolve_uri(f"sqlite:///{tmp_path}/a.db") == f"sqlite:///{tmp_path}/a.db"
+    assert resolve_uri("http://host:5000/") == "http://host:5000"
+
+
+@pytest.mark.parametrize(
+    "uri", ["mlruns", "file:///mlruns", "sqlite://", "sqlite:///:memory:", "postgresql://u:pw@h/d"]
+)
+def test_other_stores_are_refused_with_the_remedy_and_no_password(uri: str) -> None:
+    with pytest.raises(InputError, match=r"sqlite:///mlflow\.db") as caught:
+        resolve_uri(uri)
+    assert "pw" not in str(caught.value)
+
+
+def test_a_new_database_is_made_quietly_and_leaves_nothing_beside_it(
+    first_use: tuple[Path, str, str],
+) -> None:
+    folder, stdout, stderr = first_use
+    assert stdout == stderr == ""
+    assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*")) == ["a b", "a b/1.db"]
+
+
+def test_a_database_that_was_killed_in_the_making_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mlflow.store.db.utils._upgrade_db", killed)
+    with pytest.raises(KeyboardInterrupt):
+        preflight(f"sqlite:///{tmp_path}/mlflow.db", EXPERIMENT)
+    assert not list(tmp_path.iterdir())
+
+
+def test_importing_tracking_does_not_import_mlflow() -> None:
+    code = "import sys, respire.tracking; sys.exit('mlflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_database_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a database, though long enough to be taken for one " * 9)
+    for path in (tmp_path / "file", tmp_path / "file/mlflow.db", Path("/proc/none/mlflow.db")):
+        with pytest.raises(InputError, match="choose another --tracking-uri") as caught:
+            preflight(f"sqlite:///{path}", EXPERIMENT)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_deleted_experiment_is_an_input_error(uri: str) -> None:
+    MlflowClient(tracking_uri=uri).delete_experiment(preflight(uri, EXPERIMENT))
+    with pytest.raises(InputError, match="mlflow experiments restore"):
+        preflight(uri, EXPERIMENT)
+
+
+def test_an_unreachable_server_is_an_input_error() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(InputError, match=r"127\.0\.0\.1.*refused.*start it") as caught:
+        preflight(f"http://me:secret@127.0.0.1:{port}", EXPERIMENT)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_silent_server_is_given_up_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tracking.SERVER_LIMIT_S <= 5
+    monkeypatch.setattr(tracking, "SERVER_LIMIT_S", 0.5)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        began = time.monotonic()
+        with pytest.raises(InputError, match="start it"):
+            preflight(f"http://127.0.0.1:{silent.getsockname()[1]}", EXPERIMENT)
+        assert time.monotonic() - began < 1.5
+
+
+# What a run holds
+
+
+def test_the_same_name_and_key_resume_and_another_key_does_not(uri: str) -> None:
+    first = Tracker.start(uri, EXPERIMENT, "it's 80-20", "k1")
+    stage = first.child("stage1", {"device": "all"})
+    stage.finish("FINISHED")
+    first.finish("FAILED")
+    assert Tracker.start(uri, EXPERIMENT, "it's 80-20", "k1") == first
+    assert first.child("stage1") == stage
+    assert run_of(stage).info.status == run_of(first).info.status == "RUNNING"
+    others = {
+        Tracker.start(uri, EXPERIMENT, "it's 80-20", "k2"),
+        Tracker.start(uri, EXPERIMENT, "another", "k1"),
+        first.child("stage2"),
+    }
+    assert len({first, stage} | others) == len(runs_of(uri)) == 5
+    assert run_of(stage).data.tags["mlflow.parentRunId"] == first.run_id
+    with pytest.raises(InputError, match="quotation mark"):
+        Tracker.start(uri, EXPERIMENT, 'a "quoted" name', "k1")
+
+
+def test_a_nested_run_with_its_own_key_is_never_taken_for_a_parent(uri: str) -> None:
+    parent = Tracker.start(uri, EXPERIMENT, "grid", "k1")
+    cell = parent.child("cell", {"respire.key": "k2"})
+    assert Tracker.start(uri, EXPERIMENT, "cell", "k2") != cell
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(None, "FINISHED"), (ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")]
+)
+def test_a_run_ends_as_its_block_does(
+    uri: str, error: type[BaseException] | None, status: str
+) -> None:
+    tracker = Tracker.start(uri, EXPERIMENT, "run", "k")
+    with pytest.raises(error) if error else nullcontext(), tracker:
+        if error:
+            raise error
+    assert run_of(tracker).info.status == status
+
+
+def test_epochs_are_logged_at_their_step_without_undefined_metrics(uri: str) -> None:
+    tracker = Tracker.start(uri, EXPERIMENT, "run", "k")
+    logger = pickle.loads(pickle.dumps(tracker.epochs))
+    for epoch, loss in ((1, 2.0), (2, 1.0), (2, 1.0)):  # epoch 2 again, after a resume
+        logger(epoch, {"train_loss": loss, "validation_score": None, "validation_se": math.nan})
+    assert set(history(tracker, "train_loss")) == {(1, 2.0), (2, 1.0)}
+    assert run_of(tracker).data.metrics == {"train_loss": 1.0}
+
+
+def test_the_whole_recipe_is_logged_and_may_be_logged_again(uri: str) -> None:
+    tracker = Tracker.start(uri, EXPERIMENT, "run", "k")
+    recipe = quick().flat() | {"long": "x" * 10_000} | {f"many.{i}": i for i in range(80)}
+    for _ in range(2):
+        tracker.log_params(recipe)
+    logged = run_of(tracker).data.params
+    assert logged.keys() == recipe.keys()
+    assert logged["optimisation.epochs"] == "10"
+
+
+def test_two_runs_can_be_searched_side_by_side(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, recipe, score in (("a", Recipe(), 0.6), ("b", quick(), 0.4)):
+        with Tracker.start(uri, EXPERIMENT, name, name) as tracker:
+            tracker.log_params(recipe.flat())
+            tracker.log_results(results(score))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    table = mlflow.search_runs(
+        experiment_names=[EXPERIMENT],
+        filter_string="metrics.`stage1.score` > 0.3 and tags.`split.kind` = '80-20'",
+        order_by=["metrics.`stage1.score` DESC"],
+    )
+    assert list(table["metrics.stage1.score"]) == [0.6, 0.4]
+    assert list(table["params.preset"]) == ["paper", "quick"]
+    assert list(table["metrics.stage2.Meditron.se"]) == [0.4, 0.4]
+    assert list(table["metrics.baselines.mean mel bands.score"]) == [0.5, 0.5]
+    assert "metrics.stage1.sp" not in table  # undefined
+    assert set(table["tags.respire.stamps"]) == {"selected on test"}
+    assert set(table["tags.split.split_seed"]) == {"0"}
+    note = table["tags.mlflow.note.content"][0]
+    assert note == "**SELECTED ON TEST**\n\nLitt3200: no validation patient"
+
+
+def test_the_split_is_three_dataset_inputs_that_do_not_depend_on_the_folder(uri: str) -> None:
+    digests = []
+    for name, folder in (("here", "/somewhere/"), ("there", "s3://bucket/")):
+        tracker = Tracker.start(uri, EXPERIMENT, name, "k")
+        for _ in range(2):  # again, after a resume
+            tracker.log_split(CYCLES.assign(audio=folder + CYCLES["recording"]), SIDES, "split 0")
+        inputs = run_of(tracker).inputs.dataset_inputs
+        rows = {i.tags[0].value: json.loads(i.dataset.profile)["num_rows"] for i in inputs}
+        assert rows == {"train": 2, "validation": 1, "test": 1}
+        assert all(i.tags[0].key == "mlflow.data.context" for i in inputs)
+        digests.append({i.tags[0].value: i.dataset.digest for i in inputs})
+    assert digests[0] == digests[1]
+    assert len(set(digests[0].values())) == 3
+
+
+def test_files_and_folders_of_a_storage_become_artifacts(uri: str, tmp_path: Path) -> None:
+    storage = Storage.at(tmp_path / "my run")
+    for name in ("report.md", "figures/curves.png", "models/stage1.pt"):
+        (storage / name).write_bytes(name.encode())
+    tracker = Tracker.start(uri, EXPERIMENT, "run", "k")
+    tracker.log_files(storage, "report.md", "figures", "models/stage1.pt", folder="outcome")
+    tracker.log_results(results(0.5))
+    root = tmp_path / "mlartifacts" / EXPERIMENT / tracker.run_id / "artifacts"
+    for name in ("report.md", "figures/curves.png", "models/stage1.pt"):
+        assert (root / "outcome" / name).read_bytes() == name.encode()
+    confusion = json.loads((root / "confusion/stage1.json").read_text())
+    assert confusion["classes"] == ["normal", "abnormal"]
+    assert confusion["stage1.Meditron"] == [[1, 0], [2, 1]]
+
+
+# Many writers, and a server
+
+
+def fine_tune(tracker: Tracker, device: str) -> None:
+    """What a trial in a worker process does."""
+    with tracker.child(device, {"device": device}) as trial:
+        for epoch in range(1, 31):
+            trial.epochs(epoch, {"train_loss": 1 / epoch, "validation_score": epoch / 30})
+
+
+def fine_tune_four_devices_at_once(tracker: Tracker) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    trials = [spawn.Process(target=fine_tune, args=(tracker, device)) for device in DEVICES]
+    for trial in trials:
+        trial.start()
+    for trial in trials:
+        trial.join()
+    assert [trial.exitcode for trial in trials] == [0] * 4
+
+
+def as_the_api_returns(uri: str) -> list[Any]:
+    """All runs with their histories, less what tells one store from another."""
+    client = MlflowClient(tracking_uri=uri)
+    runs = runs_of(uri)
+    names = {run.info.run_id: run.info.run_name for run in runs}
+    return sorted(
+        (
+            run.info.run_name,
+            run.info.status,
+            names.get(run.data.tags.get("mlflow.parentRunId")),
+            sorted(run.data.params.items()),
+            sorted((k, v) for k, v in run.data.tags.items() if k != "mlflow.parentRunId"),
+            [
+                (name, [(m.step, m.value) for m in client.get_metric_history(run_id, name)])
+                for name in sorted(run.data.metrics)
+            ],
+            sorted((i.dataset.digest, i.tags[0].value) for i in run.inputs.dataset_inputs),
+            sorted(artifact.path for artifact in client.list_artifacts(run_id, "confusion")),
+        )
+        for run_id, run in ((run.info.run_id, run) for run in runs)
+    )
+
+
+def experiment_with_four_trials(uri: str) -> list[Any]:
+    with Tracker.start(uri, EXPERIMENT, "run", "k") as tracker:
+        tracker.log_params(quick().flat())
+        tracker.log_split(CYCLES, SIDES, "split 0")
+        fine_tune_four_devices_at_once(tracker)
+        tracker.log_results(results(0.5))
+    return as_the_api_returns(uri)
+
+
+@pytest.mark.slow
+def test_four_trials_log_at_once_to_a_fresh_database(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    runs = experiment_with_four_trials(uri)
+    assert [run[0] for run in runs] == sorted([*DEVICES, "run"])
+    expected = [(epoch, epoch / 30) for epoch in range(1, 31)]
+    for _, status, parent, _, _, metrics, _, _ in runs[:-1]:
+        assert (status, parent) == ("FINISHED", "run")
+        assert dict(metrics)["validation_score"] == expected
+
+
+@pytest.mark.slow
+def test_two_experiments_may_create_the_same_database_at_once(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    spawn = multiprocessing.get_context("spawn")
+    drivers = [spawn.Process(target=preflight, args=(uri, name)) for name in ("a", "b")]
+    for driver in drivers:
+        driver.start()
+    for driver in drivers:
+        driver.join()
+    assert [driver.exitcode for driver in drivers] == [0, 0]
+    found = MlflowClient(tracking_uri=uri).search_experiments()
+    assert {experiment.name for experiment in found} == {"Default", "a", "b"}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
+    command += ["--port", str(port), "--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
+    command += ["--artifacts-destination", str(tmp_path / "server")]
+    with (tmp_path / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_server_holds_exactly_what_a_database_does(server: str, uri: str) -> None:
+    assert experiment_with_four_trials(server) == experiment_with_four_trials(uri)
+
+
+def test_a_logger_is_no_more_than_its_address() -> None:
+    logger = EpochLogger("http://host", "run")
+    assert pickle.loads(pickle.dumps(logger)) == logger
