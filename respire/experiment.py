@@ -139,7 +139,7 @@ def summarise(
         "stages": stages,
         "baselines": {name: scored(p) for name, p in outcome.baselines.items()},
         "stamps": list(study.recipe.stamps),
-        "warnings": list(study.split.warnings),
+        "warnings": list(study.warnings),
         "skipped": list(study.skipped),
         "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
         "peak_memory_mib": round(peak_memory_mib, 1),

@@ -85,7 +85,7 @@ def run_experiment(experiment: str, options: Options) -> dict[str, Any]:
                 )
             study = open_study(options, corpus, prepared, initial)
             name, folder = claim_name(study, experiment, options.name)
-            for warning in (*recipe.stamps, *study.split.warnings):
+            for warning in (*recipe.stamps, *study.warnings):
                 print(f"warning: {warning}", flush=True)
             parent = runs.enter_context(Tracker.start(uri, experiment, name, study.whole.key))
             _log_study(parent, study)
@@ -137,7 +137,7 @@ def _log_study(parent: Tracker, study: Study) -> None:
     """What is known before training."""
     parent.log_params(study.recipe.flat())
     cut = study.split
-    parent.log_stamps(study.recipe.stamps, cut.warnings)
+    parent.log_stamps(study.recipe.stamps, study.warnings)
     parent.log_split(study.cycles, cut.side_of(study.cycles), f"{cut.kind} split {cut.split_seed}")
 
 

@@ -40,6 +40,7 @@ def session() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Tune's other output cannot be silenced
     ray.init(logging_level=logging.ERROR, log_to_driver=False)
     _quiet()
     try:
@@ -113,6 +114,6 @@ def _divisible(amount: float) -> float:
 
 
 def _quiet() -> None:
-    """Keep the libraries' own narration off the console; warnings and errors stay."""
+    """Keep Ray's own narration off the console; errors stay."""
     for name in ("ray.data", "ray.train", "ray.tune"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -23,6 +23,8 @@ from respire.training.cell import Cell, digest
 from respire.training.device import Compute
 from respire.training.loop import Weights
 
+SYNTHETIC_WARNING = "the recordings are synthetic: the Scores say nothing about patients"
+
 
 @dataclass(frozen=True)
 class Study:
@@ -33,6 +35,7 @@ class Study:
         cycles: the catalogue (data/icbhi.py).
         prepared: the same cycles, cut and in storage.
         skipped: recordings left out because of ``--skip-bad``, one line each.
+        warnings: what a reader must know about corpus and split.
         split: who is on which side.
         seed: training seed.
         initial: state dict of the untrained network.
@@ -45,6 +48,7 @@ class Study:
     cycles: pd.DataFrame
     prepared: PreparedCycles
     skipped: tuple[str, ...]
+    warnings: tuple[str, ...]
     split: Split
     seed: int
     initial: Weights
@@ -99,12 +103,14 @@ class Corpus:
     Attributes:
         cycles: the catalogue (data/icbhi.py).
         skipped: recordings left out because of ``--skip-bad``, one line each.
+        warnings: what a reader must know about the recordings.
         official: each recording's side in the official split, where that was asked for.
         fingerprint: of the recordings' and annotations' content.
     """
 
     cycles: pd.DataFrame
     skipped: tuple[str, ...]
+    warnings: tuple[str, ...]
     official: Mapping[str, str] | None
     fingerprint: str
 
@@ -118,8 +124,13 @@ def open_corpus(options: Options) -> Corpus:
     directory = locate(options.data)
     catalogue = icbhi.read_catalogue(directory, options.skip_bad)
     official = None if options.split == "80-20" else icbhi.official_split(directory)
+    synthetic = options.data == SYNTHETIC
     return Corpus(
-        catalogue.cycles, catalogue.skipped, official, icbhi.fingerprint(catalogue.cycles)
+        cycles=catalogue.cycles,
+        skipped=catalogue.skipped,
+        warnings=(SYNTHETIC_WARNING,) if synthetic else (),
+        official=official,
+        fingerprint=icbhi.fingerprint(catalogue.cycles),
     )
 
 
@@ -143,19 +154,21 @@ def open_study(
     """
     whole = corpus.cycles["recording"].isin(prepared.recordings())
     cycles = corpus.cycles[whole].reset_index(drop=True)
+    cut = split(
+        cycles,
+        options.split,
+        options.split_seed,
+        options.inner_seed,
+        corpus.official,
+        options.stratify,
+    )
     return Study(
         recipe=options.recipe,
         cycles=cycles,
         prepared=prepared,
         skipped=(*corpus.skipped, *prepared.skipped),
-        split=split(
-            cycles,
-            options.split,
-            options.split_seed,
-            options.inner_seed,
-            corpus.official,
-            options.stratify,
-        ),
+        warnings=(*corpus.warnings, *cut.warnings),
+        split=cut,
         seed=options.seed,
         initial=initial,
         compute=Compute.resolve(options.gpu, options.recipe.optimisation.precision),

@@ -29,7 +29,7 @@ SPLIT_LIST_ADDRESSES = (f"{OFFICIAL}/{icbhi.SPLIT_LIST}",)
 """Where the official split list is; no mirror is known to hold it."""
 
 TIMEOUT_S = 30.0
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 16
 
 _log = logging.getLogger(__name__)
 
@@ -69,31 +69,28 @@ def _fetch_zip(cache: Path) -> Path:
             f"{by_hand}: not the published zip (md5 is not {ZIP_MD5}); delete it to download it "
             f"again, or give an unpacked data set with --data"
         )
-    return _fetch(
-        ZIP_ADDRESSES,
-        by_hand,
-        f"md5:{ZIP_MD5}",
-        remedy=f"run again to resume; or download {ZIP_ADDRESSES[0]} in a browser and put it at "
-        f"{by_hand}; or give an unpacked data set with --data",
-    )
+    try:
+        return _fetch(ZIP_ADDRESSES, by_hand, f"md5:{ZIP_MD5}")
+    except InputError as error:
+        raise InputError(
+            f"{error}; run again to resume, or download {ZIP_ADDRESSES[0]} in a browser and put "
+            f"it at {by_hand}, or give an unpacked data set with --data"
+        ) from error
 
 
 def _fetch_split_list(directory: Path) -> None:
+    target = directory / icbhi.SPLIT_LIST
     unchecked = directory / f".{icbhi.SPLIT_LIST}"  # no checksum is known: parsing is the check
-    remedy = f"for --split 60-40, put the official list at {directory / icbhi.SPLIT_LIST}"
     try:
-        _fetch(SPLIT_LIST_ADDRESSES, unchecked, None, remedy)
-        try:
-            icbhi.parse_split_list(unchecked.read_text(errors="replace"), SPLIT_LIST_ADDRESSES[0])
-        except InputError as error:
-            unchecked.unlink()
-            raise InputError(f"{error}; {remedy}") from error
-        unchecked.rename(directory / icbhi.SPLIT_LIST)
+        _fetch(SPLIT_LIST_ADDRESSES, unchecked, checksum=None)
+        icbhi.parse_split_list(unchecked.read_text(errors="replace"), SPLIT_LIST_ADDRESSES[0])
+        unchecked.rename(target)
     except InputError as error:
-        _log.warning("%s", error)
+        unchecked.unlink(missing_ok=True)
+        _log.warning("%s; for --split 60-40, put the official list at %s", error, target)
 
 
-def _fetch(addresses: tuple[str, ...], target: Path, checksum: str | None, remedy: str) -> Path:
+def _fetch(addresses: tuple[str, ...], target: Path, checksum: str | None) -> Path:
     """The file from the first address that gives it, whole and with the right checksum."""
     failures = []
     for address in addresses:
@@ -115,7 +112,7 @@ def _fetch(addresses: tuple[str, ...], target: Path, checksum: str | None, remed
         else:
             return Path(path)
         _log.warning("%s", failures[-1])
-    raise InputError(f"{target.name} could not be had. {'; '.join(failures)}. Remedy: {remedy}")
+    raise InputError(f"{target.name.lstrip('.')} could not be had: {'; '.join(failures)}")
 
 
 def _cause(error: BaseException) -> str:
@@ -146,19 +143,17 @@ class ResumingDownloader:
                 a connection broke without having brought anything.
         """
         partial = self.target.with_name(f"{self.target.name}.{urlsplit(url).hostname}.partial")
-        partial.touch()
         while True:
-            done = partial.stat().st_size
+            done = _size(partial)
             try:
-                self._append(url, partial)
+                self._append(url, partial, done)
                 break
             except requests.exceptions.RequestException:
-                if partial.stat().st_size <= done:
+                if _size(partial) <= done:
                     raise
         partial.replace(output_file)
 
-    def _append(self, url: str, partial: Path) -> None:
-        done = partial.stat().st_size
+    def _append(self, url: str, partial: Path, done: int) -> None:
         with requests.get(
             url,
             stream=True,
@@ -172,20 +167,25 @@ class ResumingDownloader:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
                 return  # nothing lies beyond what is here; the checksum judges it
             response.raise_for_status()
-            resumed = response.status_code == requests.codes.partial_content
+            if response.status_code != requests.codes.partial_content:
+                done = 0  # the server knows no ranges and sends everything
             length = int(response.headers.get("Content-Length", 0))
             with (
-                partial.open("ab" if resumed else "wb") as file,
+                partial.open("ab" if done else "wb") as file,
                 tqdm(
                     desc=self.target.name,
-                    initial=done if resumed else 0,
-                    total=(length + (done if resumed else 0)) or None,
+                    initial=done,
+                    total=length + done if length else None,
                     unit="B",
                     unit_scale=True,
                 ) as progress,
             ):
                 for chunk in response.iter_content(CHUNK_BYTES):
                     progress.update(file.write(chunk))
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def _unpack(archive: Path, directory: Path) -> None:

@@ -90,7 +90,8 @@ def preprocess(audio: np.ndarray, rate: int, recipe: Preprocess) -> np.ndarray:
     resampled = soxr.resample(centred, rate, recipe.sample_rate_hz, quality="HQ")
     band = (recipe.band_low_hz, recipe.band_high_hz)
     sections = butter(recipe.band_order, band, "bandpass", output="sos", fs=recipe.sample_rate_hz)
-    passed = sosfilt(sections, resampled)
+    # sosfilt refuses what is shorter than a sample; its annotations will be found to lie beyond it.
+    passed = sosfilt(sections, resampled) if len(resampled) else resampled
     loudest = np.abs(passed).max(initial=0)
     return (passed * (PEAK / loudest if loudest > 0 else 0)).astype(np.float32)
 

@@ -55,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
         self.site = site
         super().__init__(*args)  # type: ignore[arg-type]
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         wanted = self.headers.get("Range")
         self.site.asked.append((self.path, wanted))
         content = self.site.files.get(self.path)
@@ -96,6 +96,7 @@ def published(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The published data set is the tiny zip of the site."""
     monkeypatch.setattr(download, "ZIP_ADDRESSES", (f"{site.address}/zip",))
     monkeypatch.setattr(download, "SPLIT_LIST_ADDRESSES", (f"{site.address}/list",))
+    monkeypatch.setattr(download, "CHUNK_BYTES", 500)
     publish(ZIP, monkeypatch)
 
 
@@ -182,8 +183,8 @@ def test_a_refused_certificate_is_told_and_never_overridden(
 ) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
-        + ["-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)],
+        f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost "
+        f"-keyout {key} -out {certificate}".split(),
         check=True,
         capture_output=True,
     )

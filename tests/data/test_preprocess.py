@@ -178,6 +178,13 @@ def test_a_cycle_that_starts_at_the_end_is_refused() -> None:
         slice_cycles(noise(4000), [1.0], [1.001], 4000)
 
 
+def test_a_cycle_of_a_recording_shorter_than_a_sample_is_refused() -> None:
+    audio = preprocess(noise(1), 11_025, RECIPE)
+    assert len(audio) == 0
+    with pytest.raises(InputError, match="row 1"):
+        slice_cycles(audio, [0.0], [0.0001], 4000)
+
+
 @pytest.mark.skipif(not ORIGINALS, reason="no original ICBHI recordings beside the repository")
 @pytest.mark.parametrize("original", ORIGINALS, ids=lambda path: path.stem)
 def test_originals_and_their_4_khz_copies_have_one_spectrum(original: Path) -> None:
