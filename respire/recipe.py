@@ -223,7 +223,7 @@ def quick() -> Recipe:
             learning_rate=2e-3,
             schedule="one-cycle",
             weight_decay=0.05,
-            epochs=10,
+            epochs=12,
         ),
         finetune=FineTune(learning_rate=2e-4, epochs=3, unselected_epochs=1),
     )
