@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 import respire
-from respire.data.icbhi import DEVICES
+from respire.data.recording import DEVICES
 from respire.evaluation.evaluate import baseline_predictions, predict_stages
 from respire.metrics import Scores, by_device, overall
 from respire.recipe import NUMERICS_VERSION

@@ -18,7 +18,8 @@ from respire.resources import PeakMemory, Stopwatch
 from respire.session import Queue, console, session
 from respire.storage import Storage
 from respire.study import Study, claim_name, initial_weights, open_corpus, open_study
-from respire.tracking import EpochLogger, Tracker, preflight, resolve_uri
+from respire.tracking import EpochLogger, Tracker
+from respire.tracking_store import preflight, resolve_uri
 from respire.training.cell import dump_state
 from respire.training.loop import Row
 from respire.training.sampling import share_of_batch

@@ -1,25 +1,18 @@
 """Tracking: what a run was and gave, in MLflow.
 
 One parent run an experiment, nested runs for stages, devices, trials and seeds. Everything here
-holds only strings and can be pickled, so that Ray workers log for themselves.
+holds only strings and can be pickled, so that Ray workers log for themselves. MLflow is imported
+in functions: see tracking_store.
 """
 
-import logging
-import os
-import queue
-import re
-import sqlite3
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
 from dataclasses import dataclass
-from functools import cache
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import pandas as pd
 from pyarrow import fs
@@ -28,84 +21,13 @@ from respire import __version__
 from respire.errors import InputError
 from respire.recipe import CLASSES, flatten
 from respire.storage import Storage
+from respire.tracking_store import client, preflight, run_page
 
-# MLflow takes two seconds to import, so functions import it: --help never waits for it.
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-SERVER_LIMIT_S = 5.0
-"""Seconds a tracking server has to say that it is well."""
-_SQLITE = "sqlite:///"
 _KEY, _PARENT = "respire.key", "mlflow.parentRunId"
 _MAX_VALUE = 5000
 """Characters of a param or tag that every MLflow server since 2.0 takes."""
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-
-
-def resolve_uri(uri: str) -> str:
-    """The tracking URI as it means the same in every process: its database path absolute.
-
-    Args:
-        uri: ``sqlite:///FILE`` or the ``http(s)://`` address of a tracking server.
-
-    Raises:
-        InputError: any other store; MLflow itself refuses folders.
-    """
-    if uri.startswith(("http://", "https://")):
-        return uri.rstrip("/")
-    path = uri.removeprefix(_SQLITE)
-    if path == uri or path in ("", ":memory:"):
-        raise InputError(
-            f"--tracking-uri {_shown(uri)}: not a store that can be used; give a database file as "
-            "sqlite:///mlflow.db or the address of a tracking server as http://host:5000"
-        )
-    return f"{_SQLITE}{Path(path).expanduser().absolute()}"
-
-
-def preflight(uri: str, experiment: str) -> str:
-    """Make sure that runs can be logged, before anything expensive starts.
-
-    A server is asked whether it is well. A database gets its schema here, whole or not at all,
-    because workers that create it at once destroy it. The experiment is created if it is new;
-    beside a database its artifacts go to the folder ``mlartifacts``.
-
-    Args:
-        uri: as from `resolve_uri`.
-        experiment: the experiment's name.
-
-    Returns:
-        The experiment's id.
-
-    Raises:
-        InputError: the server does not answer within 5 s, the database cannot be written or is of
-            another MLflow, or the experiment was deleted.
-    """
-    from mlflow.exceptions import MlflowException
-
-    if uri.startswith(_SQLITE):
-        database = Path(uri.removeprefix(_SQLITE))
-        _prepare_database(database)
-        artifacts = (database.parent / "mlartifacts" / experiment).as_uri()
-    else:
-        _ask_server(uri)
-        artifacts = None
-    try:
-        client = _client(uri)
-        found = client.get_experiment_by_name(experiment)
-        if found is None:
-            return client.create_experiment(experiment, artifact_location=artifacts)
-    except MlflowException as error:
-        raise InputError(
-            f"--tracking-uri {_shown(uri)}: MLflow refuses ({_shown(str(error))}); "
-            "choose another --tracking-uri"
-        ) from error
-    if found.lifecycle_stage != "active":
-        raise InputError(
-            f"--tracking-uri {_shown(uri)}: experiment {experiment!r} was deleted there; bring it "
-            f"back with: mlflow experiments restore --experiment-id {found.experiment_id}"
-        )
-    return found.experiment_id
 
 
 @dataclass(frozen=True)
@@ -141,13 +63,13 @@ class Tracker:
         """The parent run of this name and key: resumed if there is one, else new.
 
         Args:
-            uri: as from `resolve_uri`.
+            uri: as from `tracking_store.resolve_uri`.
             experiment: the MLflow experiment, created if it is new.
             name: the run's name.
             key: the run's identity, see DESIGN; kept as the tag ``respire.key``.
 
         Raises:
-            InputError: see `preflight`.
+            InputError: see `tracking_store.preflight`.
         """
         experiment_id = preflight(uri, experiment)
         tags = {_KEY: key, "respire.version": __version__}
@@ -170,7 +92,7 @@ class Tracker:
 
     def finish(self, status: Status) -> None:
         """End the run."""
-        _client(self.uri).set_terminated(self.run_id, status)
+        client(self.uri).set_terminated(self.run_id, status)
 
     @property
     def epochs(self) -> EpochLogger:
@@ -180,10 +102,7 @@ class Tracker:
     @property
     def where(self) -> str:
         """Where the run can be looked at: its page, or the command that serves it."""
-        page = f"#/experiments/{self.experiment_id}/runs/{self.run_id}"
-        if self.uri.startswith(_SQLITE):
-            return f"mlflow ui --backend-store-uri '{self.uri}', then http://127.0.0.1:5000/{page}"
-        return f"{_shown(self.uri)}/{page}"
+        return run_page(self.uri, self.experiment_id, self.run_id)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log params, e.g. ``recipe.flat()``; once logged they cannot change."""
@@ -191,7 +110,7 @@ class Tracker:
 
         entities = [Param(name, str(value)[:_MAX_VALUE]) for name, value in params.items()]
         for start in range(0, len(entities), 100):
-            _client(self.uri).log_batch(self.run_id, params=entities[start : start + 100])
+            client(self.uri).log_batch(self.run_id, params=entities[start : start + 100])
 
     def log_metrics(self, metrics: Mapping[str, float | None]) -> None:
         """Log final metrics; undefined ones, NaN or None, are left out."""
@@ -202,7 +121,7 @@ class Tracker:
         from mlflow.entities import RunTag
 
         entities = [RunTag(name, str(value)[:_MAX_VALUE]) for name, value in tags.items()]
-        _client(self.uri).log_batch(self.run_id, tags=entities)
+        client(self.uri).log_batch(self.run_id, tags=entities)
 
     def log_stamps(self, stamps: Sequence[str], cautions: Sequence[str]) -> None:
         """Say what a reader must know, as tags and, loudly, as the run's description."""
@@ -232,11 +151,11 @@ class Tracker:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MLflow suspects that integers may go missing
             inputs = [dataset_input(side) for side in ("train", "validation", "test")]
-        _client(self.uri).log_inputs(self.run_id, inputs)
+        client(self.uri).log_inputs(self.run_id, inputs)
 
     def log_json(self, value: dict[str, Any], path: str) -> None:
         """Log a value as the JSON artifact of this path."""
-        _client(self.uri).log_dict(self.run_id, value, path)
+        client(self.uri).log_dict(self.run_id, value, path)
 
     def log_files(self, storage: Storage, *names: str, folder: str | None = None) -> None:
         """Log files or folders of a storage, by name within it, as artifacts under a folder."""
@@ -247,7 +166,7 @@ class Tracker:
                 folder_itself = filesystem.get_file_info(source).type == fs.FileType.Directory
                 (target if folder_itself else target.parent).mkdir(parents=True, exist_ok=True)
                 fs.copy_files(source, str(target), filesystem, fs.LocalFileSystem())
-            _client(self.uri).log_artifacts(self.run_id, temporary, folder)
+            client(self.uri).log_artifacts(self.run_id, temporary, folder)
 
     def log_results(self, results: Mapping[str, Any]) -> None:
         """Log what ``results.json`` holds: final metrics, confusion matrices, split and stamps.
@@ -271,29 +190,19 @@ class Tracker:
         self.log_metrics({"peak_memory_mib": results["peak_memory_mib"]})
 
 
-@cache
-def _client(uri: str) -> "MlflowClient":
-    """The process's client of a store, without MLflow's own announcements."""
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    from mlflow import MlflowClient
-
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri)
-
-
 def _resume_or_create(
     uri: str, experiment_id: str, name: str, identity: str, tags: dict[str, str]
 ) -> str:
     """The id of the run with this name and the same value of the tag ``identity``."""
     if '"' in name:
         raise InputError(f"--name {name}: MLflow cannot look up a name with a quotation mark in it")
-    client = _client(uri)
+    store = client(uri)
     wanted = f"tags.`{identity}` = '{tags[identity]}' and attributes.run_name = \"{name}\""
-    for run in client.search_runs([experiment_id], wanted):
+    for run in store.search_runs([experiment_id], wanted):
         if (_PARENT in run.data.tags) == (_PARENT in tags):
-            client.update_run(run.info.run_id, status="RUNNING")
+            store.update_run(run.info.run_id, status="RUNNING")
             return run.info.run_id
-    return client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+    return store.create_run(experiment_id, run_name=name, tags=tags).info.run_id
 
 
 def _log_metrics(uri: str, run_id: str, metrics: Mapping[str, float | None], step: int) -> None:
@@ -305,64 +214,4 @@ def _log_metrics(uri: str, run_id: str, metrics: Mapping[str, float | None], ste
         for name, value in metrics.items()
         if value is not None and not isnan(value)
     ]
-    _client(uri).log_batch(run_id, metrics=entities)
-
-
-def _prepare_database(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            _create_database(path)
-        with closing(sqlite3.connect(path)) as database:
-            database.execute("BEGIN IMMEDIATE")
-    except (OSError, sqlite3.Error) as error:
-        raise InputError(
-            f"--tracking-uri {_SQLITE}{path}: the database cannot be written "
-            f"({error}); choose another --tracking-uri"
-        ) from error
-
-
-def _create_database(path: Path) -> None:
-    """Build the schema elsewhere and link it into place, so that a kill leaves none half-built."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as temporary:
-        new = Path(temporary) / path.name
-        _client(f"{_SQLITE}{new}").search_experiments(max_results=1)
-        with suppress(FileExistsError):  # another experiment started here at the same time
-            path.hardlink_to(new)
-
-
-def _ask_server(uri: str) -> None:
-    from mlflow.utils.credentials import get_default_host_creds
-    from mlflow.utils.rest_utils import http_request
-
-    answers: queue.Queue[str] = queue.Queue()
-
-    def ask() -> None:
-        try:
-            credentials = get_default_host_creds(uri)
-            reply = http_request(
-                credentials, "/health", "GET", max_retries=0, timeout=SERVER_LIMIT_S
-            )
-            answers.put("" if reply.status_code == 200 else f"status {reply.status_code}")
-        except Exception as error:
-            cause: BaseException = error
-            while cause.__context__:  # the innermost says what happened, in few words
-                cause = cause.__context__
-            answers.put(_shown(str(cause)))
-
-    # Name resolution and a dripping reply know no time limit, so the limit is kept from outside.
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        problem = answers.get(timeout=SERVER_LIMIT_S)
-    except queue.Empty:
-        problem = f"no answer within {SERVER_LIMIT_S:g} s"
-    if problem:
-        raise InputError(
-            f"--tracking-uri {_shown(uri)}: the tracking server is not well ({problem}); start it, "
-            "or use a database as --tracking-uri sqlite:///mlflow.db"
-        )
-
-
-def _shown(text: str) -> str:
-    """The text, a URI or with one in it, without credentials, on one line."""
-    return re.sub("//[^/@ ]*@", "//", " ".join(text.split()))
+    client(uri).log_batch(run_id, metrics=entities)

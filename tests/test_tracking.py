@@ -21,37 +21,33 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from respire import tracking
 from respire.errors import InputError
 from respire.recipe import Recipe, quick
 from respire.storage import Storage
-from respire.tracking import EpochLogger, Tracker, preflight, resolve_uri
+from respire.tracking import EpochLogger, Tracker
+from respire.tracking_store import client
 
 EXPERIMENT = "respire/full"
 DEVICES = ("AKGC417L", "Meditron", "LittC2SE", "Litt3200")
 
 
 @pytest.fixture(scope="module")
-def first_use(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """A folder where a process of its own made a database, and all that it printed."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    code = f"from respire.tracking import preflight; preflight('sqlite:///{folder}/a b/1.db', 'e')"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return folder, done.stdout, done.stderr
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    client(f"sqlite:///{path}").search_experiments()
+    return path
 
 
 @pytest.fixture
-def uri(first_use: tuple[Path, str, str], tmp_path: Path) -> str:
-    shutil.copy(first_use[0] / "a b/1.db", tmp_path / "mlflow.db")
+def uri(empty_database: Path, tmp_path: Path) -> str:
+    shutil.copy(empty_database, tmp_path)
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
 def runs_of(uri: str) -> list[Any]:
-    client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
+    store = MlflowClient(tracking_uri=uri)
+    experiment = store.get_experiment_by_name(EXPERIMENT)
+    return [] if experiment is None else list(store.search_runs([experiment.experiment_id]))
 
 
 def run_of(tracker: Tracker) -> Any:
@@ -59,8 +55,8 @@ def run_of(tracker: Tracker) -> Any:
 
 
 def history(tracker: Tracker, metric: str) -> list[tuple[int, float]]:
-    client = MlflowClient(tracking_uri=tracker.uri)
-    return [(m.step, m.value) for m in client.get_metric_history(tracker.run_id, metric)]
+    store = MlflowClient(tracking_uri=tracker.uri)
+    return [(m.step, m.value) for m in store.get_metric_history(tracker.run_id, metric)]
 
 
 def scores(score: float | None) -> dict[str, Any]:
@@ -94,85 +90,9 @@ CYCLES = pd.DataFrame(
 SIDES = pd.Series(["train", "train", "validation", "test"], index=[0, 1, 2, 3])  # d was removed
 
 
-# Where runs are kept
-
-
-def test_a_relative_database_becomes_absolute(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert resolve_uri("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
-    assert resolve_uri(f"sqlite:///{tmp_path}/a.db") == f"sqlite:///{tmp_path}/a.db"
-    assert resolve_uri("http://host:5000/") == "http://host:5000"
-
-
-@pytest.mark.parametrize(
-    "uri", ["mlruns", "file:///mlruns", "sqlite://", "sqlite:///:memory:", "postgresql://u:pw@h/d"]
-)
-def test_other_stores_are_refused_with_the_remedy_and_no_password(uri: str) -> None:
-    with pytest.raises(InputError, match=r"sqlite:///mlflow\.db") as caught:
-        resolve_uri(uri)
-    assert "pw" not in str(caught.value)
-
-
-def test_a_new_database_is_made_quietly_and_leaves_nothing_beside_it(
-    first_use: tuple[Path, str, str],
-) -> None:
-    folder, stdout, stderr = first_use
-    assert stdout == stderr == ""
-    assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*")) == ["a b", "a b/1.db"]
-
-
-def test_a_database_that_was_killed_in_the_making_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def killed(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("mlflow.store.db.utils._upgrade_db", killed)
-    with pytest.raises(KeyboardInterrupt):
-        preflight(f"sqlite:///{tmp_path}/mlflow.db", EXPERIMENT)
-    assert not list(tmp_path.iterdir())
-
-
 def test_importing_tracking_does_not_import_mlflow() -> None:
     code = "import sys, respire.tracking; sys.exit('mlflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_a_database_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not a database, though long enough to be taken for one " * 9)
-    for path in (tmp_path / "file", tmp_path / "file/mlflow.db", Path("/proc/none/mlflow.db")):
-        with pytest.raises(InputError, match="choose another --tracking-uri") as caught:
-            preflight(f"sqlite:///{path}", EXPERIMENT)
-        assert "\n" not in str(caught.value)
-
-
-def test_a_deleted_experiment_is_an_input_error(uri: str) -> None:
-    MlflowClient(tracking_uri=uri).delete_experiment(preflight(uri, EXPERIMENT))
-    with pytest.raises(InputError, match="mlflow experiments restore"):
-        preflight(uri, EXPERIMENT)
-
-
-def test_an_unreachable_server_is_an_input_error() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(InputError, match=r"127\.0\.0\.1.*refused.*start it") as caught:
-        preflight(f"http://me:secret@127.0.0.1:{port}", EXPERIMENT)
-    assert "secret" not in str(caught.value)
-
-
-def test_a_silent_server_is_given_up_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert tracking.SERVER_LIMIT_S <= 5
-    monkeypatch.setattr(tracking, "SERVER_LIMIT_S", 0.5)
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        began = time.monotonic()
-        with pytest.raises(InputError, match="start it"):
-            preflight(f"http://127.0.0.1:{silent.getsockname()[1]}", EXPERIMENT)
-        assert time.monotonic() - began < 1.5
 
 
 # What a run holds
@@ -232,7 +152,7 @@ def test_the_whole_recipe_is_logged_and_may_be_logged_again(uri: str) -> None:
         tracker.log_params(recipe)
     logged = run_of(tracker).data.params
     assert logged.keys() == recipe.keys()
-    assert logged["optimisation.epochs"] == "10"
+    assert logged["optimisation.epochs"] == str(quick().optimisation.epochs)
 
 
 def test_two_runs_can_be_searched_side_by_side(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +229,7 @@ def fine_tune_four_devices_at_once(tracker: Tracker) -> None:
 
 def as_the_api_returns(uri: str) -> list[Any]:
     """All runs with their histories, less what tells one store from another."""
-    client = MlflowClient(tracking_uri=uri)
+    store = MlflowClient(tracking_uri=uri)
     runs = runs_of(uri)
     names = {run.info.run_id: run.info.run_name for run in runs}
     return sorted(
@@ -320,11 +240,11 @@ def as_the_api_returns(uri: str) -> list[Any]:
             sorted(run.data.params.items()),
             sorted((k, v) for k, v in run.data.tags.items() if k != "mlflow.parentRunId"),
             [
-                (name, [(m.step, m.value) for m in client.get_metric_history(run_id, name)])
+                (name, [(m.step, m.value) for m in store.get_metric_history(run_id, name)])
                 for name in sorted(run.data.metrics)
             ],
             sorted((i.dataset.digest, i.tags[0].value) for i in run.inputs.dataset_inputs),
-            sorted(artifact.path for artifact in client.list_artifacts(run_id, "confusion")),
+            sorted(artifact.path for artifact in store.list_artifacts(run_id, "confusion")),
         )
         for run_id, run in ((run.info.run_id, run) for run in runs)
     )
@@ -348,20 +268,6 @@ def test_four_trials_log_at_once_to_a_fresh_database(tmp_path: Path) -> None:
     for _, status, parent, _, _, metrics, _, _ in runs[:-1]:
         assert (status, parent) == ("FINISHED", "run")
         assert dict(metrics)["validation_score"] == expected
-
-
-@pytest.mark.slow
-def test_two_experiments_may_create_the_same_database_at_once(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    spawn = multiprocessing.get_context("spawn")
-    drivers = [spawn.Process(target=preflight, args=(uri, name)) for name in ("a", "b")]
-    for driver in drivers:
-        driver.start()
-    for driver in drivers:
-        driver.join()
-    assert [driver.exitcode for driver in drivers] == [0, 0]
-    found = MlflowClient(tracking_uri=uri).search_experiments()
-    assert {experiment.name for experiment in found} == {"Default", "a", "b"}
 
 
 @pytest.fixture

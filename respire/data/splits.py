@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from respire.data.icbhi import DEVICES, parse_name
+from respire.data.recording import DEVICES, parse_name
 from respire.errors import InputError
 from respire.recipe import CLASSES
 

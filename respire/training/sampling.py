@@ -43,7 +43,7 @@ def share_of_batch(batch_size: int, workers: int) -> int:
     Raises:
         InputError: the workers do not divide the batch.
     """
-    if batch_size % workers:
+    if workers < 1 or batch_size % workers:
         raise InputError(
             f"recipe.optimisation.batch_size: {workers} workers do not divide the global batch of "
             f"{batch_size}; choose a number of workers that does, or another batch size"

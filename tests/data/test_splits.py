@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respire.data import icbhi
+from respire.data.recording import DEVICES
 from respire.data.splits import SIDES, Kind, Split, split
 from respire.errors import InputError
 
@@ -36,7 +37,7 @@ def crowd(patients: int, seed: int) -> pd.DataFrame:
         frame = catalogue(
             {
                 patient: (
-                    icbhi.DEVICES[rng.choice(4, p=[0.6, 0.25, 0.1, 0.05])],
+                    DEVICES[rng.choice(4, p=[0.6, 0.25, 0.1, 0.05])],
                     rng.choice(4, size=rng.integers(1, 6), p=[0.6, 0.3, 0.05, 0.05]).tolist(),
                 )
                 for patient in some
@@ -240,7 +241,7 @@ def test_the_description_counts_every_side() -> None:
     assert {s: described[s]["patients"] for s in SIDES} == {"train": 13, "validation": 3, "test": 4}
     for side in described.values():
         devices = side["by_device"]
-        assert tuple(devices) == icbhi.DEVICES
+        assert tuple(devices) == DEVICES
         for count in ("patients", "recordings", "cycles"):
             assert sum(device[count] for device in devices.values()) == side[count]
         assert sum(side["by_class"].values()) == side["cycles"] == 4 * side["recordings"]

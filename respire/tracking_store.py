@@ -1,0 +1,166 @@
+"""The tracking store: the database or server where MLflow keeps runs, checked before use."""
+
+import logging
+import os
+import queue
+import re
+import sqlite3
+import tempfile
+import threading
+from contextlib import closing, suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from respire.errors import InputError
+
+# MLflow takes two seconds to import, so functions import it: --help never waits for it.
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SERVER_LIMIT_S = 5.0
+"""Seconds a tracking server has to say that it is well."""
+_SQLITE = "sqlite:///"
+
+
+def resolve_uri(uri: str) -> str:
+    """The tracking URI as it means the same in every process: its database path absolute.
+
+    Args:
+        uri: ``sqlite:///FILE`` or the ``http(s)://`` address of a tracking server.
+
+    Raises:
+        InputError: any other store; MLflow itself refuses folders.
+    """
+    if uri.startswith(("http://", "https://")):
+        return uri.rstrip("/")
+    path = uri.removeprefix(_SQLITE)
+    if path == uri or path in ("", ":memory:"):
+        raise InputError(
+            f"--tracking-uri {_shown(uri)}: not a store that can be used; give a database file as "
+            "sqlite:///mlflow.db or the address of a tracking server as http://host:5000"
+        )
+    return f"{_SQLITE}{Path(path).expanduser().absolute()}"
+
+
+def preflight(uri: str, experiment: str) -> str:
+    """Make sure that runs can be logged, before anything expensive starts.
+
+    A server is asked whether it is well. A database gets its schema here, whole or not at all,
+    because workers that create it at once destroy it. The experiment is created if it is new;
+    beside a database its artifacts go to the folder ``mlartifacts``.
+
+    Args:
+        uri: as from `resolve_uri`.
+        experiment: the experiment's name.
+
+    Returns:
+        The experiment's id.
+
+    Raises:
+        InputError: the server does not answer within 5 s, the database cannot be written or is of
+            another MLflow, or the experiment was deleted.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if uri.startswith(_SQLITE):
+        database = Path(uri.removeprefix(_SQLITE))
+        _prepare_database(database)
+        artifacts = (database.parent / "mlartifacts" / experiment).as_uri()
+    else:
+        _ask_server(uri)
+        artifacts = None
+    try:
+        store = client(uri)
+        found = store.get_experiment_by_name(experiment)
+        if found is None:
+            return store.create_experiment(experiment, artifact_location=artifacts)
+    except MlflowException as error:
+        raise InputError(
+            f"--tracking-uri {_shown(uri)}: MLflow refuses ({_shown(str(error))}); "
+            "choose another --tracking-uri"
+        ) from error
+    if found.lifecycle_stage != "active":
+        raise InputError(
+            f"--tracking-uri {_shown(uri)}: experiment {experiment!r} was deleted there; bring it "
+            f"back with: mlflow experiments restore --experiment-id {found.experiment_id}"
+        )
+    return found.experiment_id
+
+
+@cache
+def client(uri: str) -> "MlflowClient":
+    """The process's client of a store, without MLflow's own announcements."""
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri)
+
+
+def run_page(uri: str, experiment_id: str, run_id: str) -> str:
+    """Where a run can be looked at: its page, or the command that serves it."""
+    page = f"#/experiments/{experiment_id}/runs/{run_id}"
+    if uri.startswith(_SQLITE):
+        return f"mlflow ui --backend-store-uri '{uri}', then http://127.0.0.1:5000/{page}"
+    return f"{_shown(uri)}/{page}"
+
+
+def _prepare_database(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _create_database(path)
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("BEGIN IMMEDIATE")
+    except (OSError, sqlite3.Error) as error:
+        raise InputError(
+            f"--tracking-uri {_SQLITE}{path}: the database cannot be written "
+            f"({error}); choose another --tracking-uri"
+        ) from error
+
+
+def _create_database(path: Path) -> None:
+    """Build the schema elsewhere and link it into place, so that a kill leaves none half-built."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as temporary:
+        new = Path(temporary) / path.name
+        client(f"{_SQLITE}{new}").search_experiments(max_results=1)
+        with suppress(FileExistsError):  # another experiment started here at the same time
+            path.hardlink_to(new)
+
+
+def _ask_server(uri: str) -> None:
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    answers: queue.Queue[str] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            credentials = get_default_host_creds(uri)
+            reply = http_request(
+                credentials, "/health", "GET", max_retries=0, timeout=SERVER_LIMIT_S
+            )
+            answers.put("" if reply.status_code == 200 else f"status {reply.status_code}")
+        except Exception as error:
+            cause: BaseException = error
+            while cause.__context__:  # the innermost says what happened, in few words
+                cause = cause.__context__
+            answers.put(_shown(str(cause)))
+
+    # Name resolution and a dripping reply know no time limit, so the limit is kept from outside.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        problem = answers.get(timeout=SERVER_LIMIT_S)
+    except queue.Empty:
+        problem = f"no answer within {SERVER_LIMIT_S:g} s"
+    if problem:
+        raise InputError(
+            f"--tracking-uri {_shown(uri)}: the tracking server is not well ({problem}); start it, "
+            "or use a database as --tracking-uri sqlite:///mlflow.db"
+        )
+
+
+def _shown(text: str) -> str:
+    """The text, a URI or with one in it, without credentials, on one line."""
+    return re.sub("//[^/@ ]*@", "//", " ".join(text.split()))

@@ -1,0 +1,222 @@
+import dataclasses
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from respire.command import Options, command, parse
+from respire.errors import InputError
+from respire.recipe import PRESETS, Recipe, paper, quick
+
+FULL = Path(__file__).resolve().parents[1] / "experiments" / "full.py"
+HEAVY = {"torch", "torchvision", "ray", "mlflow", "pandas", "pyarrow"}
+"""Packages that take from half a second to seconds to import."""
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RESPIRE_DATA", "RESPIRE_STORAGE", "RESPIRE_GPU", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def options(*arguments: str) -> Options:
+    return parse(Options, arguments, "a test")
+
+
+def exit_of(
+    question: Callable[[Options], object], monkeypatch: pytest.MonkeyPatch, *arguments: str
+) -> str | int | None:
+    """The exit status of a command line."""
+    monkeypatch.setattr(sys, "argv", ["experiment.py", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        command(Options, question, "a test")
+    return ended.value.code
+
+
+def flags(of: type, prefix: str = "") -> list[str]:
+    """The flag of every option below a dataclass."""
+    found = []
+    for field in dataclasses.fields(of):
+        if field.name == "preset":
+            found += ["--recipe"] if of is Options else []
+            continue
+        name = prefix + field.name.replace("_", "-")
+        kind = Recipe if field.name == "recipe" else field.default_factory
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            found += flags(kind, f"{name}.")
+        else:
+            found.append(f"--{name}")
+    return found
+
+
+def test_without_arguments_it_is_the_paper_on_the_published_recordings() -> None:
+    chosen = options()
+    assert chosen.recipe == paper()
+    assert (chosen.data, chosen.split, chosen.workers, chosen.quick) == (None, "80-20", 1, False)
+    assert (chosen.storage, chosen.tracking_uri) == ("runs", "sqlite:///mlflow.db")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_recipe_by_name_is_that_preset(preset: str) -> None:
+    chosen = options("--recipe", preset)
+    assert chosen.recipe == PRESETS[preset]()
+    assert chosen.preset == chosen.recipe.preset == preset
+    assert options(f"--recipe={preset}") == chosen
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@settings(max_examples=30, deadline=None)
+@given(
+    window_seconds=st.floats(0.1, 20).map(lambda s: round(s, 2)),
+    epochs=st.integers(1, 500),
+    preset_first=st.booleans(),
+)
+def test_an_override_changes_its_field_of_the_preset_and_no_other(
+    preset: str, window_seconds: float, epochs: int, preset_first: bool
+) -> None:
+    base = PRESETS[preset]()
+    name = ["--recipe", preset]
+    overrides = ["--recipe.features.window-seconds", str(window_seconds)]
+    overrides += ["--recipe.optimisation.epochs", str(epochs)]
+    recipe = options(*(name + overrides if preset_first else overrides + name)).recipe
+    assert recipe == dataclasses.replace(
+        base,
+        features=dataclasses.replace(base.features, window_seconds=window_seconds),
+        optimisation=dataclasses.replace(base.optimisation, epochs=epochs),
+    )
+
+
+def test_fine_tuning_trials_have_a_short_flag_and_the_recipes_own() -> None:
+    tried = dataclasses.replace(
+        paper(), finetune=dataclasses.replace(paper().finetune, trials_per_device=4)
+    )
+    assert options("--finetune.trials-per-device", "4").recipe == tried
+    assert options("--recipe.finetune.trials-per-device", "4").recipe == tried
+
+
+def test_the_task_has_a_short_flag() -> None:
+    assert options("--task", "2-class").recipe.classes == ("normal", "abnormal")
+
+
+def test_quick_is_synthetic_data_and_the_quick_recipe() -> None:
+    chosen = options("--quick")
+    assert chosen.data == "synthetic"
+    assert (chosen.preset, chosen.recipe) == ("quick", quick())
+
+
+def test_quick_yields_to_what_is_said_beside_it() -> None:
+    chosen = options("--quick", "--data", "recordings", "--recipe.finetune.epochs", "2")
+    assert chosen.data == "recordings"
+    assert chosen.recipe.finetune.epochs == 2
+    assert options("--quick", "--recipe", "paper").recipe == paper()
+
+
+def test_the_environment_supplies_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESPIRE_DATA", "/recordings")
+    monkeypatch.setenv("RESPIRE_STORAGE", "s3://bucket/runs")
+    monkeypatch.setenv("RESPIRE_GPU", "none")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://head:5000")
+    chosen = options()
+    assert (chosen.data, chosen.storage) == ("/recordings", "s3://bucket/runs")
+    assert (chosen.gpu, chosen.tracking_uri) == ("none", "http://head:5000")
+
+
+def test_the_command_line_outranks_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESPIRE_DATA", "/recordings")
+    monkeypatch.setenv("RESPIRE_STORAGE", "s3://bucket/runs")
+    monkeypatch.setenv("RESPIRE_GPU", "none")
+    chosen = options("--data", "here", "--storage", "there", "--gpu", "auto")
+    assert (chosen.data, chosen.storage, chosen.gpu) == ("here", "there", "auto")
+    assert options("--quick").data == "synthetic"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--recipe", "nope"], r"--recipe: invalid choice: 'nope' .*paper.*quick"),
+        (["--recipe"], r"--recipe: expected one argument"),
+        (["--recipe.features.window-seconds", "0.01"], r"40 samples.*FFT of 256.*least 0\.064 s"),
+        (["--recipe", "quick", "--recipe.features.n-fft", "99999"], r"shorter than one FFT"),
+        (["--recipe.preprocess.band-high-hz", "2000"], r"band-pass 50-2000 Hz"),
+        (["--recipe.preprocess.sample-rate-hz", "2000"], r"between 0 and 1000 Hz"),
+    ],
+)
+def test_an_impossible_recipe_is_refused(arguments: list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said) as refused:
+        options(*arguments)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_unknown_option_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        options("--no-such-option")
+    assert ended.value.code == 2
+    assert "--no-such-option" in capsys.readouterr().err
+
+
+def test_help_explains_every_option_without_importing_anything_slow() -> None:
+    asked = subprocess.run(
+        [sys.executable, "-X", "importtime", FULL, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert asked.returncode == 0
+    imported = set(re.findall(r"^import time:.*\| +(\w+)$", asked.stderr, re.MULTILINE))
+    assert "respire" in imported
+    assert not imported & HEAVY
+    text = " ".join(asked.stdout.replace("│", " ").split())
+    for flag in flags(Options):
+        assert re.search(rf"{re.escape(flag)}[ ,]", text), f"{flag} is not mentioned"
+        bare = re.search(rf"{re.escape(flag)}(?:,? \S+)? \(default", text)
+        assert bare is None, f"{flag} is not explained"
+
+
+def test_a_question_gets_the_parsed_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Options] = []
+    assert exit_of(asked.append, monkeypatch, "--quick", "--seed", "3") == 0
+    assert asked == [options("--quick", "--seed", "3")]
+
+
+def test_bad_input_exits_with_2_and_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def question(_: Options) -> NoReturn:
+        raise InputError("a.txt, row 3: reversed; correct it")
+
+    assert exit_of(question, monkeypatch) == 2
+    assert capsys.readouterr().err == "error: a.txt, row 3: reversed; correct it\n"
+
+
+def test_a_bad_command_line_exits_with_2_and_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_of(pytest.fail, monkeypatch, "--recipe.features.window-seconds", "0.01") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: recipe.features.window_seconds: 0.01 s")
+    assert said.count("\n") == 1
+
+
+def test_an_interrupted_run_exits_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def question(_: Options) -> NoReturn:
+        raise KeyboardInterrupt
+
+    assert exit_of(question, monkeypatch) == 130
+    assert capsys.readouterr().err == "interrupted; the same command resumes it\n"
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def question(_: Options) -> NoReturn:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(sys, "argv", ["experiment.py"])
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        command(Options, question, "a test")
