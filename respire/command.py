@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, NoReturn, TypeVar
+from typing import Annotated, Literal, NoReturn, TypeVar, cast, get_args
 
 import tyro
 
@@ -19,7 +19,10 @@ SYNTHETIC = "synthetic"
 
 
 def _gpu_from_environment() -> Gpu:
-    return "none" if os.environ.get("RESPIRE_GPU") == "none" else "auto"
+    gpu = os.environ.get("RESPIRE_GPU", "auto")
+    if gpu not in get_args(Gpu):
+        raise InputError(f"RESPIRE_GPU: {gpu!r} is neither auto nor none")
+    return cast(Gpu, gpu)
 
 
 @dataclass(frozen=True)

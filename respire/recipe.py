@@ -160,6 +160,9 @@ class Recipe:
     it produces is stamped."""
 
     def __post_init__(self) -> None:
+        for name, value in self.flat().items():
+            if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+                raise InputError(f"recipe.{name}: {value} must be at least 1")
         window, n_fft = self.features.samples(self.preprocess.sample_rate_hz), self.features.n_fft
         if window < n_fft:
             raise InputError(

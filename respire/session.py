@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import ray
+import ray.exceptions
 import torch
 from ray.util.queue import Queue
+
+from respire.errors import InputError
 
 T = TypeVar("T")
 
@@ -77,30 +80,59 @@ def _print_lines(lines: Queue) -> None:
 def share(parallel: int, gpu: bool) -> Share:
     """Split the cluster so that ``parallel`` tasks run at once.
 
-    A task gets at most one GPU; several share one where there are too few. CPUs are split the same
-    way, so that four tasks on two cores hold half a core each.
+    A task gets at most one CPU and one GPU; where there are too few, several share one, so that
+    four tasks on two cores hold half a core each. (Threads are counted apart: ``use_threads``.)
 
     Args:
         parallel: tasks that must run at the same time.
         gpu: whether the tasks compute on GPUs.
     """
     resources = ray.cluster_resources()
-    cpus = resources.get("CPU", 1.0) / parallel
-    gpus = resources.get("GPU", 0.0) / parallel if gpu else 0.0
-    return Share(_divisible(cpus), _divisible(min(gpus, 1.0)))
+    return Share(
+        cpus=_part(resources.get("CPU", 1.0), parallel),
+        gpus=_part(resources.get("GPU", 0.0), parallel) if gpu else 0.0,
+    )
+
+
+def check_room(workers: int, gpu: bool) -> None:
+    """Refuse more workers than the cluster has processors: they would wait for ever.
+
+    Raises:
+        InputError: too few CPUs or GPUs.
+    """
+    resource = "GPU" if gpu else "CPU"
+    there = int(ray.cluster_resources().get(resource, 0))
+    if workers > there:
+        raise InputError(
+            f"--workers {workers}: each needs a {resource}, and the cluster has {there}; "
+            f"ask for fewer workers, or start more nodes first"
+        )
+
+
+def cluster_gpus() -> float:
+    """GPUs of the whole cluster; the driver's machine may have none."""
+    return float(ray.cluster_resources().get("GPU", 0.0))
 
 
 def on_worker(function: Callable[..., T], *arguments: Any, gpu: bool) -> T:
-    """Run a function once in the cluster, with a GPU if asked and all threads of its share."""
-    share_ = share(1, gpu)
-    cpus = min(share_.cpus, 1.0) if gpu else 1.0
+    """Run a function once in the cluster, on a CPU or a GPU, with all threads of its machine.
+
+    Raises:
+        InputError: the function did, there.
+    """
+    part = share(1, gpu)
 
     def run(*received: Any) -> T:
         use_threads()
         return function(*received)
 
-    task = ray.remote(num_cpus=cpus, num_gpus=share_.gpus, max_retries=3)(run)
-    return ray.get(task.remote(*arguments))
+    task = ray.remote(num_cpus=part.cpus, num_gpus=part.gpus, max_retries=3)(run)
+    try:
+        return ray.get(task.remote(*arguments))
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, InputError):
+            raise error.cause from None
+        raise
 
 
 def use_threads(parallel: int = 1) -> None:
@@ -111,9 +143,9 @@ def use_threads(parallel: int = 1) -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // parallel))
 
 
-def _divisible(amount: float) -> float:
-    """Whole resources as they are; a fraction as 1 over a whole number, rounded down by Ray."""
-    return float(math.floor(amount)) if amount >= 1 else math.floor(amount * 10_000) / 10_000
+def _part(amount: float, parallel: int) -> float:
+    """One of ``parallel`` parts, at most 1, rounded down to the ten-thousandths Ray counts in."""
+    return min(1.0, math.floor(amount / parallel * 10_000) / 10_000)
 
 
 def _quiet() -> None:

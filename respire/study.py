@@ -14,10 +14,11 @@ from respire.data import icbhi
 from respire.data.cycles import PreparedCycles
 from respire.data.download import download
 from respire.data.splits import Split, split
-from respire.data.synthetic import write_corpus
+from respire.data.synthetic import default_corpus
 from respire.errors import InputError
 from respire.models.network import fingerprint, respirenet
-from respire.recipe import NUMERICS_VERSION, Recipe, flatten
+from respire.recipe import NORMAL, NUMERICS_VERSION, Recipe, flatten
+from respire.session import check_room, cluster_gpus, on_worker
 from respire.storage import Storage
 from respire.training.cell import Cell, digest
 from respire.training.device import Compute
@@ -147,11 +148,18 @@ def initial_weights(recipe: Recipe, seed: int) -> Weights:
 def open_study(
     options: Options, corpus: Corpus, prepared: PreparedCycles, initial: Weights
 ) -> Study:
-    """Cut the split of the recordings that could be prepared.
+    """Cut the split of the recordings that could be prepared, and choose the processor.
 
     Raises:
-        InputError: the split cannot be had.
+        InputError: the split cannot be had, or so many workers.
     """
+    gpu = options.gpu == "auto" and cluster_gpus() > 0
+    precision = options.recipe.optimisation.precision
+    if gpu:
+        compute = on_worker(Compute.resolve, options.gpu, precision, gpu=True)
+    else:
+        compute = Compute.resolve("none", precision)
+    check_room(options.workers, gpu)
     whole = corpus.cycles["recording"].isin(prepared.recordings())
     cycles = corpus.cycles[whole].reset_index(drop=True)
     cut = split(
@@ -162,6 +170,8 @@ def open_study(
         corpus.official,
         options.stratify,
     )
+    for side in ("train", options.recipe.selection):
+        _check_classes(cycles[cycles["recording"].isin(getattr(cut, side))], side)
     return Study(
         recipe=options.recipe,
         cycles=cycles,
@@ -171,16 +181,26 @@ def open_study(
         split=cut,
         seed=options.seed,
         initial=initial,
-        compute=Compute.resolve(options.gpu, options.recipe.optimisation.precision),
+        compute=compute,
         workers=options.workers,
         storage=Storage.at(options.storage),
     )
 
 
+def _check_classes(cycles: pd.DataFrame, side: str) -> None:
+    """Refuse a side that nothing can be learned from, or no Score computed on."""
+    normal = int((cycles["label"] == NORMAL).sum())
+    if normal in (0, len(cycles)):
+        raise InputError(
+            f"the {side} side has {normal} normal and {len(cycles) - normal} abnormal cycles, and "
+            f"needs both; choose another --split-seed or --inner-seed, or give more recordings"
+        )
+
+
 def locate(data: str | None) -> str:
     """The directory of the corpus: given, synthesised, or downloaded; the last two are cached."""
     if data == SYNTHETIC:
-        return str(write_corpus(Path(pooch.os_cache("respire")) / SYNTHETIC))
+        return str(default_corpus(Path(pooch.os_cache("respire"))))
     return str(download()) if data is None else data
 
 

@@ -309,14 +309,21 @@ def test_what_only_decoding_tells_is_refused_as_well(few: Path, refusal: Refusal
     assert said.startswith(f"error: {few / where}: holds samples that are not finite; ")
 
 
-def test_the_process_exits_with_2_and_shows_no_traceback(
-    few: Path, tracking: str, tmp_path: Path
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(annotated("0.9 0.6 0 0"), id="before Ray"),
+        pytest.param(half_noise_half_nothing, id="with Ray", marks=pytest.mark.slow),
+    ],
+)
+def test_the_process_exits_with_2_and_one_line(
+    bad: Break, few: Path, tracking: str, tmp_path: Path
 ) -> None:
-    where = annotated("0.9 0.6 0 0")(first(few))
+    where = bad(first(few))
     line = [str(FULL), "--data", str(few), "--recipe", "quick", "--storage", "runs"]
     line += ["--tracking-uri", tracking]
     typed = subprocess.run(
-        [sys.executable, str(FULL), *line],
+        [sys.executable, *line],
         cwd=tmp_path,
         capture_output=True,
         text=True,

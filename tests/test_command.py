@@ -30,7 +30,7 @@ def options(*arguments: str) -> Options:
 
 
 def exit_of(
-    question: Callable[[Options], object], monkeypatch: pytest.MonkeyPatch, *arguments: str
+    question: Callable[[Options], None], monkeypatch: pytest.MonkeyPatch, *arguments: str
 ) -> str | int | None:
     """The exit status of a command line."""
     monkeypatch.setattr(sys, "argv", ["experiment.py", *arguments])
@@ -197,10 +197,12 @@ def test_bad_input_exits_with_2_and_one_line(
 def test_a_bad_command_line_exits_with_2_and_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert exit_of(pytest.fail, monkeypatch, "--recipe.features.window-seconds", "0.01") == 2
+    asked: list[Options] = []
+    assert exit_of(asked.append, monkeypatch, "--recipe.features.window-seconds", "0.01") == 2
     said = capsys.readouterr().err
     assert said.startswith("error: recipe.features.window_seconds: 0.01 s")
     assert said.count("\n") == 1
+    assert not asked
 
 
 def test_an_interrupted_run_exits_with_130(

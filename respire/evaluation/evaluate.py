@@ -12,7 +12,6 @@ from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.models.network import respirenet
 from respire.recipe import Recipe
-from respire.session import use_threads
 from respire.training.device import Compute
 from respire.training.loop import Weights
 from respire.training.predict import predict
@@ -37,7 +36,6 @@ def predict_stages(
     Returns:
         For "stage1" and "stage2" a row a test cycle, in the same order (training/predict.py).
     """
-    use_threads()
     common = _predict(recipe, test, stage1, compute)
     by_device = []
     for device, rows in common.groupby("device"):
@@ -53,7 +51,6 @@ def baseline_predictions(
     recipe: Recipe, train: pa.Table, test: pa.Table, compute: Compute
 ) -> dict[str, pd.DataFrame]:
     """Predictions of the baselines, fitted on the training side (evaluation/baselines.py)."""
-    use_threads()
     pipeline = Pipeline(recipe, compute.device)
     banks = [CycleBank.from_table(table, recipe.task, compute.device) for table in (train, test)]
     train_bands, test_bands = (pipeline.mean_mel_bands(bank).cpu().numpy() for bank in banks)

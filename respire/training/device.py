@@ -17,10 +17,12 @@ class Compute:
     Attributes:
         device: "cpu" or "cuda"; picklable, and part of a run's key.
         precision: "bf16" means autocast; weights and optimiser stay fp32.
+        name: the processor's own name, for reports.
     """
 
     device: str
     precision: Precision
+    name: str = "cpu"
 
     @classmethod
     def resolve(
@@ -40,21 +42,14 @@ class Compute:
                 raise InputError(
                     "recipe.optimisation.precision: this GPU has no bf16; use auto or fp32"
                 )
-            device = "cuda"
+            device, name = "cuda", torch.cuda.get_device_name()
         else:
             capabilities = torch.cpu.get_capabilities()
             native = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-            device = "cpu"
+            device, name = "cpu", str(capabilities.get("cpu_name", "cpu"))
         if precision == "auto":
             precision = "bf16" if native else "fp32"
-        return cls(device, precision)
-
-    @property
-    def name(self) -> str:
-        """The device's own name, for reports."""
-        if self.device == "cuda":
-            return torch.cuda.get_device_name()
-        return str(torch.cpu.get_capabilities().get("cpu_name", "cpu"))
+        return cls(device, precision, name)
 
     def autocast(self) -> torch.autocast:
         """The context that the network's forward pass runs in."""

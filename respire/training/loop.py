@@ -109,7 +109,8 @@ def fit(
     replica = nn.parallel.DistributedDataParallel(network) if world.size > 1 else network
     pipeline = Pipeline(recipe, compute.device)
     shard = world.size > 1 and optimisation.bank == "sharded"
-    windows = int(_over_workers(torch.tensor(len(train)), world)) if shard else len(train)
+    held = torch.tensor(len(train), device=compute.device)
+    windows = int(_over_workers(held, world)) if shard else len(train)
     steps = math.ceil(windows / optimisation.batch_size)
     optimiser, schedule = _optimiser(network, optimisation, steps)
     run = start or Fit()
@@ -134,6 +135,7 @@ def fit(
             optimiser.step()
             schedule.step()
             losses += loss.detach()
+        _share_buffers(network, world)
         train_loss = float(_over_workers(losses, world)) / (steps * world.size)
         learning_rate = optimiser.param_groups[0]["lr"]
         if not math.isfinite(train_loss):
@@ -214,6 +216,13 @@ def _over_workers(value: Tensor, world: World) -> Tensor:
     if world.size > 1:
         dist.all_reduce(value)
     return value
+
+
+def _share_buffers(network: nn.Module, world: World) -> None:
+    """Give all workers the first one's running statistics, those that are kept and scored."""
+    if world.size > 1:
+        for buffer in network.buffers():
+            dist.broadcast(buffer, 0)
 
 
 def _dropout_seed(seed: int, epoch: int, rank: int) -> int:

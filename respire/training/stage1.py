@@ -39,6 +39,7 @@ class _Work:
     compute: Compute
     seed: int
     on_epoch: OnEpoch
+    checkpoint_seconds: float
 
 
 def train_stage1(
@@ -85,7 +86,9 @@ def train_stage1(
     datasets = {f"train-{rank}": prepared.dataset(share) for rank, share in enumerate(shares)}
     trainer = TorchTrainer(
         _train_on_worker,
-        train_loop_config={"work": _Work(recipe, initial, compute, seed, on_epoch)},
+        train_loop_config={
+            "work": _Work(recipe, initial, compute, seed, on_epoch, CHECKPOINT_SECONDS)
+        },
         datasets={"selector": prepared.dataset(selector), **datasets},
         dataset_config=ray.train.DataConfig(datasets_to_split=[]),
         scaling_config=ray.train.ScalingConfig(
@@ -127,6 +130,8 @@ def _train_on_worker(config: dict[str, Any]) -> str | None:
     context = ray.train.get_context()
     use_threads(context.get_local_world_size())
     device = ray.train.torch.get_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     train = _bank(f"train-{context.get_world_rank()}", work, device)
     selector = _bank("selector", work, device)
     classes = len(work.recipe.classes)
@@ -142,7 +147,7 @@ def _train_on_worker(config: dict[str, Any]) -> str | None:
             return
         work.on_epoch(run.history[-1])
         last = len(run.history) == work.recipe.optimisation.epochs
-        if not last and time.monotonic() - saved < CHECKPOINT_SECONDS:
+        if not last and time.monotonic() - saved < work.checkpoint_seconds:
             ray.train.report(run.history[-1])
             return
         with tempfile.TemporaryDirectory() as folder:

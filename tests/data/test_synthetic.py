@@ -23,7 +23,7 @@ def files(directory: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All 48 patients, with as few cycles as show the skew."""
+    """All 80 patients, with as few cycles as show the skew."""
     directory = tmp_path_factory.mktemp("full") / "corpus"
     return write_corpus(directory, cycles_per_recording=3.0)
 
@@ -84,7 +84,7 @@ def test_names_annotations_and_rates_are_icbhis(full: Path) -> None:
         assert (rows[1:, 0] == rows[:-1, 1]).all()
         assert rows[-1, 1] < info.duration
         assert set(rows[:, 2:].ravel()) <= {0, 1}
-    assert json.loads((full / "corpus.json").read_text())["patients"] == 48
+    assert json.loads((full / "corpus.json").read_text())["patients"] == 80
 
 
 def test_the_split_lists_every_recording_and_shares_no_patient(full: Path) -> None:
@@ -94,7 +94,7 @@ def test_the_split_lists_every_recording_and_shares_no_patient(full: Path) -> No
     split["patient"] = split["recording"].str.split("_").str[0]
     assert (split.groupby("patient")["side"].nunique() == 1).all()
     train = split.loc[split["side"] == "train", "patient"].nunique()
-    assert train / 48 == pytest.approx(0.6, abs=0.03)
+    assert train / 80 == pytest.approx(0.6, abs=0.03)
 
 
 def test_devices_are_skewed_as_in_icbhi(cycles: pd.DataFrame) -> None:
