@@ -12,6 +12,9 @@ import torch
 from respire.recipe import NUMERICS_VERSION
 from respire.storage import Storage
 
+CHECKPOINT_SECONDS = 15.0
+"""A run under way is saved when what was saved last is this old: weights are large."""
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -18,13 +18,11 @@ from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe import Recipe
 from respire.session import use_threads
-from respire.training.cell import Cell, dump_state, load_state
+from respire.training.cell import CHECKPOINT_SECONDS, Cell, dump_state, load_state
 from respire.training.device import Compute
 from respire.training.loop import Fit, Row, Weights, fit
 from respire.training.sampling import share_of_batch
 
-CHECKPOINT_SECONDS = 15.0
-"""A checkpoint is written when the last is this old, and after the last epoch."""
 CHECKPOINT_FILE = "fit.pt"
 
 OnEpoch = Callable[[Row], None]

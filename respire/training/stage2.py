@@ -1,5 +1,7 @@
 """Stage 2 on Ray Tune: one fine-tuning trial a device, all four at once."""
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +13,7 @@ from ray import tune
 from respire.features.bank import CycleBank
 from respire.recipe import Recipe
 from respire.session import share, use_threads
-from respire.training.cell import Cell
+from respire.training.cell import CHECKPOINT_SECONDS, Cell
 from respire.training.device import Compute
 from respire.training.finetune import DeviceModel, Trial, decide, finetune, learning_rates
 from respire.training.loop import Fit, Row, Weights
@@ -52,7 +54,7 @@ def train_stage2(
 ) -> dict[str, DeviceModel]:
     """Fine-tune stage 1's model for every device, at least four trials at a time.
 
-    Finished trials are read from their cells; interrupted ones go on from their last epoch.
+    Finished trials are read from their cells; interrupted ones go on from where they were saved.
 
     Args:
         recipe: everything that changes a number.
@@ -145,16 +147,20 @@ def _run_trial(
     compute: Compute,
     seed: int,
 ) -> None:
-    """One trial, from its last epoch if it was interrupted, to its cell."""
+    """One trial, from where it was saved if it was interrupted, to its cell."""
     train = CycleBank.from_table(data.train, recipe.task, compute.device)
     selector = None
     if len(data.selector):
         selector = CycleBank.from_table(data.selector, recipe.task, compute.device)
     progress = job.cell.load("progress")
+    saved = -math.inf
 
     def after_epoch(run: Fit) -> None:
+        nonlocal saved
         job.on_epoch(run.history[-1])
-        job.cell.save("progress", run.state())
+        if time.monotonic() - saved >= CHECKPOINT_SECONDS:
+            job.cell.save("progress", run.state())
+            saved = time.monotonic()
 
     result = finetune(
         stage1,
