@@ -3,10 +3,10 @@
 import hashlib
 import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as distributed
 import torchvision
 from torch import Tensor, nn
 
@@ -142,6 +142,22 @@ def _weights_from_file(path: str) -> dict[str, Tensor]:
     return weights
 
 
+class _OverWorkers(torch.autograd.Function):
+    """The sum over all workers, through which gradients flow back to each of them."""
+
+    @staticmethod
+    def forward(_: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
 class GlobalBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation over the batches of all workers, on any processor.
 
@@ -157,9 +173,9 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         assert self.num_batches_tracked is not None
         assert self.momentum is not None
         count = input.numel() / input.shape[1] * dist.get_world_size()
-        mean = distributed.all_reduce(input.float().sum((0, 2, 3))) / count
+        mean = _OverWorkers.apply(input.float().sum((0, 2, 3))) / count
         centred = input.float() - mean[:, None, None]
-        variance = distributed.all_reduce(centred.square().sum((0, 2, 3))) / count
+        variance = _OverWorkers.apply(centred.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)

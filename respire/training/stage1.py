@@ -118,8 +118,9 @@ def share_recordings(recordings: Sequence[str], workers: int, seed: int) -> list
     Ray Train's own split drops rows to make shares equal. Here a row is a recording, and none may
     be dropped.
     """
-    shuffled = np.random.default_rng(seed).permutation(sorted(recordings))
-    return [share.tolist() for share in np.array_split(shuffled, workers)]
+    names = sorted(recordings)
+    order = np.random.default_rng(seed).permutation(len(names))
+    return [[names[index] for index in share] for share in np.array_split(order, workers)]
 
 
 def _train_on_worker(config: dict[str, Any]) -> str | None:

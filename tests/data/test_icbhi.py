@@ -1,5 +1,4 @@
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -241,13 +240,6 @@ def real() -> pd.DataFrame:
     catalogue = icbhi.read_catalogue(str(REAL))
     assert catalogue.skipped == ()
     return catalogue.cycles
-
-
-@needs_real_data
-def test_the_real_catalogue_is_read_within_three_seconds() -> None:
-    start = time.perf_counter()
-    icbhi.read_catalogue(str(REAL))
-    assert time.perf_counter() - start < 3
 
 
 @needs_real_data

@@ -1,0 +1,305 @@
+"""experiments/full.py as users run it: from the command line to what it leaves behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from respire.data.recording import DEVICES
+from respire.metrics import Scores
+from respire.recipe import quick
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+FULL = Path(__file__).resolve().parents[1] / "experiments" / "full.py"
+KEYS = {
+    *("experiment", "name", "respire_version", "key", "numerics_version", "recipe", "split"),
+    *("selection", "stages", "baselines", "stamps", "warnings", "skipped", "seconds"),
+    *("peak_memory_mib", "environment"),
+}
+EPOCHS = 10
+NAME = "small"
+SMALL = (
+    *("--recipe", "quick", "--name", NAME, "--recipe.optimisation.epochs", str(EPOCHS)),
+    *("--recipe.finetune.epochs", "1", "--recipe.finetune.unselected-epochs", "1"),
+)
+"""Few epochs on few patients, where only the mechanics matter."""
+
+
+def environment(home: Path) -> dict[str, str]:
+    """A machine that has never seen respire."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("RESPIRE_", "MLFLOW_", "RAY_"))
+    }
+    home.mkdir(parents=True, exist_ok=True)
+    return kept | {
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "RAY_AUTH_MODE": "disabled",
+        "RESPIRE_GPU": "none",
+    }
+
+
+def full(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a folder and wait for its end."""
+    return subprocess.run(
+        [sys.executable, str(FULL), *arguments],
+        cwd=folder,
+        env=environment(folder / "home"),
+        capture_output=True,
+        text=True,
+        timeout=800,
+        check=False,
+    )
+
+
+def killed(folder: Path, when: Callable[[str], bool], *arguments: str) -> list[str]:
+    """Run the command and kill it, and all below it, once a line of its output says so."""
+    process = subprocess.Popen(
+        [sys.executable, str(FULL), *arguments],
+        cwd=folder,
+        env=environment(folder / "home"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    lines = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line.rstrip())
+        if when(line):
+            break
+    below = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    _, alive = psutil.wait_procs(below, timeout=20)
+    for orphan in alive:
+        orphan.kill()
+    psutil.wait_procs(alive, timeout=20)
+    return lines
+
+
+def results_in(folder: Path, name: str | None = None) -> dict[str, Any]:
+    (file,) = (folder / "runs" / "full").glob(f"{name or '*'}/results.json")
+    return json.loads(file.read_text())
+
+
+def client_of(folder: Path) -> MlflowClient:
+    return MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+
+
+def parent_and_children(folder: Path) -> tuple[Run, dict[str, Run]]:
+    client = client_of(folder)
+    experiment = client.get_experiment_by_name("full")
+    runs = client.search_runs([experiment.experiment_id])
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    named = {run.info.run_name: run for run in children}
+    assert len(named) == len(children)
+    return parent, named
+
+
+def assert_scored(scored: Mapping[str, Any]) -> None:
+    """Overall and by device are Scores that follow from their confusion matrices."""
+    assert set(scored["by_device"]) <= set(DEVICES)
+    total = np.zeros((4, 4), int)
+    for part in (scored["overall"], *scored["by_device"].values()):
+        confusion = np.array(part["confusion"])
+        assert confusion.shape == (4, 4)
+        assert part == Scores(confusion).to_json()
+        assert part["n"] == confusion.sum()
+    for part in scored["by_device"].values():
+        total += np.array(part["confusion"])
+    assert total.tolist() == scored["overall"]["confusion"]
+
+
+@pytest.fixture(scope="module")
+def quick_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("quick")
+    done = full(folder, "--quick")
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    done = full(folder, "--data", str(corpus), *SMALL)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_quick_listens_to_patients_it_never_heard(quick_run: tuple[Path, str]) -> None:
+    results = results_in(quick_run[0])
+    tuned = results["stages"]["stage2"]["overall"]
+    assert min(tuned["recall"]) > 0
+    assert tuned["se"] >= 0.5
+    for baseline in results["baselines"].values():
+        assert tuned["score"] > baseline["overall"]["score"]
+
+
+def test_quick_takes_less_than_five_minutes(quick_run: tuple[Path, str]) -> None:
+    assert results_in(quick_run[0])["seconds"]["total"] < 300
+
+
+def test_quick_prints_its_table_last_with_the_baselines_in_it(quick_run: tuple[Path, str]) -> None:
+    folder, printed = quick_run
+    results = results_in(folder)
+    assert printed.index("MLflow:") < printed.rindex("majority")
+    for baseline in results["baselines"]:
+        assert baseline in printed
+    assert f"{100 * results['stages']['stage2']['overall']['score']:.1f}" in printed
+
+
+def test_results_are_complete(quick_run: tuple[Path, str]) -> None:
+    results = results_in(quick_run[0])
+    assert set(results) == KEYS
+    assert results["recipe"]["preset"] == "quick"
+    assert set(results["stages"]) == {"stage1", "stage2"}
+    for scored in (*results["stages"].values(), *results["baselines"].values()):
+        assert_scored(scored)
+    assert set(results["baselines"]) == {"majority", "device only", "mean mel bands"}
+    for device, told in results["stages"]["stage2"]["devices"].items():
+        assert device in DEVICES
+        assert told["decision"] in ("fine-tuned", "kept stage 1", "unselected")
+        assert told["reason"]
+    assert set(results["stages"]["stage2"]["devices"]) == set(DEVICES)
+    split = results["split"]
+    assert {"kind", "split_seed", "inner_seed", "training_seed", "sides"} == set(split)
+    for side in split["sides"].values():
+        assert side["cycles"] == sum(side["by_class"].values())
+        assert side["cycles"] == sum(part["cycles"] for part in side["by_device"].values())
+    test = split["sides"]["test"]["cycles"]
+    assert {s["overall"]["n"] for s in results["stages"].values()} == {test}
+    parts = {"catalogue", "cycles", "stage1", "stage2", "evaluation"}
+    assert set(results["seconds"]) == parts | {"total"}
+    assert results["seconds"]["total"] == pytest.approx(
+        sum(results["seconds"][part] for part in parts), abs=0.1
+    )
+    assert any("synthetic" in warning for warning in results["warnings"])
+    assert (results["selection"], results["stamps"]) == ("validation", [])
+
+
+def test_predictions_are_those_that_were_scored(quick_run: tuple[Path, str]) -> None:
+    folder, _ = quick_run
+    (file,) = folder.glob("runs/full/*/predictions.parquet")
+    predictions = pd.read_parquet(file)
+    results = results_in(folder)
+    for stage, rows in predictions.groupby("stage"):
+        probabilities = rows[["p_normal", "p_crackle", "p_wheeze", "p_both"]].to_numpy()
+        np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+        np.testing.assert_array_equal(probabilities.argmax(1), rows["predicted"])
+        assert not rows.duplicated(["recording", "cycle"]).any()
+        confusion = np.zeros((4, 4), int)
+        np.add.at(confusion, (rows["label"].to_numpy(), rows["predicted"].to_numpy()), 1)
+        assert confusion.tolist() == results["stages"][stage]["overall"]["confusion"]
+
+
+def test_a_run_killed_in_stage_1_ends_as_an_uninterrupted_one(
+    uninterrupted: Path, corpus: Path, tmp_path: Path
+) -> None:
+    def with_a_checkpoint(line: str) -> bool:
+        # On a fast machine the epochs may be over before the first checkpoint is due.
+        written = list(tmp_path.glob("runs/cells/*/ray-train/checkpoint_*"))
+        return f"epoch {EPOCHS - 1}/" in line or ("epoch" in line and bool(written))
+
+    command = ("--data", str(corpus), *SMALL)
+    lines = killed(tmp_path, with_a_checkpoint, *command)
+    assert "stage1: epoch" in lines[-1]
+    assert not list(tmp_path.rglob("results.json"))
+
+    resumed = full(tmp_path, *command)
+    assert resumed.returncode == 0, resumed.stderr
+    one, other = results_in(uninterrupted, NAME), results_in(tmp_path, NAME)
+    for results in (one, other):
+        del results["seconds"], results["peak_memory_mib"]
+    assert one == other
+    parent, children = parent_and_children(tmp_path)
+    assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
+    assert set(children) == {"stage1", *DEVICES}
+
+
+def test_a_name_of_another_run_is_refused_with_the_difference(
+    uninterrupted: Path, corpus: Path
+) -> None:
+    before = results_in(uninterrupted, NAME)
+    clash = full(uninterrupted, "--data", str(corpus), *SMALL, "--seed", "1")
+    assert clash.returncode == 2
+    (line,) = [line for line in clash.stderr.splitlines() if line.startswith("error: ")]
+    assert "seed was 0, is 1" in line
+    assert "choose another --name" in line
+    assert "Traceback" not in clash.stderr
+    assert results_in(uninterrupted, NAME) == before
+
+
+def test_mlflow_has_a_parent_with_the_recipe_and_final_metrics(uninterrupted: Path) -> None:
+    results = results_in(uninterrupted, NAME)
+    parent, _ = parent_and_children(uninterrupted)
+    assert (parent.info.run_name, parent.info.status) == (NAME, "FINISHED")
+    assert parent.data.params.keys() == quick().flat().keys()
+    assert parent.data.params["optimisation.epochs"] == str(EPOCHS)
+    for stage, scored in results["stages"].items():
+        assert parent.data.metrics[f"{stage}.score"] == scored["overall"]["score"]
+        for device, scores in scored["by_device"].items():
+            assert parent.data.metrics[f"{stage}.{device}.sp"] == pytest.approx(scores["sp"])
+    sides = {tag.value for dataset in parent.inputs.dataset_inputs for tag in dataset.tags}
+    assert sides == {"train", "validation", "test"}
+
+
+def test_mlflow_has_a_nested_run_for_stage_1_and_each_device(uninterrupted: Path) -> None:
+    client = client_of(uninterrupted)
+    results = results_in(uninterrupted, NAME)
+    _, children = parent_and_children(uninterrupted)
+    assert set(children) == {"stage1", *DEVICES}
+    for name, run in children.items():
+        epochs = client.get_metric_history(run.info.run_id, "train_loss")
+        expected = EPOCHS if name == "stage1" else 1
+        assert [metric.step for metric in epochs] == list(range(1, expected + 1))
+        assert run.info.status == "FINISHED"
+    for device, told in results["stages"]["stage2"]["devices"].items():
+        assert children[device].data.tags["respire.decision"] == told["decision"]
+
+
+def test_mlflow_keeps_figures_confusions_and_models_that_load(uninterrupted: Path) -> None:
+    from respire.models.network import respirenet
+    from respire.training.cell import load_state
+
+    parent, _ = parent_and_children(uninterrupted)
+    fetched = Path(
+        mlflow.artifacts.download_artifacts(
+            run_id=parent.info.run_id,
+            tracking_uri=f"sqlite:///{uninterrupted}/mlflow.db",
+            dst_path=str(uninterrupted / "fetched"),
+        )
+    )
+    names = {str(path.relative_to(fetched)) for path in fetched.rglob("*") if path.is_file()}
+    assert {"results.json", "report.md", "report.html", "predictions.parquet"} <= names
+    assert {"confusion/stage1.json", "confusion/stage2.json", "models/stage1.pt"} <= names
+    assert sum(name.endswith(".png") for name in names) == 3
+    told = results_in(uninterrupted, NAME)["stages"]["stage2"]["devices"]
+    tuned = {device for device in DEVICES if told[device]["decision"] != "kept stage 1"}
+    models = {path.stem for path in (fetched / "models").iterdir()}
+    assert models == {"stage1", *tuned}
+    state = load_state((fetched / "models" / "stage1.pt").read_bytes())
+    network = respirenet(quick().model, 4)
+    network.load_state_dict(state["weights"])
+    assert state["recipe"]["preset"] == "quick"
+    assert state["classes"] == ["normal", "crackle", "wheeze", "both"]
+    assert state["initial_weights"] == "none"

@@ -1,0 +1,113 @@
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import fs
+
+from respire.errors import InputError
+from respire.storage import Storage
+
+
+@pytest.fixture(params=["path", "file://"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    """The same folder, by its path and through pyarrow's own reading of a URI."""
+    folder = tmp_path / "runs"
+    return Storage.at(folder if request.param == "path" else folder.as_uri())
+
+
+def files_below(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_written_is_read_and_nothing_else_is_left(storage: Storage, tmp_path: Path) -> None:
+    for content in (b"first", b"second"):
+        (storage / "cells" / "fit.pt").write_bytes(content)
+        assert (storage / "cells" / "fit.pt").read_bytes() == content
+    assert files_below(tmp_path) == {"runs/cells/fit.pt"}
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text() | st.floats(allow_nan=False),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_json_comes_back_as_it_went(
+    tmp_path_factory: pytest.TempPathFactory, value: object
+) -> None:
+    file = Storage.at(tmp_path_factory.getbasetemp()) / "value.json"
+    file.write_json(value)
+    assert file.read_json() == value
+
+
+def test_a_write_that_fails_leaves_the_earlier_content_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Storage.at(tmp_path) / "results.json"
+    file.write_bytes(b"earlier")
+    real = fs.LocalFileSystem()
+
+    class Full:
+        """A disk that is full once the content has been written."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(real, name)
+
+        def move(self, *_: str) -> None:
+            raise OSError("No space left on device")
+
+    monkeypatch.setattr(Storage, "filesystem", lambda self: (Full(), self.uri))
+    with pytest.raises(InputError, match=r"results.json: cannot be written .*choose another"):
+        file.write_bytes(b"later")
+    monkeypatch.undo()
+    assert file.read_bytes() == b"earlier"
+
+
+def test_a_file_or_a_folder_is_deleted_with_all_in_it_and_no_more(
+    storage: Storage, tmp_path: Path
+) -> None:
+    for name in ("a/b/one", "a/two", "three"):
+        (storage / name).write_bytes(b"")
+    (storage / "a" / "two").delete()
+    assert files_below(tmp_path) == {"runs/a/b/one", "runs/three"}
+    (storage / "a").delete()
+    assert not (storage / "a").exists()
+    assert files_below(tmp_path) == {"runs/three"}
+    (storage / "a").delete()
+
+
+def test_a_folder_below_a_file_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("no folder")
+    with pytest.raises(InputError, match=r"cannot be written .*choose another --storage"):
+        Storage.at(tmp_path / "notes").check_writable()
+    assert files_below(tmp_path) == {"notes"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="cannot be written"):
+        Storage.at(tmp_path).check_writable()
+
+
+def test_a_check_leaves_nothing_behind(storage: Storage, tmp_path: Path) -> None:
+    storage.check_writable()
+    assert files_below(tmp_path) == set()
+
+
+def test_a_scheme_that_does_not_exist_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match=r"tape://drive/runs.*: no such storage .*s3://"):
+        Storage.at("tape://drive/runs").check_writable()
+
+
+def test_a_relative_folder_is_absolute_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    storage = Storage.at("runs")
+    assert storage.is_local
+    assert storage.uri == str(tmp_path / "runs")
+    assert Storage.at("s3://bucket/runs/") / "a" == Storage("s3://bucket/runs/a")
+    assert not Storage.at("s3://bucket/runs").is_local

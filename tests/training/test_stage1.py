@@ -1,0 +1,172 @@
+import dataclasses
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+from hypothesis import given
+from hypothesis import strategies as st
+from tables import cycles_table
+
+from respire.data.cycles import PreparedCycles
+from respire.features.bank import CycleBank
+from respire.models.network import respirenet
+from respire.recipe import Features, Model, Optimisation, Recipe
+from respire.storage import Storage
+from respire.training import stage1
+from respire.training.cell import Cell
+from respire.training.device import Compute
+from respire.training.loop import Fit, Row, fit
+from respire.training.stage1 import share_recordings, train_stage1
+
+CPU = Compute("cpu", "fp32")
+RECIPE = Recipe(
+    features=Features(window_seconds=0.5, n_mels=32, hop=128, colour_map="grey", upsample=1),
+    model=Model(backbone="resnet18", weights="none", dropout=0.1),
+    optimisation=Optimisation(optimiser="adamw", schedule="one-cycle", epochs=4, batch_size=16),
+)
+TABLE = cycles_table([[900, 1500, 1200, 700]] * 15, [[0, 1, 2, 3]] * 15)
+NAMES = TABLE.column("recording").to_pylist()
+TRAIN, SELECTOR = NAMES[:11], NAMES[11:]
+SEED = 5
+
+
+@given(st.sets(st.text(max_size=5), max_size=40), st.integers(1, 8), st.integers(0, 3))
+def test_every_recording_goes_to_exactly_one_worker(recordings, workers, seed):
+    shares = share_recordings(list(recordings), workers, seed)
+    assert len(shares) == workers
+    assert sorted(name for share in shares for name in share) == sorted(recordings)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@given(st.sets(st.text(max_size=5), max_size=20), st.integers(0, 3), st.randoms())
+def test_shares_do_not_depend_on_the_order_of_recordings(recordings, seed, random):
+    shuffled = list(recordings)
+    random.shuffle(shuffled)
+    assert share_recordings(shuffled, 3, seed) == share_recordings(list(recordings), 3, seed)
+
+
+def with_epochs(epochs: int) -> Recipe:
+    optimisation = dataclasses.replace(RECIPE.optimisation, epochs=epochs)
+    return dataclasses.replace(RECIPE, optimisation=optimisation)
+
+
+def bank(recordings: Sequence[str]) -> CycleBank:
+    chosen = [name in recordings for name in NAMES]
+    return CycleBank.from_table(TABLE.filter(pa.array(chosen)), "4-class")
+
+
+def plain_fit(recipe: Recipe, recordings: Sequence[str], threads: int) -> Fit:
+    """The same run without Ray."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    network = respirenet(recipe.model, 4)
+    return fit(
+        network, bank(recordings), bank(SELECTOR), recipe, recipe.optimisation, CPU, seed=SEED
+    )
+
+
+def plain_worker(rank: int, folder: str, recipe: Recipe, shares: list[list[str]]) -> None:
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=len(shares)
+    )
+    run = plain_fit(recipe, shares[rank], max(1, (os.cpu_count() or 1) // len(shares)))
+    torch.save(run.state(), f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> PreparedCycles:
+    files = tmp_path / "cycles"
+    files.mkdir()
+    whole = TABLE.append_column("error", pa.nulls(len(TABLE), pa.string()))
+    pyarrow.parquet.write_table(whole, files / "cycles.parquet")
+    return PreparedCycles(Storage.at(files), "made up", ())
+
+
+def on_ray(
+    recipe: Recipe,
+    prepared: PreparedCycles,
+    folder: Path,
+    workers: int,
+    on_epoch: Callable[[Row], None],
+) -> Fit:
+    torch.manual_seed(0)
+    initial = respirenet(recipe.model, 4).state_dict()
+    cell = Cell(Storage.at(folder), {"test": "stage 1"})
+    return train_stage1(
+        recipe,
+        prepared,
+        TRAIN,
+        SELECTOR,
+        initial,
+        CPU,
+        cell,
+        seed=SEED,
+        workers=workers,
+        on_epoch=on_epoch,
+    )
+
+
+def killer(folder: Path) -> Callable[[Row], None]:
+    """Note every epoch; kill the worker after the third, once."""
+    epochs, killed = folder / "epochs", folder / "killed"
+
+    def on_epoch(row: Row) -> None:
+        with epochs.open("a") as file:
+            file.write(f"{row['epoch']:.0f}\n")
+        if row["epoch"] == 3 and not killed.exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return on_epoch
+
+
+def never(row: Row) -> None:
+    raise AssertionError(f"epoch {row['epoch']} was trained again")
+
+
+def assert_same(one: Fit, other: Fit) -> None:
+    def without_seconds(run: Fit) -> list[Row]:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in run.history]
+
+    assert without_seconds(one) == without_seconds(other)
+    assert one.epoch == other.epoch
+    assert (one.scores.confusion == other.scores.confusion).all()
+    assert one.weights.keys() == other.weights.keys()
+    assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_a_worker_killed_half_way_ends_as_plain_fit_and_is_not_trained_again(
+    prepared: PreparedCycles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage1, "CHECKPOINT_SECONDS", 0.0)
+    run = on_ray(RECIPE, prepared, tmp_path / "runs", 1, killer(tmp_path))
+    assert_same(run, plain_fit(RECIPE, TRAIN, os.cpu_count() or 1))
+    epochs = [int(line) for line in (tmp_path / "epochs").read_text().split()]
+    # The second epoch's checkpoint may not have left the worker when it was killed.
+    assert epochs in ([1, 2, 3, 3, 4], [1, 2, 3, 2, 3, 4])
+
+    assert run.progress is None
+    assert not list((tmp_path / "runs").rglob("ray-train"))
+    assert_same(on_ray(RECIPE, prepared, tmp_path / "runs", 1, never), run)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_two_workers_train_on_their_shares_and_lose_no_row(
+    prepared: PreparedCycles, tmp_path: Path
+) -> None:
+    recipe = with_epochs(1)
+    run = on_ray(recipe, prepared, tmp_path / "runs", 2, lambda _: None)
+    shares = share_recordings(TRAIN, 2, SEED)
+    torch.multiprocessing.spawn(plain_worker, (str(tmp_path), recipe, shares), 2)
+    assert_same(run, Fit.from_state(torch.load(tmp_path / "0.pt")))

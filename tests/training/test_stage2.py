@@ -1,0 +1,212 @@
+import dataclasses
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tables import cycles_table
+
+from respire.features.bank import CycleBank
+from respire.models.network import respirenet
+from respire.recipe import Features, FineTune, Model, Optimisation, Recipe
+from respire.storage import Storage
+from respire.training.cell import Cell
+from respire.training.device import Compute
+from respire.training.finetune import DeviceModel, Trial, finetune, learning_rates
+from respire.training.loop import Row
+from respire.training.stage2 import DeviceCycles, train_stage2, trial_name
+
+CPU = Compute("cpu", "fp32")
+DEVICES = ("AKGC417L", "Meditron", "LittC2SE", "Litt3200")
+RECIPE = Recipe(
+    features=Features(window_seconds=0.5, n_mels=32, hop=128, colour_map="grey", upsample=1),
+    model=Model(backbone="resnet18", weights="none", dropout=0.1),
+    optimisation=Optimisation(batch_size=16),
+    finetune=FineTune(learning_rate=1e-2, epochs=3),
+)
+FOUR_TRIALS = dataclasses.replace(
+    RECIPE, finetune=dataclasses.replace(RECIPE.finetune, trials_per_device=4, epochs=1)
+)
+SEED = 2
+KILLED = "Meditron"
+PATIENCE_S = 120.0
+
+OnEpoch = Callable[[Row], None]
+
+
+def cycles_of(device: str, train: int = 6) -> DeviceCycles:
+    """Recordings of a device, another patient each; none to learn from if ``train`` is 0."""
+
+    def rows(count: int, seed: int):
+        sizes, labels = [[900, 1500, 1200, 700]] * count, [[0, 1, 2, 3]] * count
+        return cycles_table(sizes, labels, [device] * count, seed)
+
+    seed = DEVICES.index(device)
+    return DeviceCycles(rows(max(train, 1), seed).slice(0, train), rows(4, seed + 10))
+
+
+def stage1_weights() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return respirenet(RECIPE.model, 4).state_dict()
+
+
+def tune(
+    folder: Path,
+    devices: dict[str, DeviceCycles],
+    on_epoch: Callable[[str], OnEpoch],
+    recipe: Recipe = RECIPE,
+) -> dict[str, DeviceModel]:
+    store = Cell(Storage.at(folder), {"test": "stage 2", "epochs": recipe.finetune.epochs})
+    return train_stage2(recipe, stage1_weights(), devices, CPU, store, seed=SEED, on_epoch=on_epoch)
+
+
+def meeting(folder: Path) -> Callable[[str], OnEpoch]:
+    """Trials note their epochs and wait in the first until all four are there.
+
+    One of them is killed once, in its second epoch.
+    """
+
+    def of(trial: str) -> OnEpoch:
+        def on_epoch(row: Row) -> None:
+            with (folder / f"{trial}.epochs").open("a") as file:
+                file.write(f"{row['epoch']:.0f}\n")
+            began = time.monotonic()
+            while len(list(folder.glob("*.epochs"))) < 4:
+                if time.monotonic() - began > PATIENCE_S:
+                    (folder / f"{trial}.alone").touch()
+                    break
+                time.sleep(0.1)
+            marker = folder / "killed"
+            if trial == KILLED and row["epoch"] == 2 and not marker.exists():
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return on_epoch
+
+    return of
+
+
+def never(trial: str) -> OnEpoch:
+    def on_epoch(row: Row) -> None:
+        raise AssertionError(f"{trial}: epoch {row['epoch']} was trained again")
+
+    return on_epoch
+
+
+def silent(_: str) -> OnEpoch:
+    return lambda _: None
+
+
+def without_seconds(trial: Trial) -> list[Row]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in trial.fit.history]
+
+
+def same(one: Trial, other: Trial) -> bool:
+    weights, others = one.fit.weights, other.fit.weights
+    return without_seconds(one) == without_seconds(other) and all(
+        torch.equal(weights[name], others[name]) for name in weights
+    )
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("notes")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def tuned(
+    ray_session: None,  # noqa: ARG001
+    notes: Path,
+    runs: Path,
+) -> dict[str, DeviceModel]:
+    return tune(runs, {device: cycles_of(device) for device in DEVICES}, meeting(notes))
+
+
+@pytest.fixture
+def plain_threads() -> Iterator[None]:
+    """The threads that each of four trials has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // 4))
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tuned")
+def test_four_trials_run_at_the_same_time(notes: Path) -> None:
+    assert sorted(path.stem for path in notes.glob("*.epochs")) == sorted(DEVICES)
+    assert not list(notes.glob("*.alone"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("plain_threads")
+def test_every_trial_is_plain_finetune_and_one_killed_half_way_too(
+    tuned: dict[str, DeviceModel], notes: Path
+) -> None:
+    assert (notes / "killed").exists()
+    assert (notes / f"{KILLED}.epochs").read_text().split() == ["1", "2", "2", "3"]
+    for device in (KILLED, "AKGC417L"):
+        cycles = cycles_of(device)
+        alone = finetune(
+            stage1_weights(),
+            CycleBank.from_table(cycles.train, "4-class"),
+            CycleBank.from_table(cycles.selector, "4-class"),
+            RECIPE,
+            CPU,
+            learning_rate=1e-2,
+            seed=SEED,
+        )
+        assert same(tuned[device].trial, alone)
+        assert (tuned[device].trial.before.confusion == alone.before.confusion).all()
+
+
+@pytest.mark.slow
+def test_a_second_call_runs_nothing(tuned: dict[str, DeviceModel], runs: Path) -> None:
+    began = time.monotonic()
+    again = tune(runs, {device: cycles_of(device) for device in DEVICES}, never)
+    assert time.monotonic() - began < 5
+    for device in DEVICES:
+        assert again[device].decision == tuned[device].decision
+        assert again[device].reason == tuned[device].reason
+        assert same(again[device].trial, tuned[device].trial)
+
+
+@pytest.mark.slow
+def test_a_device_without_training_cycles_keeps_stage_1_and_says_so(
+    tuned: dict[str, DeviceModel], runs: Path
+) -> None:
+    devices = {device: cycles_of(device) for device in DEVICES}
+    devices["Litt3200"] = cycles_of("Litt3200", train=0)
+    kept = tune(runs, devices, never)
+    assert kept.keys() == tuned.keys()
+    assert kept["Litt3200"].decision == "kept stage 1"
+    assert kept["Litt3200"].weights is None
+    assert "no training cycles" in kept["Litt3200"].reason
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_of_four_learning_rates_the_best_by_validation_is_kept(tmp_path: Path) -> None:
+    model = tune(tmp_path, {"LittC2SE": cycles_of("LittC2SE")}, silent, FOUR_TRIALS)["LittC2SE"]
+    trials = [
+        Trial.from_state(torch.load(path, weights_only=True))
+        for path in tmp_path.glob("cells/*/trial.pt")
+    ]
+    rates = learning_rates(FOUR_TRIALS.finetune)
+    assert sorted(trial.learning_rate for trial in trials) == sorted(rates)
+    scores = {trial.learning_rate: trial.fit.scores.score for trial in trials}
+    assert model.trial.fit.scores.score == max(scores.values())
+    # Of equals it is the first in the recipe's order.
+    assert model.trial.learning_rate == rates[int(np.argmax([scores[rate] for rate in rates]))]
+    assert len({trial_name("LittC2SE", rate, FOUR_TRIALS) for rate in rates}) == 4
+    assert not list(tmp_path.rglob("progress.pt"))
+    assert not list(tmp_path.rglob("ray-tune"))
