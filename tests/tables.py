@@ -5,22 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-SCHEMA = pa.schema(
-    [
-        ("recording", pa.string()),
-        ("patient", pa.int64()),
-        ("session", pa.string()),
-        ("location", pa.string()),
-        ("mode", pa.string()),
-        ("device", pa.string()),
-        ("cycle", pa.list_(pa.int32())),
-        ("start_s", pa.list_(pa.float64())),
-        ("end_s", pa.list_(pa.float64())),
-        ("label", pa.list_(pa.int8())),
-        ("samples", pa.list_(pa.int32())),
-        ("audio", pa.list_(pa.int16())),
-    ]
-)
+from respire.data.cycles import SCHEMA
 
 
 def cycles_table(
