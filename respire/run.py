@@ -15,7 +15,7 @@ from respire.experiment import STAGES, Outcome, histories, run_stages, summarise
 from respire.metrics import percent
 from respire.report.report import FIGURES, write_report
 from respire.resources import PeakMemory, Stopwatch
-from respire.session import Queue, console, session
+from respire.session import Queue, console, missing_room, session
 from respire.storage import Storage
 from respire.study import Study, claim_name, initial_weights, open_corpus, open_study
 from respire.tracking import EpochLogger, Tracker
@@ -86,7 +86,8 @@ def run_experiment(experiment: str, options: Options) -> dict[str, Any]:
                 )
             study = open_study(options, corpus, prepared, initial)
             name, folder = claim_name(study, experiment, options.name)
-            for warning in (*recipe.stamps, *study.warnings):
+            room = missing_room(study.workers, study.compute.device == "cuda")
+            for warning in (*recipe.stamps, *study.warnings, *([room] if room else [])):
                 print(f"warning: {warning}", flush=True)
             parent = runs.enter_context(Tracker.start(uri, experiment, name, study.whole.key))
             _log_study(parent, study)

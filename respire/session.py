@@ -94,19 +94,19 @@ def share(parallel: int, gpu: bool) -> Share:
     )
 
 
-def check_room(workers: int, gpu: bool) -> None:
-    """Refuse more workers than the cluster has processors: they would wait for ever.
+def missing_room(workers: int, gpu: bool) -> str | None:
+    """What the cluster lacks for so many workers, if anything.
 
-    Raises:
-        InputError: too few CPUs or GPUs.
+    Not an error: a cluster that grows starts the nodes once they are asked for.
     """
     resource = "GPU" if gpu else "CPU"
     there = int(ray.cluster_resources().get(resource, 0))
-    if workers > there:
-        raise InputError(
-            f"--workers {workers}: each needs a {resource}, and the cluster has {there}; "
-            f"ask for fewer workers, or start more nodes first"
-        )
+    if workers <= there:
+        return None
+    return (
+        f"--workers {workers}: each needs a {resource} and the cluster has {there} now; training "
+        f"waits until more nodes join (stop it and ask for fewer workers where none will)"
+    )
 
 
 def cluster_gpus() -> float:

@@ -18,7 +18,7 @@ from respire.data.synthetic import default_corpus
 from respire.errors import InputError
 from respire.models.network import fingerprint, respirenet
 from respire.recipe import NORMAL, NUMERICS_VERSION, Recipe, flatten
-from respire.session import check_room, cluster_gpus, on_worker
+from respire.session import cluster_gpus, on_worker
 from respire.storage import Storage
 from respire.training.cell import Cell, digest
 from respire.training.device import Compute
@@ -151,7 +151,7 @@ def open_study(
     """Cut the split of the recordings that could be prepared, and choose the processor.
 
     Raises:
-        InputError: the split cannot be had, or so many workers.
+        InputError: the split cannot be had, or lacks normal or abnormal cycles where it needs both.
     """
     gpu = options.gpu == "auto" and cluster_gpus() > 0
     precision = options.recipe.optimisation.precision
@@ -159,7 +159,6 @@ def open_study(
         compute = on_worker(Compute.resolve, options.gpu, precision, gpu=True)
     else:
         compute = Compute.resolve("none", precision)
-    check_room(options.workers, gpu)
     whole = corpus.cycles["recording"].isin(prepared.recordings())
     cycles = corpus.cycles[whole].reset_index(drop=True)
     cut = split(
