@@ -18,11 +18,10 @@ from respire.resources import Stopwatch
 from respire.session import on_worker
 from respire.study import Study
 from respire.training.finetune import DeviceModel
-from respire.training.loop import Fit, Row
+from respire.training.loop import Fit, OnEpoch
 from respire.training.stage1 import train_stage1
 from respire.training.stage2 import DeviceCycles, train_stage2
 
-OnEpoch = Callable[[Row], None]
 STAGES = ("stage1", "stage2")
 
 

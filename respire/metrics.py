@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from respire.errors import InputError
 from respire.recipe import CLASSES, NORMAL
 
 MIN_SE = 0.30
@@ -48,6 +49,29 @@ def _fraction(part: float, whole: float) -> float:
 
 def _json(fraction: float) -> float | None:
     return None if np.isnan(fraction) else float(fraction)
+
+
+def scorable(labels: np.ndarray) -> bool:
+    """Whether cycles of these classes, integers [n], have a Score: some normal, some abnormal."""
+    return bool(0 < np.count_nonzero(np.asarray(labels) == NORMAL) < len(labels))
+
+
+def check_scorable(labels: np.ndarray, side: str) -> None:
+    """Refuse a side of a split that has no Score.
+
+    Args:
+        labels: classes of its cycles, integers [n].
+        side: what to call it.
+
+    Raises:
+        InputError: it lacks normal or abnormal cycles.
+    """
+    if not scorable(labels):
+        normal = np.count_nonzero(np.asarray(labels) == NORMAL)
+        raise InputError(
+            f"the {side} side has {normal} normal and {len(labels) - normal} abnormal cycles, and "
+            f"needs both; choose another --split-seed or --inner-seed, or give more recordings"
+        )
 
 
 @dataclass(frozen=True, eq=False)

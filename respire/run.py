@@ -1,6 +1,6 @@
 """Run an experiment on one split: everything around its two stages, from options to report."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,7 +21,7 @@ from respire.study import Study, claim_name, initial_weights, open_corpus, open_
 from respire.tracking import EpochLogger, Tracker
 from respire.tracking_store import preflight, resolve_uri
 from respire.training.cell import dump_state
-from respire.training.loop import Row
+from respire.training.loop import OnEpoch, Row
 from respire.training.sampling import share_of_batch
 from respire.training.stage2 import trial_name
 
@@ -92,7 +92,7 @@ def run_experiment(experiment: str, options: Options) -> dict[str, Any]:
             parent = runs.enter_context(Tracker.start(uri, experiment, name, study.whole.key))
             _log_study(parent, study)
 
-            def on_epoch(run: str) -> Callable[[Row], None]:
+            def on_epoch(run: str) -> OnEpoch:
                 child = runs.enter_context(parent.child(run, {"respire.run": run}))
                 stage = recipe.optimisation if run == "stage1" else recipe.finetune
                 return EpochReport(run, stage.epochs, child.epochs, lines)

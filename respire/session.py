@@ -38,7 +38,7 @@ def session() -> Iterator[None]:
 
     Ray itself looks for ``$RAY_ADDRESS``, then for a cluster running on this machine. A session
     that is already open is used, and left open. What workers print stays in Ray's logs: Ray's own
-    narration would drown the lines a user wants, and those come through a ``Console``.
+    narration would drown the lines a user wants, and those come through ``console``.
     """
     if ray.is_initialized():
         yield

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from respire.data.download import download
 from respire.data.splits import Split, split
 from respire.data.synthetic import default_corpus
 from respire.errors import InputError
+from respire.metrics import check_scorable
 from respire.models.network import fingerprint, respirenet
-from respire.recipe import NORMAL, NUMERICS_VERSION, Recipe, flatten
+from respire.recipe import NUMERICS_VERSION, Recipe, flatten
 from respire.session import cluster_gpus, on_worker
 from respire.storage import Storage
 from respire.training.cell import Cell, digest
@@ -57,7 +59,7 @@ class Study:
     workers: int
     storage: Storage
 
-    @property
+    @cached_property
     def identity(self) -> dict[str, Any]:
         """All that can change stage 1's numbers."""
         recipe = asdict(self.recipe)
@@ -170,7 +172,8 @@ def open_study(
         options.stratify,
     )
     for side in ("train", options.recipe.selection):
-        _check_classes(cycles[cycles["recording"].isin(getattr(cut, side))], side)
+        on_side = cycles["recording"].isin(getattr(cut, side))
+        check_scorable(cycles.loc[on_side, "label"].to_numpy(), side)
     return Study(
         recipe=options.recipe,
         cycles=cycles,
@@ -184,16 +187,6 @@ def open_study(
         workers=options.workers,
         storage=Storage.at(options.storage),
     )
-
-
-def _check_classes(cycles: pd.DataFrame, side: str) -> None:
-    """Refuse a side that nothing can be learned from, or no Score computed on."""
-    normal = int((cycles["label"] == NORMAL).sum())
-    if normal in (0, len(cycles)):
-        raise InputError(
-            f"the {side} side has {normal} normal and {len(cycles) - normal} abnormal cycles, and "
-            f"needs both; choose another --split-seed or --inner-seed, or give more recordings"
-        )
 
 
 def locate(data: str | None) -> str:

@@ -8,9 +8,9 @@ import torch
 
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
-from respire.metrics import Scores, percent
+from respire.metrics import Scores, percent, scorable
 from respire.models.network import respirenet
-from respire.recipe import NORMAL, FineTune, Recipe
+from respire.recipe import FineTune, Recipe
 from respire.training.device import Compute
 from respire.training.loop import Fit, Weights, evaluate, fit
 from respire.training.sampling import World
@@ -72,8 +72,7 @@ def selectable(selector: CycleBank | None, finetune: FineTune) -> bool:
     """Whether a device's validation side can choose an epoch: enough patients, and a Score."""
     if selector is None or selector.cycles["patient"].nunique() < finetune.min_validation_patients:
         return False
-    normal = (selector.cycles["label"] == NORMAL).sum()
-    return bool(0 < normal < len(selector))
+    return scorable(selector.cycles["label"].to_numpy())
 
 
 def finetune(

@@ -12,19 +12,20 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
-from respire.metrics import Scores, confusion_matrix
+from respire.metrics import Scores, check_scorable, confusion_matrix
 from respire.models.network import share_batch_statistics
-from respire.recipe import NORMAL, Optimisation, Recipe
+from respire.recipe import Optimisation, Recipe
 from respire.training.device import Compute
 from respire.training.predict import predict_logits
 from respire.training.sampling import World, plan_epoch
 
 Weights = dict[str, Tensor]
 Row = dict[str, float]
+OnEpoch = Callable[[Row], None]
+"""What is called with each epoch's row of ``Fit.history``."""
 
 
 @dataclass
@@ -101,7 +102,7 @@ def fit(
         FloatingPointError: the loss is no longer finite.
     """
     if selector is not None:
-        _check_selectable(selector)
+        check_scorable(selector.cycles["label"].to_numpy(), "selecting")
     world = World(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else World()
     if recipe.model.sync_batchnorm and world.size > 1:
         network = share_batch_statistics(network)
@@ -228,12 +229,3 @@ def _share_buffers(network: nn.Module, world: World) -> None:
 def _dropout_seed(seed: int, epoch: int, rank: int) -> int:
     """Seeds torch's generator afresh each epoch, so that a resumed run repeats the same epoch."""
     return int(np.random.SeedSequence((seed, epoch, rank)).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _check_selectable(bank: CycleBank) -> None:
-    normal = int((bank.cycles["label"] == NORMAL).sum())
-    if normal in (0, len(bank)):
-        raise InputError(
-            f"the side that selects the epoch has {normal} normal and {len(bank) - normal} "
-            f"abnormal cycles, so its Score is undefined; choose another split or inner seed"
-        )

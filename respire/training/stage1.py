@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,10 @@ from respire.recipe import Recipe
 from respire.session import use_threads
 from respire.training.cell import CHECKPOINT_SECONDS, Cell, dump_state, load_state
 from respire.training.device import Compute
-from respire.training.loop import Fit, Row, Weights, fit
+from respire.training.loop import Fit, OnEpoch, Weights, fit
 from respire.training.sampling import share_of_batch
 
 CHECKPOINT_FILE = "fit.pt"
-
-OnEpoch = Callable[[Row], None]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from respire.session import share, use_threads
 from respire.training.cell import CHECKPOINT_SECONDS, Cell
 from respire.training.device import Compute
 from respire.training.finetune import DeviceModel, Trial, decide, finetune, learning_rates
-from respire.training.loop import Fit, Row, Weights
+from respire.training.loop import Fit, OnEpoch, Weights
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class _Job:
     device: str
     learning_rate: float
     cell: Cell
-    on_epoch: Callable[[Row], None]
+    on_epoch: OnEpoch
 
 
 def train_stage2(
@@ -50,7 +50,7 @@ def train_stage2(
     store: Cell,
     *,
     seed: int,
-    on_epoch: Callable[[str], Callable[[Row], None]],
+    on_epoch: Callable[[str], OnEpoch],
 ) -> dict[str, DeviceModel]:
     """Fine-tune stage 1's model for every device, at least four trials at a time.
 
