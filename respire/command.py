@@ -11,7 +11,8 @@ from typing import Annotated, Literal, NoReturn, TypeVar, cast, get_args
 import tyro
 
 from respire.errors import InputError
-from respire.recipe import PRESETS, PresetName, Recipe, paper
+from respire.presets import PRESETS, PresetName, paper
+from respire.recipe import Recipe
 
 SplitKind = Literal["80-20", "60-40", "60-40-disjoint"]
 Gpu = Literal["auto", "none"]

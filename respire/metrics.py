@@ -122,6 +122,11 @@ class Scores:
         return float(self.recall[NORMAL])
 
     @property
+    def accuracy(self) -> float:
+        """Share of all cycles predicted right; what the released code chooses its epoch by."""
+        return float(np.trace(self.confusion) / self.confusion.sum())
+
+    @property
     def score(self) -> float:
         """The ICBHI Score, (Se + Sp) / 2."""
         return (self.se + self.sp) / 2

@@ -1,11 +1,12 @@
 """Recipe: every choice that changes a number, in one frozen tree.
 
-Each field says where it comes from. ``paper`` is RespireNet as published (Gairola et al. 2020);
-where the paper is silent the value of its released code is used, and the field says so.
+Each field says where it comes from. The defaults are recipe ``paper``: RespireNet as published
+(Gairola et al. 2020); where the paper is silent the value of its released code is used, and the
+field says so. The other recipes are in presets.py.
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -19,10 +20,12 @@ CLASSES: dict[Task, tuple[str, ...]] = {
 NORMAL = 0
 """Index of the normal class, in either task."""
 
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 """Part of every run's key; raised whenever a change of the mathematics changes numbers."""
 
-Padding = Literal["smart", "reflect", "repeat", "zero"]
+Padding = Literal["smart", "reflect", "repeat", "repeat-either-side", "zero"]
+Range = tuple[float, float]
+"""Lowest and highest value; a sample's own is drawn uniformly between them."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,16 @@ class Preprocess:
 
     sample_rate_hz: int = 4000
     """Rate every recording is resampled to (paper: 4 kHz)."""
+    band_pass: bool = True
+    """Whether the band-pass is applied (paper: yes; the released code never calls it)."""
     band_low_hz: float = 50.0
     """Lower band-pass edge (the paper gives none; 50 Hz is the released code's lowest mel)."""
     band_high_hz: float = 1950.0
     """Upper band-pass edge (the paper gives none; at 4 kHz it must lie below 2,000 Hz)."""
     band_order: int = 5
     """Order of the Butterworth band-pass (paper: 5)."""
+    normalise: bool = True
+    """Whether a recording is scaled to a peak of .999 (paper: to (-1, 1); released code: no)."""
 
     def __post_init__(self) -> None:
         if not 0 < self.band_low_hz < self.band_high_hz < self.sample_rate_hz / 2:
@@ -51,9 +58,13 @@ class Features:
     """Cycles to images (paper sections 2 and 2.1; mel and image values of the released code)."""
 
     window_seconds: float = 7.0
-    """Seconds of audio the network sees; longer cycles are clipped (paper Table 2: 7 s)."""
+    """Seconds of audio the network sees (paper Table 2: 7 s; released code: 8 s)."""
+    long_cycles: Literal["clip", "windows"] = "clip"
+    """A cycle longer than the window is clipped (paper), or cut into half-overlapping windows
+    that each train by themselves and vote on the cycle's class (released code)."""
     padding: Padding = "smart"
-    """How a training cycle fills its window (paper 2.1: smart)."""
+    """How a training cycle fills its window (paper 2.1: smart; released code: the cycle itself
+    repeated, before or after it at random)."""
     evaluation_padding: Padding = "repeat"
     """How an evaluation cycle fills its window. "smart" reads labels of evaluation cycles:
     it measures what that leak is worth, and every result is stamped."""
@@ -69,6 +80,14 @@ class Features:
     """Upper edge of the mel filters (released code: 2,000 Hz)."""
     top_db: float = 80.0
     """Decibels kept below each window's loudest point (released code: 80)."""
+    blank_region: Literal["keep", "clip", "clip-one-more"] = "clip"
+    """What happens to blank rows on top of a spectrogram (paper 2.1, "Blank Region Clipping"):
+    they stay, or are clipped, or are clipped with one row more from every window (released
+    code). The rest is stretched to the full height."""
+    blank_grey: int = 10
+    """Grey level, of 255, below which a pixel is black (released code: 10)."""
+    blank_share: float = 0.8
+    """Share of black pixels from which a row is blank (released code: .8)."""
     colour_map: Literal["magma", "grey"] = "magma"
     """How decibels become three channels (released code: magma)."""
     upsample: int = 3
@@ -77,6 +96,93 @@ class Features:
     def samples(self, sample_rate_hz: int) -> int:
         """Window length in samples."""
         return round(self.window_seconds * sample_rate_hz)
+
+
+@dataclass(frozen=True)
+class Concatenation:
+    """Concatenation-based augmentation of training cycles, CBA (paper 2.1 and Fig. 2)."""
+
+    scheme: Literal["off", "same-class", "mixed"] = "same-class"
+    """Two random cycles of one class (paper), or by the released code's probabilities
+    (features/concatenate.py), which also join a crackle or a wheeze with a normal cycle."""
+    multiple_of_normal: float = 1.0
+    """How many samples a class has after CBA, as a multiple of the normal cycles: a class that
+    has fewer gets so many new ones (released code: its aug_scale; the paper gives no number)."""
+
+    def __post_init__(self) -> None:
+        if self.multiple_of_normal <= 0:
+            raise InputError(
+                f"recipe.concatenation.multiple_of_normal: {self.multiple_of_normal:g} must be "
+                f"above 0; use --recipe.concatenation.scheme off for no concatenation"
+            )
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Standard augmentation of training windows (paper 2.1).
+
+    "Noise addition, speed variation, random shifting, pitch shift, etc."; probabilities and ranges
+    are the released code's. Each ``_p`` is the share of training windows an effect is applied to.
+    """
+
+    one_at_most: bool = True
+    """Whether a window gets at most one of noise, speed, loudness, pitch and VTLP (released
+    code), or each of them by its own coin."""
+    noise_p: float = 0.1
+    """White noise (released code: half of all windows get one effect of five)."""
+    noise_snr_db: Range = (10.0, 30.0)
+    """Signal-to-noise ratio (ours: neither paper nor code names one)."""
+    speed_p: float = 0.1
+    """Faster or slower playback."""
+    speed_factor: Range = (0.5, 1.9)
+    """Above 1 is faster (released code: .5-1.9)."""
+    loudness_p: float = 0.1
+    """A stretch of the window louder or softer (the whole of it would be no change at all: the
+    spectrogram is relative to its loudest point)."""
+    loudness_factor: Range = (0.5, 2.0)
+    """Factor of the amplitude (released code: .5-2)."""
+    pitch_p: float = 0.1
+    """All frequencies multiplied, times kept."""
+    pitch_semitones: Range = (-1.0, 3.0)
+    """Shift in semitones (released code: -1 to 3)."""
+    vtlp_p: float = 0.1
+    """Vocal tract length perturbation: frequencies warped, the highest kept in place."""
+    vtlp_factor: Range = (0.9, 1.1)
+    """Warp below the knee (released code: .9-1.1, an identity there because its knee of 4,800 Hz
+    lies above half the sample rate; ours lies at 60% of it)."""
+    shift_p: float = 0.5
+    """The window rolled in time by any amount (released code: .5)."""
+    time_mask_p: float = 0.0
+    """SpecAugment: a stretch of frames set to the window's mean (not in the paper)."""
+    time_mask_share: Range = (0.0, 0.1)
+    """Its share of the window."""
+    frequency_mask_p: float = 0.0
+    """SpecAugment: a band of mel rows set to the window's mean (not in the paper)."""
+    frequency_mask_share: Range = (0.0, 0.1)
+    """Its share of the rows."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name.endswith("_p") and not 0 <= value <= 1:
+                raise InputError(f"recipe.augmentation.{name}: {value:g} is no probability")
+            if isinstance(value, tuple) and value[0] > value[1]:
+                raise InputError(
+                    f"recipe.augmentation.{name}: {value[0]:g} to {value[1]:g} must rise"
+                )
+        for name in ("speed_factor", "loudness_factor", "vtlp_factor"):
+            if vars(self)[name][0] <= 0:
+                raise InputError(f"recipe.augmentation.{name}: factors must be above 0")
+        for name in ("time_mask_share", "frequency_mask_share"):
+            low, high = vars(self)[name]
+            if low < 0 or high > 1:
+                raise InputError(f"recipe.augmentation.{name}: shares lie between 0 and 1")
+        together = self.noise_p + self.speed_p + self.loudness_p + self.pitch_p + self.vtlp_p
+        if self.one_at_most and together > 1 + 1e-9:
+            raise InputError(
+                f"recipe.augmentation: with one_at_most the probabilities of noise, speed, "
+                f"loudness, pitch and VTLP add up to {together:g}, more than 1; lower them, or "
+                f"use --recipe.augmentation.no-one-at-most"
+            )
 
 
 @dataclass(frozen=True)
@@ -108,7 +214,10 @@ class Optimisation:
     momentum: float = 0.9
     """Momentum of SGD (paper: .9)."""
     weight_decay: float = 0.0
-    """Weight decay (the paper names none)."""
+    """Weight decay (the paper names none; released code: 5e-4)."""
+    normal_loss_weight: float = 1.0
+    """Weight of a normal cycle in the cross-entropy, an abnormal one having 1 (paper: 1; released
+    code: 1/3, on top of the class-uniform batches)."""
     epochs: int = 200
     """Epochs (paper: 200)."""
     batch_size: int = 64
@@ -149,6 +258,10 @@ class Recipe:
     """Recording to cycles."""
     features: Features = field(default_factory=Features)
     """Cycles to images."""
+    concatenation: Concatenation = field(default_factory=Concatenation)
+    """Two training cycles in one."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """Variations of training windows."""
     model: Model = field(default_factory=Model)
     """Images to logits."""
     optimisation: Optimisation = field(default_factory=Optimisation)
@@ -158,6 +271,8 @@ class Recipe:
     selection: Literal["validation", "test"] = "validation"
     """What chooses the best epoch. "test" reproduces the released code's mistake; everything
     it produces is stamped."""
+    selected_by: Literal["score", "accuracy"] = "score"
+    """The best epoch's yardstick (paper: the best checkpoint; released code: accuracy)."""
 
     def __post_init__(self) -> None:
         for name, value in self.flat().items():
@@ -169,6 +284,16 @@ class Recipe:
                 f"recipe.features.window_seconds: {self.features.window_seconds:g} s is {window} "
                 f"samples, shorter than one FFT of {n_fft}; "
                 f"use at least {n_fft / self.preprocess.sample_rate_hz:g} s"
+            )
+        if not 0 < self.features.blank_share <= 1:
+            raise InputError(
+                f"recipe.features.blank_share: {self.features.blank_share:g} must be above 0 and "
+                f"at most 1"
+            )
+        if self.optimisation.normal_loss_weight <= 0:
+            raise InputError(
+                f"recipe.optimisation.normal_loss_weight: "
+                f"{self.optimisation.normal_loss_weight:g} must be above 0"
             )
         if self.features.mel_high_hz > self.preprocess.sample_rate_hz / 2:
             raise InputError(
@@ -205,33 +330,3 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + name] = value
     return flat
-
-
-def paper() -> Recipe:
-    """RespireNet as published: ImageNet ResNet-34, 192x657 images, 200 epochs of SGD."""
-    return Recipe()
-
-
-def quick() -> Recipe:
-    """Minutes on two cores, no download: ResNet-18 from scratch on 32x110 images.
-
-    For seeing the whole of respire work; its Scores are no statement about RespireNet.
-    """
-    return Recipe(
-        preset="quick",
-        features=Features(n_mels=32, hop=256, colour_map="grey", upsample=1),
-        model=Model(backbone="resnet18", weights="none", dropout=0.2),
-        optimisation=Optimisation(
-            optimiser="adamw",
-            learning_rate=2e-3,
-            schedule="one-cycle",
-            weight_decay=0.05,
-            epochs=12,
-        ),
-        finetune=FineTune(learning_rate=2e-4, epochs=3, unselected_epochs=1),
-    )
-
-
-PresetName = Literal["paper", "quick"]
-PRESETS = {"paper": paper, "quick": quick}
-assert set(PRESETS) == set(get_args(PresetName))

@@ -1,5 +1,6 @@
 """Study: from options to all that a run's numbers follow from."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -206,7 +207,8 @@ def claim_name(study: Study, experiment: str, name: str | None) -> tuple[str, St
     name = name or f"{study.recipe.preset}-{study.split.kind}-{key[:8]}"
     folder = study.storage / experiment / name
     identity = folder / "identity.json"
-    ours = {**study.whole.identity, "numerics_version": NUMERICS_VERSION}
+    # As it will be read back: JSON knows no tuples.
+    ours = json.loads(json.dumps({**study.whole.identity, "numerics_version": NUMERICS_VERSION}))
     if identity.exists():
         theirs = flatten(identity.read_json())
         changed = [

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from respire.command import Options, command, parse
 from respire.errors import InputError
-from respire.recipe import PRESETS, Recipe, paper, quick
+from respire.presets import PRESETS, paper, quick
+from respire.recipe import Recipe
 
 FULL = Path(__file__).resolve().parents[1] / "experiments" / "full.py"
 HEAVY = {"torch", "torchvision", "ray", "mlflow", "pandas", "pyarrow"}

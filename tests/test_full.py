@@ -19,7 +19,7 @@ from mlflow.entities import Run
 
 from respire.data.recording import DEVICES
 from respire.metrics import Scores
-from respire.recipe import quick
+from respire.presets import quick
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

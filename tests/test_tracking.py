@@ -22,7 +22,8 @@ import pytest
 from mlflow import MlflowClient
 
 from respire.errors import InputError
-from respire.recipe import Recipe, quick
+from respire.presets import quick
+from respire.recipe import Recipe
 from respire.storage import Storage
 from respire.tracking import EpochLogger, Tracker
 from respire.tracking_store import client

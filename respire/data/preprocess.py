@@ -72,28 +72,38 @@ def preprocess(audio: np.ndarray, rate: int, recipe: Preprocess) -> np.ndarray:
     names, and put part of a crackle before its onset. The price is a delay of at most 3 ms between
     100 and 1,900 Hz (default band), far below the precision of annotations.
 
-    A silent (constant) recording stays silent.
+    A silent (constant) recording stays silent under the band-pass. Without
+    ``recipe.normalise`` samples keep the level they were recorded at, cut at full scale.
 
     Args:
         audio: float [n], mono.
         rate: its sample rate in Hz.
-        recipe: target rate and band.
+        recipe: target rate, band, and which steps are taken.
 
     Returns:
-        float32 [round(n * recipe.sample_rate_hz / rate)], peak 0.999.
+        float32 [round(n * recipe.sample_rate_hz / rate)], peak 0.999 if normalised.
     """
-    # Without its mean, so that the filter does not ring at the start over a recorder's offset;
-    # rounding of the mean is not to be taken for sound.
-    centred = audio.astype(np.float64) - audio.mean(dtype=np.float64)
-    if np.ptp(audio) == 0:
-        centred[:] = 0
-    resampled = soxr.resample(centred, rate, recipe.sample_rate_hz, quality="HQ")
-    band = (recipe.band_low_hz, recipe.band_high_hz)
-    sections = butter(recipe.band_order, band, "bandpass", output="sos", fs=recipe.sample_rate_hz)
+    signal = audio.astype(np.float64)
+    if recipe.band_pass:
+        # Without its mean, so that the filter does not ring at the start over a recorder's offset;
+        # rounding of the mean is not to be taken for sound.
+        signal -= audio.mean(dtype=np.float64)
+        if np.ptp(audio) == 0:
+            signal[:] = 0
+    signal = soxr.resample(signal, rate, recipe.sample_rate_hz, quality="HQ")
     # sosfilt refuses what is shorter than a sample; its annotations will be found to lie beyond it.
-    passed = sosfilt(sections, resampled) if len(resampled) else resampled
-    loudest = np.abs(passed).max(initial=0)
-    return (passed * (PEAK / loudest if loudest > 0 else 0)).astype(np.float32)
+    if recipe.band_pass and len(signal):
+        band = (recipe.band_low_hz, recipe.band_high_hz)
+        rate_hz = recipe.sample_rate_hz
+        signal = sosfilt(
+            butter(recipe.band_order, band, "bandpass", output="sos", fs=rate_hz), signal
+        )
+    loudest = np.abs(signal).max(initial=0)
+    if recipe.normalise:
+        signal = signal * (PEAK / loudest if loudest > 0 else 0)
+    elif loudest > 1:  # resampling may overshoot full scale
+        signal = signal.clip(-1, 1)
+    return signal.astype(np.float32)
 
 
 def slice_cycles(

@@ -1,6 +1,7 @@
 """CycleBank: a worker's recordings as one flat audio tensor, in device memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,8 @@ FULL_SCALE = 32767.0
 class CycleBank:
     """Cycles of whole recordings, so that a cycle always lies beside its neighbours.
 
-    There is no CPU data loader: a batch of windows is one gather from ``audio``.
+    There is no CPU data loader: a batch of windows is one gather from ``audio``. The audio lives in
+    device memory; the tables stay in host memory, so that choosing cycles never waits for a GPU.
 
     Attributes:
         audio: int16 [S + 1], all cycles end to end; the last sample is a zero, read as silence.
@@ -29,6 +31,7 @@ class CycleBank:
         following: int64 [N], the cycle just after in the same recording, -1 where there is none.
         cycles: one row a cycle, in the same order: recording, patient, device, cycle, label.
         shortest: samples of the shortest cycle.
+        whole: int64 [N], the cycle each entry is a window of; its own index unless ``windowed``.
     """
 
     audio: Tensor
@@ -39,6 +42,7 @@ class CycleBank:
     following: Tensor
     cycles: pd.DataFrame
     shortest: int
+    whole: Tensor
 
     def __len__(self) -> int:
         return len(self.cycles)
@@ -52,7 +56,7 @@ class CycleBank:
         Args:
             table: one row a recording, its cycles nested.
             task: decides the labels; under "2-class" crackle, wheeze and both are "abnormal".
-            device: where the tensors live.
+            device: where the audio lives.
 
         Raises:
             ValueError: the table holds no cycle, or an empty one.
@@ -73,20 +77,59 @@ class CycleBank:
         }
         cycles = pd.DataFrame({**columns, "cycle": _flat(table, "cycle"), "label": label})
         audio = np.append(_flat(table, "audio"), np.int16(0))
-
-        def on_device(values: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(values)).to(device)
-
         return cls(
-            audio=on_device(audio),
-            first=on_device(np.cumsum(lengths) - lengths),
-            length=on_device(lengths),
-            label=on_device(label),
-            previous=on_device(np.where(np.append(False, same_as_next), index - 1, -1)),
-            following=on_device(np.where(np.append(same_as_next, False), index + 1, -1)),
+            audio=torch.from_numpy(audio).to(device),
+            first=torch.from_numpy(np.cumsum(lengths) - lengths),
+            length=torch.from_numpy(lengths),
+            label=torch.from_numpy(label),
+            previous=torch.from_numpy(np.where(np.append(False, same_as_next), index - 1, -1)),
+            following=torch.from_numpy(np.where(np.append(same_as_next, False), index + 1, -1)),
             cycles=cycles,
             shortest=int(lengths.min()),
+            whole=torch.from_numpy(index),
         )
+
+    def windowed(self, window: int) -> "CycleBank":
+        """Cut every cycle longer than the window into half-overlapping windows (released code).
+
+        The last window of a cycle is what is left of it; it is padded like any short cycle. (The
+        released code pads it with the whole cycle; it concerns 20 of the 6,898 cycles at 8 s.)
+
+        Args:
+            window: samples in a window.
+
+        Returns:
+            A bank over the same audio with a row a window; ``whole`` says of which cycle.
+        """
+        if int(self.length.max()) <= window:
+            return self
+        hop = window // 2
+        beyond = self.length - window
+        pieces = torch.where(beyond > 0, 2 + beyond.div(hop, rounding_mode="floor"), 1)
+        whole = torch.arange(len(self)).repeat_interleave(pieces)
+        first_piece = pieces.cumsum(0) - pieces
+        offset = (torch.arange(len(whole)) - first_piece[whole]) * hop
+        length = (self.length[whole] - offset).clamp(max=window)
+
+        def neighbour(cycle: Tensor, piece: Tensor) -> Tensor:
+            return torch.where(cycle < 0, -1, piece[cycle])[whole]
+
+        return replace(
+            self,
+            first=self.first[whole] + offset,
+            length=length,
+            label=self.label[whole],
+            previous=neighbour(self.previous, first_piece + pieces - 1),
+            following=neighbour(self.following, first_piece),
+            cycles=self.cycles.iloc[whole.numpy()].reset_index(drop=True),
+            shortest=int(length.min()),
+            whole=whole,
+        )
+
+    @cached_property
+    def by_class(self) -> Tensor:
+        """The entries sorted by class, int64 [N]."""
+        return self.label.argsort(stable=True)
 
     @property
     def silence(self) -> int:

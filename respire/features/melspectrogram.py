@@ -3,13 +3,15 @@
 import librosa
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from respire.features.frequency_warp import Warp
 from respire.recipe import Features
 
 AMIN = 1e-10
 """Smallest power before the logarithm, as in librosa.power_to_db."""
-CPU_CHUNK = 16
-"""Windows a CPU transforms at once, so that frames and spectra stay in its cache."""
+FILTER_GROUPS = 4
+"""Parts that the filters are multiplied in, each by the few frequencies that it weighs."""
 
 
 class LogMelSpectrogram:
@@ -29,31 +31,34 @@ class LogMelSpectrogram:
             fmax=features.mel_high_hz,
         )
         self.filters = torch.from_numpy(filters).to(device)
+        self.groups = []
+        for group in torch.from_numpy(filters).chunk(FILTER_GROUPS):
+            weighed = group.any(0).nonzero()
+            # With many bands and a short FFT a band may fall between all frequencies.
+            band = slice(int(weighed.min()), int(weighed.max()) + 1) if len(weighed) else slice(1)
+            self.groups.append((band, group[:, band].to(device)))
 
-    def __call__(self, waveform: Tensor) -> Tensor:
+    def __call__(self, waveform: Tensor, warp: Warp | None = None) -> Tensor:
         """Decibels below each window's loudest point.
 
         Args:
             waveform: float32 [B, T].
+            warp: the rows whose frequencies move before the mel filters; the others keep every bit.
 
         Returns:
             float32 [B, M, F] in [-top_db, 0]; a silent window is all zero.
         """
-        if waveform.device.type == "cpu":
-            return torch.cat([self._decibels(part) for part in waveform.split(CPU_CHUNK)])
-        return self._decibels(waveform)
-
-    def _decibels(self, waveform: Tensor) -> Tensor:
-        spectrum = torch.stft(
-            waveform,
-            self.features.n_fft,
-            self.features.hop,
-            window=self.hann,
-            center=True,
-            pad_mode="constant",
-            return_complex=True,
-        )
-        power = torch.view_as_real(spectrum).square().sum(-1)
-        decibels = 10.0 * torch.log10((self.filters @ power).clamp(min=AMIN))
+        power = self._power(waveform)
+        mel = torch.cat([filters @ power[:, band] for band, filters in self.groups], dim=1)
+        if warp is not None:
+            mel.index_copy_(0, warp.rows, self.filters @ warp.maps @ power[warp.rows])
+        decibels = mel.clamp_(min=AMIN).log10_().mul_(10)
         loudest = decibels.amax(dim=(1, 2), keepdim=True)
-        return (decibels - loudest).clamp(min=-self.features.top_db)
+        return decibels.sub_(loudest).clamp_(min=-self.features.top_db)
+
+    def _power(self, waveform: Tensor) -> Tensor:
+        """Power spectra [B, K, F], K = n_fft // 2 + 1, of frames centred on multiples of the hop."""
+        n_fft = self.features.n_fft
+        frames = pad(waveform, (n_fft // 2, n_fft // 2)).unfold(1, n_fft, self.features.hop)
+        squares = torch.view_as_real(torch.fft.rfft(frames * self.hann)).square_()
+        return (squares[..., 0] + squares[..., 1]).mT

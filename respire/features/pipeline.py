@@ -1,98 +1,110 @@
 """Pipeline: the one composition from cycles to images, for training, evaluation and inference."""
 
-import matplotlib
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
+from respire.features.augment import augment_waveforms, draw_effects, white_noise
 from respire.features.bank import CycleBank
+from respire.features.blank_region import BlankRegion
+from respire.features.colour import Palette, shades
+from respire.features.concatenate import concatenate
+from respire.features.frequency_warp import warp_of
 from respire.features.keyed import sample_keys
+from respire.features.masks import mask_spectrograms
 from respire.features.melspectrogram import LogMelSpectrogram
 from respire.features.splice import Splice, gather, pad
 from respire.recipe import Recipe
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Statistics of the images that torchvision's weights were trained on."""
+CPU_CHUNK = 16
+"""Windows a CPU takes through the pipeline at once, so that they stay in its cache."""
+
+
+_Step = Callable[[CycleBank, Splice, Tensor], Tensor]
+"""From some splices and the keys of their samples to what is wanted of them."""
 
 
 class Pipeline:
     """Cycles of a bank to images, batched on one device.
 
-    Waveforms pass through in this order: splice, gather, log-mel spectrogram, image. Anything that
-    changes a waveform [B, T] belongs between gather and spectrogram, anything that changes a
-    spectrogram [B, M, F] just before the image.
+    Everything that decides (which cycles, which effects, how strong) is drawn on the host from the
+    samples' keys; everything that computes happens on the device, and never waits for it.
     """
 
     def __init__(self, recipe: Recipe, device: torch.device | str):
-        self.features = recipe.features
+        self.recipe = recipe
+        self.device = torch.device(device)
+        self.chunk = CPU_CHUNK if self.device.type == "cpu" else None
         self.window = recipe.features.samples(recipe.preprocess.sample_rate_hz)
+        self.noise = white_noise(device)
         self.spectrogram = LogMelSpectrogram(
             recipe.features, recipe.preprocess.sample_rate_hz, device
         )
-        self.palette = _palette(recipe.features.colour_map).to(device)
+        self.blank_region = BlankRegion(recipe.features)
+        self.palette = Palette(recipe.features, device)
+
+    def windows(self, bank: CycleBank) -> CycleBank:
+        """The bank's entries as the recipe wants them: cycles, or the windows of long ones."""
+        long = self.recipe.features.long_cycles == "windows"
+        return bank.windowed(self.window) if long else bank
 
     def training_images(self, bank: CycleBank, chosen: Tensor, keys: Tensor) -> Tensor:
         """Images of training cycles, with everything random keyed by the sample.
 
         Args:
             bank: the cycles.
-            chosen: int64 [B], indices into the bank.
-            keys: int64 [B] (features/keyed.py).
+            chosen: int64 [B] in host memory, indices into the bank.
+            keys: int64 [B] in host memory (features/keyed.py).
 
         Returns:
-            float32 [B, 3, H, W].
+            float32 [B, 3, H, W] on the device.
         """
-        return self._images(bank, pad(bank, chosen, self.window, self.features.padding, keys))
+        recipe = self.recipe
+        lead = concatenate(bank, chosen, keys, recipe.concatenation, recipe.task)
+        splice = pad(bank, chosen, self.window, recipe.features.padding, keys, lead)
+        return self._in_chunks(self._training_images, bank, splice, keys)
 
     def evaluation_images(self, bank: CycleBank, chosen: Tensor) -> Tensor:
-        """Images of evaluation cycles: nothing random, and no label read.
+        """Images of evaluation cycles: no augmentation, and no label read.
 
-        (``evaluation_padding="smart"`` does read labels; the recipe stamps its results.)
+        (``evaluation_padding="smart"`` does read labels; the recipe stamps its results. Padding
+        with chance in it draws the same for a cycle every time.)
 
         Args:
             bank: the cycles.
-            chosen: int64 [B], indices into the bank.
+            chosen: int64 [B] in host memory, indices into the bank.
 
         Returns:
-            float32 [B, 3, H, W].
+            float32 [B, 3, H, W] on the device.
         """
-        return self._images(bank, self._evaluation_splice(bank, chosen))
+        return self._evaluation(self._evaluation_images, bank, chosen)
 
     def mean_mel_bands(self, bank: CycleBank, batch: int = 256) -> Tensor:
         """Each cycle's mean decibels in every mel band, float32 [N, M], for the baselines."""
-        cycles = torch.arange(len(bank), device=bank.first.device)
-        return torch.cat(
-            [
-                self.spectrogram(
-                    gather(bank, self._evaluation_splice(bank, chosen), self.window)
-                ).mean(-1)
-                for chosen in cycles.split(batch)
-            ]
-        )
+        every = torch.arange(len(bank)).split(batch)
+        return torch.cat([self._evaluation(self._mean_mel_bands, bank, part) for part in every])
 
-    def _evaluation_splice(self, bank: CycleBank, chosen: Tensor) -> Splice:
+    def _evaluation(self, step: _Step, bank: CycleBank, chosen: Tensor) -> Tensor:
         keys = sample_keys(0, 0, chosen)
-        return pad(bank, chosen, self.window, self.features.evaluation_padding, keys)
+        splice = pad(bank, chosen, self.window, self.recipe.features.evaluation_padding, keys)
+        return self._in_chunks(step, bank, splice, keys)
 
-    def _images(self, bank: CycleBank, splice: Splice) -> Tensor:
-        return self._colour(self.spectrogram(gather(bank, splice, self.window)))
+    def _training_images(self, bank: CycleBank, splice: Splice, keys: Tensor) -> Tensor:
+        effects = draw_effects(keys, self.recipe.augmentation)
+        waveform = augment_waveforms(gather(bank, splice, self.window), effects, self.noise)
+        warp = warp_of(effects, self.recipe.features.n_fft, self.device)
+        shade = self.blank_region(shades(self.spectrogram(waveform, warp)))
+        return self.palette(mask_spectrograms(shade, effects))
 
-    def _colour(self, decibels: Tensor) -> Tensor:
-        """Decibels [B, M, F] to standardised images [B, 3, H, W], high frequencies on top."""
-        lowest = decibels.amin(dim=(1, 2), keepdim=True)
-        highest = decibels.amax(dim=(1, 2), keepdim=True)
-        # A silent window has no range; it becomes the palette's darkest colour.
-        level = (decibels - lowest) / (highest - lowest).clamp(min=1e-6)
-        shade = (level * 255).to(torch.int64).flip(1)
-        image = self.palette[shade].permute(0, 3, 1, 2)
-        if self.features.upsample > 1:
-            image = interpolate(image, scale_factor=self.features.upsample, mode="bilinear")
-        return image
+    def _evaluation_images(self, bank: CycleBank, splice: Splice, _: Tensor) -> Tensor:
+        decibels = self.spectrogram(gather(bank, splice, self.window))
+        return self.palette(self.blank_region(shades(decibels)))
 
+    def _mean_mel_bands(self, bank: CycleBank, splice: Splice, _: Tensor) -> Tensor:
+        return self.spectrogram(gather(bank, splice, self.window)).mean(-1)
 
-def _palette(colour_map: str) -> Tensor:
-    """The colour map's 256 colours, standardised as ImageNet images are, float32 [256, 3]."""
-    name = {"grey": "gray"}.get(colour_map, colour_map)
-    colours = torch.tensor(matplotlib.colormaps[name](range(256))[:, :3], dtype=torch.float32)
-    return (colours - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
+    def _in_chunks(self, step: _Step, bank: CycleBank, splice: Splice, keys: Tensor) -> Tensor:
+        chunk = self.chunk or len(keys)
+        parts = zip(splice.split(chunk), keys.split(chunk), strict=True)
+        return torch.cat([step(bank, *part) for part in parts])

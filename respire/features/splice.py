@@ -11,68 +11,104 @@ import torch
 from torch import Tensor
 
 from respire.features.bank import FULL_SCALE, CycleBank
+from respire.features.concatenate import Lead, alone
 from respire.features.keyed import uniform
 from respire.recipe import NORMAL, Padding
 
 SMART_STREAM = 1
 """Stream of random numbers that chooses neighbours in smart padding."""
+SIDE_STREAM = 3
+"""Stream that chooses the side in "repeat-either-side"."""
 
 
 @dataclass(frozen=True)
 class Splice:
-    """A batch of sequences of cycles.
+    """A batch of sequences of cycles, in host memory.
 
     Attributes:
         cycle: int64 [B, K], indices into the bank.
         step: int64 [B, K], 1 for a cycle as recorded, -1 for one reversed, 0 for silence that
             lasts to the end of the window.
+        skip: int64 [B], samples of the joined cycles that lie before the window.
     """
 
     cycle: Tensor
     step: Tensor
+    skip: Tensor
+
+    def split(self, size: int) -> list["Splice"]:
+        """The batch in parts of at most ``size``."""
+        parts = (self.cycle.split(size), self.step.split(size), self.skip.split(size))
+        return [Splice(*part) for part in zip(*parts, strict=True)]
 
 
 def pad(
-    bank: CycleBank, chosen: Tensor, window: int, padding: Padding, keys: Tensor | None = None
+    bank: CycleBank,
+    chosen: Tensor,
+    window: int,
+    padding: Padding,
+    keys: Tensor | None = None,
+    lead: Lead | None = None,
 ) -> Splice:
-    """Fill windows that start with the chosen cycles.
+    """Fill windows that start with the chosen cycles i, or with what CBA made of them, i and j.
 
-    ``zero`` is [i, silence]; ``repeat`` [i, i, ...]; ``reflect`` [i, reversed i, i, ...]; ``smart``
-    [i, then again and again the cycle just before or just after in the same recording, by a coin,
-    if its class is that of i or normal, else i itself] (paper 2.1, "Smart Padding").
+    ======================  ================================================================
+    ``zero``                [i, silence]
+    ``repeat``              [i, i, ...]
+    ``repeat-either-side``  the same, or by a coin such that the window ends as the cycle does
+                            (released code)
+    ``reflect``             [i, reversed i, i, ...]
+    ``smart``               [i, then again and again the cycle just before or just after in the
+                            same recording, by a coin, if its class is the sample's or normal,
+                            else i itself] (paper 2.1, "Smart Padding")
+    ======================  ================================================================
+
+    With a second cycle j, "i" above reads "i, j", but for ``smart``: there the neighbours are those
+    of j, the cycle that is to be continued.
 
     Args:
         bank: the cycles.
         chosen: int64 [B], the cycle each window is of.
         window: samples in a window.
         padding: the scheme.
-        keys: int64 [B], keys of the samples, needed by ``smart`` alone.
+        keys: int64 [B], keys of the samples, needed by ``smart`` and ``repeat-either-side``.
+        lead: what the windows start with; each chosen cycle alone if left out.
 
     Raises:
-        ValueError: smart padding without keys.
+        ValueError: a scheme with chance in it, without keys.
     """
+    lead = lead or alone(chosen)
+    if keys is None and padding in ("smart", "repeat-either-side"):
+        raise ValueError(f"{padding} padding draws at random: it needs the samples' keys")
+    paired = (lead.second >= 0)[:, None]
+    last = torch.where(lead.second >= 0, lead.second, lead.first)
+    slots = 2 * math.ceil(window / bank.shortest / 2) if padding != "zero" else 3
+    slot = torch.arange(max(slots, 2))
+    # The slots of [i, j, i, j, ...] and, as every cycle is its own pair, of [i, i, ...].
+    cycle = torch.where(slot % 2 == 0, lead.first[:, None], last[:, None])
+    step = torch.ones_like(cycle)
+    skip = torch.zeros_like(chosen)
     if padding == "zero":
-        cycle = chosen[:, None].expand(-1, 2)
-        return Splice(cycle, torch.tensor([1, 0], device=chosen.device).expand(len(chosen), -1))
-    slots = math.ceil(window / bank.shortest)
-    cycle = chosen[:, None].expand(-1, slots)
-    step = torch.ones(slots, dtype=torch.int64, device=chosen.device)
-    if padding == "reflect":
-        step[1::2] = -1
-    if padding == "smart":
-        if keys is None:
-            raise ValueError("smart padding draws neighbours at random: it needs the samples' keys")
-        before = uniform(keys, SMART_STREAM, slots) < 0.5
-        before[:, 0] = False
-        neighbour = torch.where(
-            before, bank.previous[chosen][:, None], bank.following[chosen][:, None]
-        )
+        step = torch.where(slot < torch.where(paired, 2, 1), 1, 0)
+    elif padding == "reflect":
+        step = torch.where((slot // torch.where(paired, 2, 1)) % 2 == 0, 1, -1)
+        backwards = torch.where(slot % 2 == 0, last[:, None], lead.first[:, None])
+        cycle = torch.where(step < 0, backwards, cycle)
+    elif padding == "repeat-either-side":
+        assert keys is not None
+        unit = bank.length[lead.first] + bank.length[last] * (lead.second >= 0)
+        copies = (window + unit - 1) // unit
+        ends_with_cycle = (uniform(keys, SIDE_STREAM, 1)[:, 0] < 0.5) & (unit < window)
+        skip = torch.where(ends_with_cycle, copies * unit - window, 0)
+    elif padding == "smart":
+        assert keys is not None
+        before = uniform(keys, SMART_STREAM, len(slot)) < 0.5
+        neighbour = torch.where(before, bank.previous[last][:, None], bank.following[last][:, None])
         label = bank.label[neighbour.clamp(min=0)]
         fits = (label == bank.label[chosen][:, None]) | (label == NORMAL)
-        fits &= neighbour >= 0
-        fits[:, 0] = False
-        cycle = torch.where(fits, neighbour, cycle)
-    return Splice(cycle, step.expand(len(chosen), -1))
+        fits &= (neighbour >= 0) & (slot >= torch.where(paired, 2, 1))
+        cycle = torch.where(fits, neighbour, torch.where(slot >= 1, last[:, None], cycle))
+    return Splice(cycle, step.expand(cycle.shape), skip)
 
 
 def gather(bank: CycleBank, splice: Splice, window: int) -> Tensor:
@@ -84,21 +120,33 @@ def gather(bank: CycleBank, splice: Splice, window: int) -> Tensor:
         window: samples T in a window.
 
     Returns:
-        float32 [B, T] in (-1, 1).
+        float32 [B, T] in (-1, 1), where the bank's audio is.
     """
-    batch = len(splice.cycle)
     length = bank.length[splice.cycle].masked_fill(splice.step == 0, window)
-    end = length.cumsum(1).clamp(max=window)
-    start = torch.cat([torch.zeros_like(end[:, :1]), end[:, :-1]], dim=1)
-    # Sample t of the window is audio[origin + step * t], with origin and step fixed in a segment.
-    first = bank.first[splice.cycle]
-    edge = torch.where(splice.step < 0, first + length - 1, first)
-    origin = torch.where(splice.step == 0, bank.silence, edge - splice.step * start)
-    segment = torch.repeat_interleave(
-        torch.arange(origin.numel(), device=end.device),
-        (end - start).flatten(),
-        output_size=batch * window,
+    end = length.cumsum(1) - splice.skip[:, None]
+    begin = end - length
+    # Where in the bank each cycle's first and last sample of the joined sequence lie.
+    low, span = bank.first[splice.cycle], splice.step * (length - 1)
+    first = torch.where(splice.step < 0, low - span, low).masked_fill(
+        splice.step == 0, bank.silence
     )
-    time = torch.arange(window, device=end.device).repeat(batch)
-    index = origin.flatten()[segment] + splice.step.flatten()[segment] * time
-    return (bank.audio[index].to(torch.float32) / FULL_SCALE).view(batch, window)
+    last = first + span
+    entry = first - splice.step * begin.clamp(max=0)
+    # A window's index into the audio advances by the step, but where a cycle begins it jumps.
+    after = begin > 0
+    jump = entry - torch.where(after, last.roll(1, 1), 0)
+    change = splice.step - torch.where(after, splice.step.roll(1, 1), 0)
+    place = torch.where((end > 0) & (begin < window), begin.clamp(min=0), window)
+    device = bank.audio.device
+    place = place.to(device, non_blocking=True)
+    # One column more than the window, for the cycles that lie outside it.
+    shape = (len(place), window + 1)
+    if bool((splice.step == 1).all()):
+        index = torch.ones(shape, dtype=torch.int64, device=device)
+    else:
+        index = torch.zeros(shape, dtype=torch.int64, device=device)
+        index.scatter_(1, place, change.to(device, non_blocking=True)).cumsum_(1)
+    index.scatter_(1, place, jump.to(device, non_blocking=True))
+    index[:, window] = 0
+    audio = bank.audio.index_select(0, index.cumsum_(1).view(-1)).view(shape)
+    return audio[:, :window].to(torch.float32).div_(FULL_SCALE)

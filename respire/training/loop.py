@@ -17,9 +17,9 @@ from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, check_scorable, confusion_matrix
 from respire.models.network import share_batch_statistics
-from respire.recipe import Optimisation, Recipe
+from respire.recipe import NORMAL, Optimisation, Recipe
 from respire.training.device import Compute
-from respire.training.predict import predict_logits
+from respire.training.predict import count_votes, predict_logits
 from respire.training.sampling import World, plan_epoch
 
 Weights = dict[str, Tensor]
@@ -109,6 +109,8 @@ def fit(
     network = network.to(compute.device).to(memory_format=torch.channels_last)
     replica = nn.parallel.DistributedDataParallel(network) if world.size > 1 else network
     pipeline = Pipeline(recipe, compute.device)
+    train = pipeline.windows(train)
+    importance = _importance(recipe, optimisation).to(compute.device)
     shard = world.size > 1 and optimisation.bank == "sharded"
     held = torch.tensor(len(train), device=compute.device)
     windows = int(_over_workers(held, world)) if shard else len(train)
@@ -130,7 +132,9 @@ def fit(
             images = pipeline.training_images(train, cycle, sample_keys(seed, epoch, sample))
             with compute.autocast():
                 logits = replica(images.contiguous(memory_format=torch.channels_last))
-            loss = cross_entropy(logits.float(), train.label[cycle])
+            label = train.label[cycle].to(compute.device, non_blocking=True)
+            loss = cross_entropy(logits.float(), label, weight=importance, reduction="sum")
+            loss = loss / len(label)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -154,7 +158,7 @@ def fit(
                 "validation_sp": scores.sp,
                 "validation_score": scores.score,
             }
-        if scores is None or run.scores is None or scores.score > run.scores.score:
+        if scores is None or run.scores is None or _better(scores, run.scores, recipe):
             run.weights = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
             run.epoch, run.scores = epoch, scores
         run.history = [*run.history, row | {"seconds": time.perf_counter() - began}]
@@ -175,15 +179,39 @@ def evaluate(
     compute: Compute,
     world: World,
 ) -> tuple[float, Scores]:
-    """Mean cross-entropy and Scores on a bank, each worker predicting every size-th cycle."""
-    classes = len(recipe.classes)
-    chosen = torch.arange(world.rank, len(bank), world.size, device=compute.device)
+    """Mean cross-entropy and Scores on a bank, each worker predicting every size-th entry.
+
+    Where long cycles are cut into windows, the loss is over windows, and a cycle's class is what
+    most of its windows say (predict.py).
+    """
+    cycles = len(bank)
+    bank = pipeline.windows(bank)
+    chosen = torch.arange(world.rank, len(bank), world.size)
     logits = predict_logits(network, pipeline, bank, chosen, compute)
-    label = bank.label[chosen]
+    label = bank.label[chosen].to(compute.device)
     loss = _over_workers(cross_entropy(logits, label, reduction="sum"), world) / len(bank)
-    confusion = confusion_matrix(label.cpu().numpy(), logits.argmax(1).cpu().numpy(), classes)
-    total = _over_workers(torch.from_numpy(confusion).to(compute.device), world)
-    return float(loss), Scores(total.cpu().numpy())
+    votes = _over_workers(count_votes(logits, bank.whole[chosen], cycles), world)
+    predicted = votes.argmax(1).cpu().numpy()
+    truth = torch.empty(cycles, dtype=torch.int64).index_put((bank.whole,), bank.label)
+    return float(loss), Scores(confusion_matrix(truth.numpy(), predicted, len(recipe.classes)))
+
+
+def _better(scores: Scores, before: Scores, recipe: Recipe) -> bool:
+    """Whether an epoch beats the best before it, by the recipe's yardstick."""
+    if recipe.selected_by == "accuracy":
+        return scores.accuracy > before.accuracy
+    return scores.score > before.score
+
+
+def _importance(recipe: Recipe, optimisation: Optimisation) -> Tensor:
+    """Weight of each class in the loss, float32 [C], with a mean of 1.
+
+    Batches hold every class equally, so the loss of all workers' batches together needs no further
+    normalisation (torch's own divides by the weights of each worker's batch).
+    """
+    importance = torch.ones(len(recipe.classes))
+    importance[NORMAL] = optimisation.normal_loss_weight
+    return importance / importance.mean()
 
 
 def _optimiser(

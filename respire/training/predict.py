@@ -16,7 +16,7 @@ BATCH = 128
 def predict_logits(
     network: nn.Module, pipeline: Pipeline, bank: CycleBank, chosen: Tensor, compute: Compute
 ) -> Tensor:
-    """Logits of the chosen cycles, float32 [n, C]; the network is left in evaluation mode."""
+    """Logits of the chosen entries, float32 [n, C]; the network is left in evaluation mode."""
     network.eval()
     logits = []
     for part in chosen.split(BATCH):
@@ -24,6 +24,22 @@ def predict_logits(
         with compute.autocast():
             logits.append(network(images.contiguous(memory_format=torch.channels_last)).float())
     return torch.cat(logits)
+
+
+def count_votes(logits: Tensor, whole: Tensor, cycles: int) -> Tensor:
+    """Hard votes of windows on their cycles' classes (released code).
+
+    Args:
+        logits: float [n, C], of n windows.
+        whole: int64 [n], the cycle each is a window of.
+        cycles: number of cycles N.
+
+    Returns:
+        int64 [N, C]; ``argmax(1)`` is the majority, of equals the class that comes first.
+    """
+    votes = torch.zeros((cycles, logits.shape[1]), dtype=torch.int64, device=logits.device)
+    one = torch.ones(len(whole), dtype=torch.int64, device=logits.device)
+    return votes.index_put((whole.to(logits.device), logits.argmax(1)), one, accumulate=True)
 
 
 def predict(
@@ -37,12 +53,15 @@ def predict(
 
     Returns:
         One row a cycle: recording, patient, device, cycle, label, predicted, and a probability
-        ``p_CLASS`` for each class.
+        ``p_CLASS`` for each class. Where long cycles are cut into windows, their windows vote on
+        ``predicted``, and the probabilities are the windows' means.
     """
     network = network.to(compute.device).to(memory_format=torch.channels_last)
-    chosen = torch.arange(len(bank), device=compute.device)
-    probability = predict_logits(network, pipeline, bank, chosen, compute).softmax(1).cpu().numpy()
-    predictions = bank.cycles.assign(predicted=probability.argmax(1))
+    windows = pipeline.windows(bank)
+    logits = predict_logits(network, pipeline, windows, torch.arange(len(windows)), compute)
+    predicted = count_votes(logits, windows.whole, len(bank)).argmax(1)
+    predictions = bank.cycles.assign(predicted=predicted.cpu().numpy())
+    probability = pd.DataFrame(logits.softmax(1).cpu().numpy()).groupby(windows.whole.numpy())
     for index, name in enumerate(classes):
-        predictions[f"p_{name}"] = probability[:, index]
+        predictions[f"p_{name}"] = probability[index].mean().to_numpy()
     return predictions

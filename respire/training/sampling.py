@@ -28,6 +28,8 @@ class World:
 class EpochPlan:
     """The samples one worker sees in one epoch, S steps of its share b of the global batch.
 
+    Both tensors are in host memory.
+
     Attributes:
         cycle: int64 [S, b], indices into the worker's bank.
         sample: int64 [S, b], each sample's global index in the epoch, which keys its augmentation.
@@ -78,9 +80,8 @@ def plan_epoch(
     first = world.rank * share
     if not shard:
         cycle = cycle[:, first : first + share]
-    device = bank.first.device
-    sample = torch.arange(steps * batch_size, device=device).view(steps, batch_size)
-    return EpochPlan(cycle.to(device), sample[:, first : first + share])
+    sample = torch.arange(steps * batch_size).view(steps, batch_size)
+    return EpochPlan(cycle, sample[:, first : first + share])
 
 
 def _class_uniform(bank: CycleBank, count: int, rng: np.random.Generator) -> Tensor:

@@ -212,3 +212,22 @@ def test_originals_and_their_4_khz_copies_have_one_spectrum(original: Path) -> N
         2 * np.pi * hz[band & coherent]
     )
     assert np.abs(np.median(delay_s)) < 0.5 / 4000
+
+
+def test_without_band_pass_a_heartbeat_stays_and_with_it_goes() -> None:
+    rumble = (0.5 * np.sin(2 * np.pi * 20 * np.arange(8000) / 4000)).astype(np.float32)
+    raw = preprocess(rumble, 4000, Preprocess(band_pass=False, normalise=False))
+    np.testing.assert_allclose(raw, rumble, atol=1e-6)
+    filtered = preprocess(rumble, 4000, Preprocess(normalise=False))
+    assert np.abs(filtered[2000:]).max() < 0.01
+
+
+def test_without_normalisation_the_level_stays_and_never_leaves_full_scale() -> None:
+    quiet = noise(4000) * 0.01
+    as_recorded = Preprocess(band_pass=False, normalise=False)
+    assert np.abs(preprocess(quiet, 4000, as_recorded)).max() < 0.01
+    assert np.abs(preprocess(quiet, 4000, Preprocess(band_pass=False))).max() == pytest.approx(
+        0.999
+    )
+    square = np.sign(np.sin(2 * np.pi * 300 * np.arange(44_100) / 44_100)).astype(np.float32)
+    assert np.abs(preprocess(square, 44_100, as_recorded)).max() == 1

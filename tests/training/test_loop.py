@@ -1,6 +1,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 from tables import cycles_table
@@ -8,12 +9,12 @@ from tables import cycles_table
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
-from respire.metrics import overall
+from respire.metrics import Scores, overall
 from respire.models.network import respirenet
 from respire.recipe import Features, Model, Optimisation, Recipe
 from respire.training.cell import dump_state, load_state
 from respire.training.device import Compute
-from respire.training.loop import Fit, fit
+from respire.training.loop import Fit, _better, _importance, fit
 from respire.training.predict import predict
 
 RECIPE = Recipe(
@@ -118,6 +119,52 @@ def test_a_selecting_side_of_one_class_is_refused():
     normal = CycleBank.from_table(cycles_table([[2000, 2000]], [[0, 0]]), "4-class")
     with pytest.raises(InputError, match="2 normal and 0 abnormal"):
         train(selector=normal)
+
+
+def test_a_heavier_normal_class_is_called_more_often():
+    def specificity(weight: float) -> float:
+        optimisation = dataclasses.replace(
+            RECIPE.optimisation, epochs=2, learning_rate=5e-4, normal_loss_weight=weight
+        )
+        scores = train(dataclasses.replace(RECIPE, optimisation=optimisation)).scores
+        assert scores is not None
+        return scores.sp
+
+    assert specificity(100.0) > specificity(0.01)
+
+
+def test_equal_weights_of_classes_are_no_weights():
+    recipe = dataclasses.replace(RECIPE, task="2-class")
+    assert _importance(recipe, recipe.optimisation).tolist() == [1, 1]
+    third = dataclasses.replace(recipe.optimisation, normal_loss_weight=1 / 3)
+    released = torch.tensor([0.1, 0.3, 0.3, 0.3])
+    torch.testing.assert_close(_importance(RECIPE, third), released / released.mean())
+
+
+@pytest.mark.parametrize(("selected_by", "better"), [("score", "second"), ("accuracy", "first")])
+def test_the_best_epoch_is_the_best_by_the_recipes_yardstick(selected_by, better):
+    recipe = dataclasses.replace(RECIPE, selected_by=selected_by)
+    # Accuracy 8/10 and 6/10; Score (1 + 0) / 2 and (.5 + 1) / 2.
+    epochs = {
+        "first": Scores(np.array([[8, 0], [2, 0]])),
+        "second": Scores(np.array([[4, 4], [0, 2]])),
+    }
+    worse = next(name for name in epochs if name != better)
+    assert _better(epochs[better], epochs[worse], recipe)
+    assert not _better(epochs[worse], epochs[better], recipe)
+    assert not _better(epochs[better], epochs[better], recipe)
+
+
+def test_windows_of_long_cycles_train_and_each_cycle_is_scored_once():
+    features = dataclasses.replace(RECIPE.features, window_seconds=0.5, long_cycles="windows")
+    optimisation = dataclasses.replace(RECIPE.optimisation, epochs=1)
+    recipe = dataclasses.replace(RECIPE, features=features, optimisation=optimisation)
+    run = train(recipe)
+    assert run.scores.confusion.sum() == len(VALIDATION)
+    network = respirenet(recipe.model, 4)
+    network.load_state_dict(run.weights)
+    predictions = predict(network, Pipeline(recipe, "cpu"), VALIDATION, recipe.classes, CPU)
+    assert (overall(predictions, 4).confusion == run.scores.confusion).all()
 
 
 def test_the_two_class_task_is_trained_and_predicted():

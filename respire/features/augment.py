@@ -1,0 +1,282 @@
+"""Standard augmentation of training windows (paper 2.1: "noise addition, speed variation, random
+shifting, pitch shift, etc."), batched, with each sample's own parameters.
+
+Which windows get which effect is drawn on the CPU, so that no host waits for a GPU to count them;
+an effect then computes its own rows alone. Pitch and VTLP act on the spectrum
+(features/frequency_warp.py), masks on the spectrogram (features/masks.py).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from respire.features.keyed import uniform
+from respire.recipe import Augmentation
+
+EFFECTS_STREAM = 10
+"""Stream of random numbers that chooses effects and their parameters."""
+
+NOISE_SAMPLES = 2**21
+"""Length of the table of white noise, of which every noisy window takes a stretch."""
+NOISE_SEED = 1
+
+LOUDNESS_STRETCH = (0.2, 0.8)
+"""First and last point of the stretch that changes loudness, as shares of the window (the zone of
+nlpaug, which the released code calls)."""
+LOUDNESS_EDGE = 40
+"""Samples over which the loudness rises and falls, so that nothing clicks: 10 ms at 4 kHz."""
+
+OVERSAMPLING = 2
+"""Points a sample of the spline that changes speed."""
+FILTER_REACH = 24
+"""Samples on either side of a point that its low-pass filter weighs."""
+FILTER_BETA = 4.5
+"""Kaiser window of that filter: side lobes below -50 dB, a transition of 250 Hz at 4 kHz."""
+FILTER_BLOCK = 32
+"""Samples that the filter advances by one matrix product."""
+FILTER_BANDS = 64
+"""Pass bands that filters are kept for; a row takes the narrowest that holds its own."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Which rows of a batch get an effect, and how; on the CPU.
+
+    Attributes:
+        rows: int64 [n], rising.
+        value: float32 [n], each row's parameter, from the recipe's range; of ``shift`` the share
+            of the window.
+        place: float32 [n] in [0, 1), where the effect lies: the noise in its table, a mask in the
+            spectrogram. The other effects have no use for it.
+    """
+
+    rows: Tensor
+    value: Tensor
+    place: Tensor
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Every effect on a batch, as ``recipe.Augmentation`` names them."""
+
+    noise: Effect
+    speed: Effect
+    loudness: Effect
+    pitch: Effect
+    vtlp: Effect
+    shift: Effect
+    time_mask: Effect
+    frequency_mask: Effect
+
+
+def draw_effects(keys: Tensor, augmentation: Augmentation) -> Effects:
+    """Choose each window's effects and their parameters, by its key alone.
+
+    Under ``one_at_most`` one number a window falls into the interval of noise, speed, loudness,
+    pitch or VTLP, or into none; otherwise each effect has a coin of its own.
+
+    Args:
+        keys: int64 [B] (features/keyed.py), on the CPU.
+        augmentation: probabilities and ranges.
+    """
+    chances = {
+        "noise": (augmentation.noise_p, augmentation.noise_snr_db),
+        "speed": (augmentation.speed_p, augmentation.speed_factor),
+        "loudness": (augmentation.loudness_p, augmentation.loudness_factor),
+        "pitch": (augmentation.pitch_p, augmentation.pitch_semitones),
+        "vtlp": (augmentation.vtlp_p, augmentation.vtlp_factor),
+        "shift": (augmentation.shift_p, (0.0, 1.0)),
+        "time_mask": (augmentation.time_mask_p, augmentation.time_mask_share),
+        "frequency_mask": (augmentation.frequency_mask_p, augmentation.frequency_mask_share),
+    }
+    draws = uniform(keys, EFFECTS_STREAM, 3 * len(chances)).view(-1, len(chances), 3)
+    coin, level, place = draws.unbind(2)
+    above = [p for p, _ in chances.values()]
+    below = [0.0] * len(chances)
+    if augmentation.one_at_most:
+        exclusive = list(chances).index("shift")
+        coin[:, 1:exclusive] = coin[:, :1]
+        above[:exclusive] = accumulate(above[:exclusive])
+        below[1:exclusive] = above[: exclusive - 1]
+    gets = (coin >= torch.tensor(below)) & (coin < torch.tensor(above))
+    lowest, highest = torch.tensor([bounds for _, bounds in chances.values()]).unbind(1)
+    value = lowest + level * (highest - lowest)
+    effects = {}
+    for column, name in enumerate(chances):
+        rows = gets[:, column].nonzero().squeeze(1)
+        effects[name] = Effect(rows, value[rows, column], place[rows, column])
+    return Effects(**effects)
+
+
+def white_noise(device: torch.device | str) -> Tensor:
+    """The table of white Gaussian noise, float32 [NOISE_SAMPLES]: the same on every machine."""
+    generator = torch.Generator().manual_seed(NOISE_SEED)
+    return torch.randn(NOISE_SAMPLES, generator=generator).to(device)
+
+
+def augment_waveforms(waveform: Tensor, effects: Effects, noise: Tensor) -> Tensor:
+    """Apply speed, loudness, shift and noise, in this order, to the rows that get them.
+
+    Args:
+        waveform: float32 [B, T], T at most NOISE_SAMPLES; changed in place.
+        effects: of these B windows.
+        noise: the table of ``white_noise``, on the waveform's device.
+
+    Returns:
+        The waveform; rows without an effect keep every bit.
+    """
+    window = waveform.shape[1]
+
+    def apply(effect: Effect, change: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+        if len(effect.rows) > 0:
+            rows, value, place = (
+                part.to(waveform.device, non_blocking=True)
+                for part in (effect.rows, effect.value, effect.place)
+            )
+            waveform.index_copy_(0, rows, change(waveform[rows], value, place))
+
+    def louder(rows: Tensor, factor: Tensor, _: Tensor) -> Tensor:
+        first, last = (torch.full_like(factor, round(share * window)) for share in LOUDNESS_STRETCH)
+        return change_loudness(rows, factor, first, last)
+
+    def noisier(rows: Tensor, snr_db: Tensor, place: Tensor) -> Tensor:
+        stretches = noise.unfold(0, window, 1)
+        return add_noise(rows, stretches[(place * len(stretches)).long()], snr_db)
+
+    apply(effects.speed, lambda rows, factor, _: change_speed(rows, factor))
+    apply(effects.loudness, louder)
+    apply(effects.shift, lambda rows, share, _: shift(rows, (share * window).long()))
+    apply(effects.noise, noisier)
+    return waveform
+
+
+def add_noise(waveform: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
+    """Add noise at a signal-to-noise ratio: that of the mean powers over the window.
+
+    Args:
+        waveform: float32 [n, T].
+        noise: float32 [n, T].
+        snr_db: float32 [n].
+
+    Returns:
+        float32 [n, T]; a silent row stays silent.
+    """
+    ratio = waveform.norm(dim=1) / noise.norm(dim=1)
+    return torch.addcmul(waveform, noise, (ratio * 10 ** (-snr_db / 20))[:, None])
+
+
+def shift(waveform: Tensor, samples: Tensor) -> Tensor:
+    """Roll each row: what leaves at the end comes back at the beginning.
+
+    Args:
+        waveform: float32 [n, T].
+        samples: int64 [n] in [0, T], how much later everything happens.
+
+    Returns:
+        float32 [n, T].
+    """
+    count, window = waveform.shape
+    starts = torch.cat([waveform, waveform], dim=1).unfold(1, window, 1)
+    return starts[torch.arange(count, device=waveform.device), window - samples]
+
+
+def change_loudness(waveform: Tensor, factor: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """Multiply the amplitude of a stretch, with raised-cosine edges inside it.
+
+    Args:
+        waveform: float32 [n, T].
+        factor: float32 [n].
+        first: float32 [n], sample at which the stretch begins.
+        last: float32 [n], sample at which it ends.
+
+    Returns:
+        float32 [n, T]; samples outside the stretch keep every bit, and those further inside than
+        LOUDNESS_EDGE are multiplied by the factor.
+    """
+    time = torch.arange(waveform.shape[1], device=waveform.device, dtype=waveform.dtype)
+    depth = torch.minimum(time - first[:, None], last[:, None] - time)
+    depth.div_(LOUDNESS_EDGE).clamp_(0, 1)
+    rise = depth.mul_(math.pi).cos_().mul_(-0.5).add_(0.5)
+    return waveform * (1 + (factor - 1)[:, None] * rise)
+
+
+def change_speed(waveform: Tensor, factor: Tensor) -> Tensor:
+    """Play each row faster or slower, its pitch following.
+
+    A window that runs out of audio goes on from its own beginning, as in the released code. What
+    faster playback would push over half the sample rate is filtered out.
+
+    Args:
+        waveform: float32 [n, T], T at least FILTER_BLOCK + 2 * FILTER_REACH.
+        factor: float32 [n], above 0; 2 is twice as fast.
+
+    Returns:
+        float32 [n, T], output sample t taken from time ``factor * t``.
+    """
+    window = waveform.shape[1]
+    points = _spline_points(waveform, (1 / factor).clamp(max=1))
+    # In double precision: single knows a time in a long window to a hundredth of a sample only.
+    time = torch.arange(window, device=waveform.device, dtype=torch.float64)
+    position = (time * (factor.double() / window)[:, None]).frac_().mul_(OVERSAMPLING * window)
+    index = position.long()
+    u = position.frac_().to(waveform.dtype)
+    a, b, c, d = (points[:, tap:].gather(1, index) for tap in range(4))
+    # De Boor's algorithm: the uniform cubic B-spline between its points b and c.
+    third, half = u / 3, u / 2
+    middle = b.lerp(c, third + 1 / 3)
+    left = a.lerp_(b, third + 2 / 3).lerp_(middle, half + 1 / 2)
+    right = middle.lerp_(c.lerp_(d, third), half)
+    return left.lerp_(right, u)
+
+
+def _spline_points(waveform: Tensor, band: Tensor) -> Tensor:
+    """Control points of cubic B-splines through the low-passed rows.
+
+    Args:
+        waveform: float32 [n, T], continued by itself at both ends.
+        band: float32 [n] in (0, 1], share of the frequencies that is kept.
+
+    Returns:
+        float32 [n, P], OVERSAMPLING points a sample, from the one before the first sample to at
+        least three after the last time in the window.
+    """
+    window = waveform.shape[1]
+    blocks = math.ceil((window + 2) / FILTER_BLOCK)
+    ends = (FILTER_REACH, blocks * FILTER_BLOCK + FILTER_REACH - window)
+    continued = pad(waveform[:, None], ends, mode="circular")[:, 0]
+    frames = continued.unfold(1, FILTER_BLOCK + 2 * FILTER_REACH, FILTER_BLOCK)
+    filters = _filters(waveform.device)
+    return (frames @ filters[(band * len(filters)).ceil().long() - 1]).flatten(1)
+
+
+@cache
+def _filters(device: torch.device) -> Tensor:
+    """What turns a block of samples and its surroundings into control points, by band.
+
+    Each is a windowed low-pass whose response is the inverse of the spline's up to the band's edge
+    and nothing above, so that spline and filter together pass the band unchanged.
+
+    Returns:
+        float32 [FILTER_BANDS, FILTER_BLOCK + 2 * FILTER_REACH, OVERSAMPLING * FILTER_BLOCK], the
+        last passing all frequencies, the one before (FILTER_BANDS - 1) / FILTER_BANDS of them.
+    """
+    reach = OVERSAMPLING * FILTER_REACH
+    edge = torch.arange(1, FILTER_BANDS + 1, device=device) / (2 * OVERSAMPLING * FILTER_BANDS)
+    steps = 8 * reach
+    frequency = edge[:, None] * (torch.arange(steps, device=device) + 0.5) / steps
+    response = 2 * OVERSAMPLING * edge[:, None] / steps / frequency.sinc() ** 4
+    wave = torch.cos(
+        2 * math.pi * frequency[:, :, None] * torch.arange(reach + 1, device=device)
+    )
+    taper = torch.kaiser_window(2 * reach + 1, False, beta=FILTER_BETA, device=device)[reach:]
+    taps = pad((response[:, None] @ wave)[:, 0] * taper, (0, 1))
+    sample = torch.arange(-FILTER_REACH, FILTER_BLOCK + FILTER_REACH, device=device)
+    point = torch.arange(-1, OVERSAMPLING * FILTER_BLOCK - 1, device=device)
+    distance = (point - OVERSAMPLING * sample[:, None]).abs().clamp(max=reach + 1)
+    return taps[:, distance]

@@ -1,0 +1,72 @@
+"""Blank region clipping, BRC: blank high-frequency rows are cut off (paper 2.1, Fig. 3)."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from respire.features.colour import colours
+from respire.recipe import Features
+
+GREY_OF_RGB = np.array([0.299, 0.587, 0.114])
+"""Luma of a colour (ITU-R BT.601), by which the released code's OpenCV turns images grey."""
+
+
+class BlankRegion:
+    """Clips blank rows from the top of images' shades, and stretches the rest to full height.
+
+    A pixel is black whose colour's grey level is below ``features.blank_grey``; a row is blank if
+    at least ``features.blank_share`` of it is black; the blank region is all rows above the highest
+    one that is not blank. A window without such a row is left as it is.
+
+    ``clip`` cuts the blank region, where there is one. ``clip-one-more`` cuts one row more, from
+    every window, as the released code does (it counts from the first row that is not blank).
+    """
+
+    def __init__(self, features: Features):
+        self.features = features
+        grey = (colours(features) @ GREY_OF_RGB).round()
+        # Both colour maps grow lighter with every shade.
+        self.lightest_black = int((grey < features.blank_grey).sum())
+
+    def __call__(self, shade: Tensor) -> Tensor:
+        """Clip a batch.
+
+        Args:
+            shade: float32 [B, M, F] in [0, 255], high frequencies on top (row 0).
+
+        Returns:
+            float32 [B, M, F].
+        """
+        if self.features.blank_region == "keep":
+            return shade
+        return stretch(shade, self.rows(shade))
+
+    def rows(self, shade: Tensor) -> Tensor:
+        """Rows to be cut from the top of each image, int64 [B]."""
+        black = (shade < self.lightest_black).sum(2).double() / shade.shape[2]
+        filled = black < self.features.blank_share
+        blank = torch.where(filled.any(1), filled.to(torch.uint8).argmax(1), -1)
+        rows = blank + (self.features.blank_region == "clip-one-more")
+        # Nothing is cut where no row is filled, nor where nothing would be left.
+        return torch.where((blank >= 0) & (rows < shade.shape[1]), rows, 0)
+
+
+def stretch(shade: Tensor, rows: Tensor) -> Tensor:
+    """Cut rows from the top of each image and resize the rest to the full height.
+
+    Bilinear with pixel centres at half coordinates, as OpenCV and torch (align_corners=False) do.
+
+    Args:
+        shade: float32 [B, M, F].
+        rows: int64 [B], rows to cut, less than M.
+    """
+    height = shade.shape[1]
+    centre = torch.arange(height, device=shade.device) + 0.5
+    left = height - rows[:, None]
+    source = (centre * left / height - 0.5).clamp(min=0)
+    upper = source.floor()
+    weight = (source - upper)[:, :, None]
+    upper = (upper.long() + rows[:, None]).clamp(max=height - 1)
+    lower = (upper + 1).clamp(max=height - 1)
+    image = torch.arange(len(shade), device=shade.device)[:, None]
+    return torch.lerp(shade[image, upper], shade[image, lower], weight.to(shade.dtype))

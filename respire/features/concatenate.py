@@ -1,0 +1,119 @@
+"""Concatenation-based augmentation, CBA: two cycles in one (paper 2.1 and Fig. 2)."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from respire.features.bank import CycleBank
+from respire.features.keyed import uniform
+from respire.recipe import CLASSES, NORMAL, Concatenation, Task
+
+CONCATENATION_STREAM = 2
+"""Stream of random numbers that decides about a sample's concatenation."""
+
+Rule = tuple[float, str, str]
+"""How often a new sample of a class is made of which two classes, in that order."""
+
+MIXED: dict[str, tuple[Rule, ...]] = {
+    "normal": ((1.0, "normal", "normal"),),
+    "crackle": (
+        (0.6, "crackle", "crackle"),
+        (0.2, "crackle", "normal"),
+        (0.2, "normal", "crackle"),
+    ),
+    "wheeze": ((0.6, "wheeze", "wheeze"), (0.2, "wheeze", "normal"), (0.2, "normal", "wheeze")),
+    "both": (
+        (0.5, "both", "both"),
+        (0.2, "crackle", "wheeze"),
+        (0.1, "wheeze", "crackle"),
+        (0.1, "both", "normal"),
+        (0.1, "normal", "both"),
+    ),
+    "abnormal": (
+        (0.6, "abnormal", "abnormal"),
+        (0.2, "abnormal", "normal"),
+        (0.2, "normal", "abnormal"),
+    ),
+}
+"""The released code's probabilities (new_augment), the same-class pair first; "abnormal" (2-class
+task, which it does not know) as its crackle and wheeze."""
+
+
+@dataclass(frozen=True)
+class Lead:
+    """What a batch of windows starts with, before padding.
+
+    Attributes:
+        first: int64 [B], index into the bank.
+        second: int64 [B], the cycle joined to it, -1 where there is none.
+    """
+
+    first: Tensor
+    second: Tensor
+
+
+def alone(chosen: Tensor) -> Lead:
+    """Every chosen cycle, int64 [B], by itself."""
+    return Lead(chosen, torch.full_like(chosen, -1))
+
+
+def concatenate(
+    bank: CycleBank, chosen: Tensor, keys: Tensor, recipe: Concatenation, task: Task
+) -> Lead:
+    """Make some of the samples of each class concatenations of two cycles.
+
+    Each sample of a class is a new one with the share that new samples have in the class once CBA
+    has filled it up (``new_share``); it then keeps its class, and is made of two cycles drawn
+    afresh. All come from the bank, so from one side of the split. Where a mixed rule needs a class
+    that the bank lacks, two cycles of the sample's own class are joined.
+
+    Args:
+        bank: the training cycles.
+        chosen: int64 [B], the cycle drawn for each sample; it gives the sample's class.
+        keys: int64 [B] (features/keyed.py).
+        recipe: scheme and amount.
+        task: names the classes.
+    """
+    if recipe.scheme == "off":
+        return alone(chosen)
+    classes = CLASSES[task]
+    label = bank.label[chosen]
+    coin, kind, left, right = uniform(keys, CONCATENATION_STREAM, 4).unbind(1)
+    count = torch.bincount(bank.label, minlength=len(classes))
+    bounds, made_of = _rules(recipe, classes)
+    rule = (kind[:, None] >= bounds[label]).sum(1)
+    parts = made_of[label, rule]
+    lacking = (count[parts] == 0).any(1, keepdim=True)
+    parts = torch.where(lacking, label[:, None], parts)
+    within = (torch.stack([left, right], 1) * count[parts]).long()
+    drawn = bank.by_class[(count.cumsum(0) - count)[parts] + within]
+    new = coin < new_share(count, recipe.multiple_of_normal)[label]
+    return Lead(torch.where(new, drawn[:, 0], chosen), torch.where(new, drawn[:, 1], -1))
+
+
+def new_share(count: Tensor, multiple_of_normal: float) -> Tensor:
+    """Share of new samples in each class after CBA, float64 [C], from its cycles, int64 [C]."""
+    target = torch.maximum(count.double(), multiple_of_normal * count[NORMAL].double())
+    return ((target - count) / target.clamp(min=1)).clamp(min=0)
+
+
+@cache
+def _rules(recipe: Concatenation, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """Upper bounds of a uniform number for every rule but the last, and the classes of each rule.
+
+    Returns:
+        float32 [C, R - 1] and int64 [C, R, 2]; classes with fewer rules have bounds out of reach.
+    """
+    same: dict[str, tuple[Rule, ...]] = {name: ((1.0, name, name),) for name in classes}
+    rules = same if recipe.scheme == "same-class" else MIXED
+    most = max(len(rules[name]) for name in classes)
+    bounds = torch.full((len(classes), most - 1), 2.0)
+    made_of = torch.zeros((len(classes), most, 2), dtype=torch.int64)
+    for row, name in enumerate(classes):
+        shares = torch.tensor([share for share, _, _ in rules[name]], dtype=torch.float64)
+        bounds[row, : len(shares) - 1] = shares.cumsum(0)[:-1]
+        for column, (_, first, second) in enumerate(rules[name]):
+            made_of[row, column] = torch.tensor([classes.index(first), classes.index(second)])
+    return bounds, made_of

@@ -1,0 +1,88 @@
+"""Pitch shift and vocal tract length perturbation (VTLP) as warps of the frequency axis.
+
+Both act on the power spectrum before the mel filters: frequencies move, times stay, and there is
+no phase vocoder whose artefacts a network could learn.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from respire.features.augment import Effects
+
+KNEE = 0.6
+"""Highest frequency that VTLP moves in proportion, as a share of half the sample rate."""
+
+
+@dataclass(frozen=True)
+class Warp:
+    """Rows of a batch whose frequencies move, on the spectrogram's device.
+
+    Attributes:
+        rows: int64 [n].
+        maps: float32 [n, K, K], from a power spectrum of K bins to the warped one.
+    """
+
+    rows: Tensor
+    maps: Tensor
+
+
+def warp_of(effects: Effects, n_fft: int, device: torch.device | str) -> Warp | None:
+    """The pitch shifts and VTLPs of a batch together; None if there are none."""
+    pitch, vtlp = effects.pitch, effects.vtlp
+    rows = torch.cat([pitch.rows, vtlp.rows]).unique()
+    if len(rows) == 0:
+        return None
+    semitones, factor = torch.zeros(len(rows)), torch.ones(len(rows))
+    semitones[torch.searchsorted(rows, pitch.rows)] = pitch.value
+    factor[torch.searchsorted(rows, vtlp.rows)] = vtlp.value
+    rows, semitones, factor = (
+        part.to(device, non_blocking=True) for part in (rows, semitones, factor)
+    )
+    return Warp(rows, frequency_maps(semitones, factor, n_fft))
+
+
+def frequency_maps(semitones: Tensor, vtlp_factor: Tensor, n_fft: int) -> Tensor:
+    """Matrices that move the power at frequency f to where pitch shift, then VTLP take it.
+
+    Pitch shift takes f to ``f * 2 ** (semitones / 12)``. VTLP (Jaitly and Hinton 2013) takes f to
+    ``vtlp_factor * f`` up to the knee, above it along the straight line that keeps half the sample
+    rate in place. A bin reads the power where its frequency came from, linearly between bins (over
+    all that fall into it where the spectrum shrinks), and divides it by how much the spectrum is
+    stretched there, so that a sound keeps its power. What is pushed over half the sample rate is
+    lost; what would come from above it is silence.
+
+    Args:
+        semitones: float32 [n]; 0 shifts nothing.
+        vtlp_factor: float32 [n], above 0; 1 warps nothing.
+        n_fft: FFT length of the spectra.
+
+    Returns:
+        float32 [n, K, K], K = n_fft // 2 + 1, to be multiplied by power [K, F].
+    """
+    bins = torch.arange(n_fft // 2 + 1, device=semitones.device, dtype=semitones.dtype)
+    ratio = 2 ** (semitones / 12)
+    origin, stretch = _before_vtlp(bins, vtlp_factor[:, None], n_fft / 2)
+    origin, stretch = origin / ratio[:, None], stretch * ratio[:, None]
+    reach = (1 / stretch).clamp(min=1)
+    weight = (1 - (origin[:, :, None] - bins).abs_() / reach[:, :, None]).clamp_(min=0)
+    return weight.div_((reach * stretch)[:, :, None])
+
+
+def _before_vtlp(bins: Tensor, factor: Tensor, highest: float) -> tuple[Tensor, Tensor]:
+    """Where VTLP brings each bin's power from, in bins, and how much it stretches there.
+
+    Args:
+        bins: float32 [K].
+        factor: float32 [n, 1].
+        highest: half the sample rate, in bins.
+
+    Returns:
+        Two of float32 [n, K].
+    """
+    knee = KNEE * highest * factor.clamp(max=1)
+    above = (highest - knee) / (highest - knee / factor)
+    low = bins <= knee
+    origin = torch.where(low, bins / factor, highest - (highest - bins) / above)
+    return origin, torch.where(low, factor, above)

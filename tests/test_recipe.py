@@ -1,0 +1,73 @@
+import dataclasses
+
+import pytest
+
+from respire.errors import InputError
+from respire.presets import PRESETS, fixed, paper, quick, released_code, scratch, small
+from respire.recipe import Augmentation, Concatenation, Features, Optimisation, Recipe
+
+
+def differences(one: Recipe, other: Recipe) -> set[str]:
+    ours, theirs = one.flat(), other.flat()
+    return {name for name in ours if ours[name] != theirs[name]} - {"preset"}
+
+
+def test_the_defaults_of_every_field_are_the_paper() -> None:
+    assert Recipe() == paper()
+    assert paper().stamps == ()
+
+
+def test_fixed_repairs_three_faults_of_the_released_code_and_nothing_else() -> None:
+    assert differences(fixed(), released_code()) == {
+        "features.blank_region",
+        "features.evaluation_padding",
+        "optimisation.normal_loss_weight",
+    }
+
+
+def test_what_the_released_code_chooses_on_test_is_stamped() -> None:
+    assert released_code().stamps == ("selected on test",)
+    assert fixed().stamps == ("selected on test",)
+
+
+def test_only_the_released_code_and_its_repair_touch_test_data() -> None:
+    for name, preset in PRESETS.items():
+        assert bool(preset().stamps) == (name in ("released-code", "fixed"))
+
+
+def test_quick_is_small() -> None:
+    assert differences(quick(), small()) <= {"optimisation.epochs"}
+
+
+@pytest.mark.parametrize("recipe", [scratch(), small(), quick()])
+def test_recipes_without_pretraining_use_the_papers_techniques(recipe: Recipe) -> None:
+    assert recipe.model.weights == "none"
+    assert recipe.features.padding == "smart"
+    assert recipe.features.blank_region == "clip"
+    assert recipe.concatenation == Concatenation()
+    assert recipe.selection == "validation"
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (lambda: Augmentation(noise_p=1.2), "noise_p: 1.2 is no probability"),
+        (lambda: Augmentation(noise_p=0.9), "add up to 1.3"),
+        (lambda: Augmentation(speed_factor=(1.5, 0.5)), "1.5 to 0.5 must rise"),
+        (lambda: Augmentation(speed_factor=(0.0, 1.0)), "factors must be above 0"),
+        (lambda: Augmentation(time_mask_share=(0.0, 2.0)), "between 0 and 1"),
+        (lambda: Concatenation(multiple_of_normal=0.0), "must be above 0"),
+        (lambda: Recipe(features=Features(n_mels=0)), "n_mels: 0 must be at least 1"),
+        (lambda: Recipe(features=Features(window_seconds=0.01)), "shorter than one FFT"),
+        (lambda: Recipe(features=Features(blank_share=1.5)), "blank_share"),
+        (lambda: Recipe(optimisation=Optimisation(normal_loss_weight=0.0)), "normal_loss_weight"),
+    ],
+)
+def test_an_impossible_recipe_is_refused_by_the_fields_name(part, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        part()
+
+
+def test_effects_by_their_own_coins_may_be_as_likely_as_they_like() -> None:
+    likely = Augmentation(one_at_most=False, noise_p=0.9, speed_p=0.9)
+    assert dataclasses.replace(likely, pitch_p=1.0).pitch_p == 1.0
