@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import respire
 from respire.data.recording import DEVICES
 from respire.evaluation.evaluate import baseline_predictions, predict_stages
+from respire.evaluation.intervals import bootstrap, no_interval, simulated_coverage
 from respire.metrics import Scores, by_device, overall
 from respire.recipe import NUMERICS_VERSION
 from respire.resources import Stopwatch
@@ -106,10 +107,18 @@ def summarise(
 ) -> dict[str, Any]:
     """The content of results.json (schema in the README)."""
     classes = len(study.recipe.classes)
+    test = outcome.predictions["stage1"]
+    reason = no_interval(test)
+    coverage = simulated_coverage(test, study.seed) if reason is None else None
+
+    def interval(predictions: pd.DataFrame) -> dict[str, Any] | None:
+        found = bootstrap(predictions, study.seed)
+        return None if found is None else found.to_json() | {"coverage": coverage}
 
     def scored(predictions: pd.DataFrame) -> dict[str, Any]:
         return {
-            "overall": overall(predictions, classes).to_json(),
+            "overall": overall(predictions, classes).to_json()
+            | {"interval": interval(predictions), "no_interval": reason},
             "by_device": {d: s.to_json() for d, s in by_device(predictions, classes).items()},
         }
 

@@ -1,9 +1,9 @@
-"""Standard augmentation of training windows (paper 2.1: "noise addition, speed variation, random
-shifting, pitch shift, etc."), batched, with each sample's own parameters.
+"""Standard augmentation of training windows, batched, each with its own parameters.
 
-Which windows get which effect is drawn on the CPU, so that no host waits for a GPU to count them;
-an effect then computes its own rows alone. Pitch and VTLP act on the spectrum
-(features/frequency_warp.py), masks on the spectrogram (features/masks.py).
+Paper 2.1: "noise addition, speed variation, random shifting, pitch shift, etc." Which windows get
+which effect is drawn on the CPU, so that no host waits for a GPU to count them; an effect then
+computes its own rows alone. Pitch and VTLP act on the spectrum (features/frequency_warp.py), masks
+on the spectrogram (features/masks.py).
 """
 
 import math
@@ -21,14 +21,15 @@ from respire.recipe import Augmentation
 
 EFFECTS_STREAM = 10
 """Stream of random numbers that chooses effects and their parameters."""
+ALTERNATIVES = 5
+"""Effects, the first of ``Effects``, of which a window gets one at most under ``one_at_most``."""
 
 NOISE_SAMPLES = 2**21
 """Length of the table of white noise, of which every noisy window takes a stretch."""
 NOISE_SEED = 1
 
 LOUDNESS_STRETCH = (0.2, 0.8)
-"""First and last point of the stretch that changes loudness, as shares of the window (the zone of
-nlpaug, which the released code calls)."""
+"""Ends of the stretch that changes loudness (nlpaug's zone, which the released code calls)."""
 LOUDNESS_EDGE = 40
 """Samples over which the loudness rises and falls, so that nothing clicks: 10 ms at 4 kHz."""
 
@@ -63,7 +64,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Effects:
-    """Every effect on a batch, as ``recipe.Augmentation`` names them."""
+    """Every effect on a batch, named and ordered as in ``recipe.Augmentation``."""
 
     noise: Effect
     speed: Effect
@@ -85,33 +86,45 @@ def draw_effects(keys: Tensor, augmentation: Augmentation) -> Effects:
         keys: int64 [B] (features/keyed.py), on the CPU.
         augmentation: probabilities and ranges.
     """
-    chances = {
-        "noise": (augmentation.noise_p, augmentation.noise_snr_db),
-        "speed": (augmentation.speed_p, augmentation.speed_factor),
-        "loudness": (augmentation.loudness_p, augmentation.loudness_factor),
-        "pitch": (augmentation.pitch_p, augmentation.pitch_semitones),
-        "vtlp": (augmentation.vtlp_p, augmentation.vtlp_factor),
-        "shift": (augmentation.shift_p, (0.0, 1.0)),
-        "time_mask": (augmentation.time_mask_p, augmentation.time_mask_share),
-        "frequency_mask": (augmentation.frequency_mask_p, augmentation.frequency_mask_share),
-    }
-    draws = uniform(keys, EFFECTS_STREAM, 3 * len(chances)).view(-1, len(chances), 3)
+    below, above, lowest, highest = _chances(augmentation)
+    draws = uniform(keys, EFFECTS_STREAM, 3 * len(below)).view(-1, len(below), 3)
     coin, level, place = draws.unbind(2)
-    above = [p for p, _ in chances.values()]
-    below = [0.0] * len(chances)
     if augmentation.one_at_most:
-        exclusive = list(chances).index("shift")
-        coin[:, 1:exclusive] = coin[:, :1]
-        above[:exclusive] = accumulate(above[:exclusive])
-        below[1:exclusive] = above[: exclusive - 1]
-    gets = (coin >= torch.tensor(below)) & (coin < torch.tensor(above))
-    lowest, highest = torch.tensor([bounds for _, bounds in chances.values()]).unbind(1)
-    value = lowest + level * (highest - lowest)
-    effects = {}
-    for column, name in enumerate(chances):
-        rows = gets[:, column].nonzero().squeeze(1)
-        effects[name] = Effect(rows, value[rows, column], place[rows, column])
-    return Effects(**effects)
+        coin[:, 1:ALTERNATIVES] = coin[:, :1]
+    gets = (coin >= below) & (coin < above)
+    value = torch.lerp(lowest, highest, level)
+    column, rows = gets.T.nonzero(as_tuple=True)
+    count = gets.sum(0).tolist()
+    drawn = (rows, value[rows, column], place[rows, column])
+    by_effect = zip(*(part.split(count) for part in drawn), strict=True)
+    return Effects(*(Effect(*parts) for parts in by_effect))
+
+
+@cache
+def _chances(augmentation: Augmentation) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of each effect, in the order of ``Effects``: the interval of its coin, and its range.
+
+    Returns:
+        Four of float32 [8]: a coin at least the first and below the second gives the effect, a
+        value between the third and the fourth.
+    """
+    effects = [
+        (augmentation.noise_p, augmentation.noise_snr_db),
+        (augmentation.speed_p, augmentation.speed_factor),
+        (augmentation.loudness_p, augmentation.loudness_factor),
+        (augmentation.pitch_p, augmentation.pitch_semitones),
+        (augmentation.vtlp_p, augmentation.vtlp_factor),
+        (augmentation.shift_p, (0.0, 1.0)),
+        (augmentation.time_mask_p, augmentation.time_mask_share),
+        (augmentation.frequency_mask_p, augmentation.frequency_mask_share),
+    ]
+    above = [p for p, _ in effects]
+    below = [0.0] * len(effects)
+    if augmentation.one_at_most:
+        above[:ALTERNATIVES] = accumulate(above[:ALTERNATIVES])
+        below[1:ALTERNATIVES] = above[: ALTERNATIVES - 1]
+    lowest, highest = zip(*(bounds for _, bounds in effects), strict=True)
+    return torch.tensor(below), torch.tensor(above), torch.tensor(lowest), torch.tensor(highest)
 
 
 def white_noise(device: torch.device | str) -> Tensor:
@@ -139,7 +152,7 @@ def augment_waveforms(waveform: Tensor, effects: Effects, noise: Tensor) -> Tens
                 part.to(waveform.device, non_blocking=True)
                 for part in (effect.rows, effect.value, effect.place)
             )
-            waveform.index_copy_(0, rows, change(waveform[rows], value, place))
+            waveform.index_copy_(0, rows, change(waveform.index_select(0, rows), value, place))
 
     def louder(rows: Tensor, factor: Tensor, _: Tensor) -> Tensor:
         first, last = (torch.full_like(factor, round(share * window)) for share in LOUDNESS_STRETCH)
@@ -147,7 +160,8 @@ def augment_waveforms(waveform: Tensor, effects: Effects, noise: Tensor) -> Tens
 
     def noisier(rows: Tensor, snr_db: Tensor, place: Tensor) -> Tensor:
         stretches = noise.unfold(0, window, 1)
-        return add_noise(rows, stretches[(place * len(stretches)).long()], snr_db)
+        chosen = (place * len(stretches)).long()
+        return add_noise(rows, stretches.index_select(0, chosen), snr_db)
 
     apply(effects.speed, lambda rows, factor, _: change_speed(rows, factor))
     apply(effects.loudness, louder)
@@ -182,12 +196,13 @@ def shift(waveform: Tensor, samples: Tensor) -> Tensor:
         float32 [n, T].
     """
     count, window = waveform.shape
-    starts = torch.cat([waveform, waveform], dim=1).unfold(1, window, 1)
-    return starts[torch.arange(count, device=waveform.device), window - samples]
+    starts = torch.cat([waveform, waveform], dim=1).flatten().unfold(0, window, 1)
+    row = torch.arange(count, device=waveform.device)
+    return starts.index_select(0, (2 * row + 1) * window - samples)
 
 
 def change_loudness(waveform: Tensor, factor: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """Multiply the amplitude of a stretch, with raised-cosine edges inside it.
+    """Multiply the amplitude of a stretch, with smooth edges inside it.
 
     Args:
         waveform: float32 [n, T].
@@ -202,8 +217,8 @@ def change_loudness(waveform: Tensor, factor: Tensor, first: Tensor, last: Tenso
     time = torch.arange(waveform.shape[1], device=waveform.device, dtype=waveform.dtype)
     depth = torch.minimum(time - first[:, None], last[:, None] - time)
     depth.div_(LOUDNESS_EDGE).clamp_(0, 1)
-    rise = depth.mul_(math.pi).cos_().mul_(-0.5).add_(0.5)
-    return waveform * (1 + (factor - 1)[:, None] * rise)
+    rise = depth.square().mul_(depth.mul_(-2).add_(3))
+    return rise.mul_((factor - 1)[:, None]).add_(1).mul_(waveform)
 
 
 def change_speed(waveform: Tensor, factor: Tensor) -> Tensor:
@@ -211,6 +226,8 @@ def change_speed(waveform: Tensor, factor: Tensor) -> Tensor:
 
     A window that runs out of audio goes on from its own beginning, as in the released code. What
     faster playback would push over half the sample rate is filtered out.
+
+    At 4 kHz a tone's spurious images lie 63 dB below it at 1 kHz, 49 at 1.5 and 41 at 1.8 kHz.
 
     Args:
         waveform: float32 [n, T], T at least FILTER_BLOCK + 2 * FILTER_REACH.
@@ -252,7 +269,8 @@ def _spline_points(waveform: Tensor, band: Tensor) -> Tensor:
     continued = pad(waveform[:, None], ends, mode="circular")[:, 0]
     frames = continued.unfold(1, FILTER_BLOCK + 2 * FILTER_REACH, FILTER_BLOCK)
     filters = _filters(waveform.device)
-    return (frames @ filters[(band * len(filters)).ceil().long() - 1]).flatten(1)
+    chosen = filters.index_select(0, (band * len(filters)).ceil().long() - 1)
+    return (frames @ chosen).flatten(1)
 
 
 @cache
@@ -264,16 +282,14 @@ def _filters(device: torch.device) -> Tensor:
 
     Returns:
         float32 [FILTER_BANDS, FILTER_BLOCK + 2 * FILTER_REACH, OVERSAMPLING * FILTER_BLOCK], the
-        last passing all frequencies, the one before (FILTER_BANDS - 1) / FILTER_BANDS of them.
+        b-th passing (b + 1) / FILTER_BANDS of the frequencies.
     """
     reach = OVERSAMPLING * FILTER_REACH
     edge = torch.arange(1, FILTER_BANDS + 1, device=device) / (2 * OVERSAMPLING * FILTER_BANDS)
     steps = 8 * reach
     frequency = edge[:, None] * (torch.arange(steps, device=device) + 0.5) / steps
     response = 2 * OVERSAMPLING * edge[:, None] / steps / frequency.sinc() ** 4
-    wave = torch.cos(
-        2 * math.pi * frequency[:, :, None] * torch.arange(reach + 1, device=device)
-    )
+    wave = torch.cos(2 * math.pi * frequency[:, :, None] * torch.arange(reach + 1, device=device))
     taper = torch.kaiser_window(2 * reach + 1, False, beta=FILTER_BETA, device=device)[reach:]
     taps = pad((response[:, None] @ wave)[:, 0] * taper, (0, 1))
     sample = torch.arange(-FILTER_REACH, FILTER_BLOCK + FILTER_REACH, device=device)

@@ -8,62 +8,62 @@ from torch import Tensor
 from respire.features.augment import Effect, Effects
 
 
-def mask_spectrograms(decibels: Tensor, effects: Effects) -> Tensor:
+def mask_spectrograms(spectrogram: Tensor, effects: Effects) -> Tensor:
     """Apply time masks, then frequency masks, to the rows of the batch that get them.
 
     Args:
-        decibels: float32 [B, M, F]; changed in place.
+        spectrogram: float32 [B, M, F], on any scale; changed in place.
         effects: of these B windows.
 
     Returns:
-        The decibels; rows without a mask keep every bit.
+        The spectrogram; rows without a mask keep every bit.
     """
-    _mask(decibels, effects.time_mask, mask_time, decibels.shape[2])
-    _mask(decibels, effects.frequency_mask, mask_frequency, decibels.shape[1])
-    return decibels
+    _mask(spectrogram, effects.time_mask, mask_time, spectrogram.shape[2])
+    _mask(spectrogram, effects.frequency_mask, mask_frequency, spectrogram.shape[1])
+    return spectrogram
 
 
 def _mask(
-    decibels: Tensor, effect: Effect, mask: Callable[[Tensor, Tensor, Tensor], Tensor], size: int
+    spectrogram: Tensor, effect: Effect, mask: Callable[[Tensor, Tensor, Tensor], Tensor], size: int
 ) -> None:
     """Mask the effect's share of ``size`` frames or mel rows, at its place, in place."""
     if len(effect.rows) > 0:
         length = (effect.value * size).round()
         first = (effect.place * (size - length + 1)).floor()
         rows, first, length = (
-            part.to(decibels.device, non_blocking=True) for part in (effect.rows, first, length)
+            part.to(spectrogram.device, non_blocking=True) for part in (effect.rows, first, length)
         )
-        decibels.index_copy_(0, rows, mask(decibels[rows], first, length))
+        spectrogram.index_copy_(0, rows, mask(spectrogram[rows], first, length))
 
 
-def mask_time(decibels: Tensor, first: Tensor, length: Tensor) -> Tensor:
+def mask_time(spectrogram: Tensor, first: Tensor, length: Tensor) -> Tensor:
     """Set frames to the mean of their window, as it is before.
 
     Args:
-        decibels: float32 [n, M, F].
+        spectrogram: float32 [n, M, F].
         first: [n], first masked frame.
         length: [n], masked frames.
 
     Returns:
         float32 [n, M, F].
     """
-    masked = _between(decibels.shape[2], first, length)[:, None, :]
-    return torch.where(masked, decibels.mean(dim=(1, 2), keepdim=True), decibels)
+    masked = _between(spectrogram.shape[2], first, length)[:, None, :]
+    return torch.where(masked, spectrogram.mean(dim=(1, 2), keepdim=True), spectrogram)
 
 
-def mask_frequency(decibels: Tensor, first: Tensor, length: Tensor) -> Tensor:
+def mask_frequency(spectrogram: Tensor, first: Tensor, length: Tensor) -> Tensor:
     """Set mel rows to the mean of their window, as it is before.
 
     Args:
-        decibels: float32 [n, M, F].
+        spectrogram: float32 [n, M, F].
         first: [n], first masked row.
         length: [n], masked rows.
 
     Returns:
         float32 [n, M, F].
     """
-    masked = _between(decibels.shape[1], first, length)[:, :, None]
-    return torch.where(masked, decibels.mean(dim=(1, 2), keepdim=True), decibels)
+    masked = _between(spectrogram.shape[1], first, length)[:, :, None]
+    return torch.where(masked, spectrogram.mean(dim=(1, 2), keepdim=True), spectrogram)
 
 
 def _between(size: int, first: Tensor, length: Tensor) -> Tensor:

@@ -51,13 +51,15 @@ class LogMelSpectrogram:
         power = self._power(waveform)
         mel = torch.cat([filters @ power[:, band] for band, filters in self.groups], dim=1)
         if warp is not None:
-            mel.index_copy_(0, warp.rows, self.filters @ warp.maps @ power[warp.rows])
+            mel.index_copy_(
+                0, warp.rows, self.filters @ warp.maps @ power.index_select(0, warp.rows)
+            )
         decibels = mel.clamp_(min=AMIN).log10_().mul_(10)
         loudest = decibels.amax(dim=(1, 2), keepdim=True)
         return decibels.sub_(loudest).clamp_(min=-self.features.top_db)
 
     def _power(self, waveform: Tensor) -> Tensor:
-        """Power spectra [B, K, F], K = n_fft // 2 + 1, of frames centred on multiples of the hop."""
+        """Power spectra [B, K, F] of frames centred on multiples of the hop, K = n_fft // 2 + 1."""
         n_fft = self.features.n_fft
         frames = pad(waveform, (n_fft // 2, n_fft // 2)).unfold(1, n_fft, self.features.hop)
         squares = torch.view_as_real(torch.fft.rfft(frames * self.hann)).square_()

@@ -84,6 +84,8 @@ def table(results: Mapping[str, Any]) -> str:
 def lead(results: Mapping[str, Any]) -> str:
     """The result in one sentence, the best baseline beside it."""
     final = results["stages"]["stage2"]["overall"]
+    interval = final["interval"]
+    within = f"{interval['level']:.0%} interval {tables.interval(final)}, " if interval else ""
     test = results["split"]["sides"]["test"]
     # The published split has patients on both sides, and choosing on test is seeing it.
     unseen = results["split"]["kind"] != "60-40" and results["selection"] == "validation"
@@ -93,8 +95,8 @@ def lead(results: Mapping[str, Any]) -> str:
     )
     return (
         f"Stage 2 reaches a Score of {percent(final['score'])}% "
-        f"(Se {percent(final['se'])}%, Sp {percent(final['sp'])}%) on {final['n']:,} cycles of "
-        f"{test['patients']:,} {'unseen' if unseen else 'test'} patients; stage 1 "
+        f"({within}Se {percent(final['se'])}%, Sp {percent(final['sp'])}%) on {final['n']:,} "
+        f"cycles of {test['patients']:,} {'unseen' if unseen else 'test'} patients; stage 1 "
         f"{percent(results['stages']['stage1']['overall']['score'])}%, the best baseline "
         f"({best}) {percent(results['baselines'][best]['overall']['score'])}%."
     )

@@ -63,10 +63,14 @@ def scores(results: Mapping[str, Any]) -> Table:
     """Se, Sp and Score of both stages and every baseline over all test cycles."""
     return Table(
         "Test scores (%)",
-        ("", "Se", "Sp", "Score", "n"),
-        tuple((label, *_scores(model["overall"])) for label, model in models(results).items()),
+        ("", "Se", "Sp", "Score", "Interval of Score", "n"),
+        tuple(
+            (label, *_scores(model["overall"], interval(model["overall"])))
+            for label, model in models(results).items()
+        ),
         note="n: test cycles. Score = (Se + Sp) / 2. Predicting normal for every cycle gives "
-        "Se 0, Sp 100, Score 50. One split, one training seed: read small differences as ties.",
+        f"Se 0, Sp 100, Score 50. {_about_interval(results['stages']['stage2']['overall'])} "
+        "One split, one training seed: read small differences as ties.",
     )
 
 
@@ -200,8 +204,27 @@ def cycles(results: Mapping[str, Any], side: str, device: str) -> int:
     return by_device[device]["cycles"] if device in by_device else 0
 
 
-def _scores(stored: Mapping[str, Any]) -> tuple[str, ...]:
-    return (*(percent(stored[name]) for name in ("se", "sp", "score")), f"{stored['n']:,}")
+def interval(stored: Mapping[str, Any]) -> str:
+    """Low and high end of the Score's interval in percent, "–" where there is none."""
+    found = stored["interval"]
+    return "–" if found is None else "–".join(map(percent, found["score"]))
+
+
+def _about_interval(stored: Mapping[str, Any]) -> str:
+    found = stored["interval"]
+    if found is None:
+        return f"No interval of the Score ({stored['no_interval']})."
+    return (
+        f"Interval: {found['level']:.0%}, percentile bootstrap over the {found['patients']:,} test "
+        f"patients; on simulated test sides of such patients it holds the true Score "
+        f"{found['coverage']:.0%} of the time."
+    )
+
+
+def _scores(stored: Mapping[str, Any], *beside: str) -> tuple[str, ...]:
+    """Se, Sp, Score, what stands beside it, and n."""
+    shares = (percent(stored[name]) for name in ("se", "sp", "score"))
+    return (*shares, *beside, f"{stored['n']:,}")
 
 
 def escape(text: str) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from respire import recipe
+from respire import presets
+from respire.evaluation.intervals import bootstrap
 from respire.metrics import Scores, by_device, overall
 
 NAMES = ("normal", "crackle", "wheeze", "both")
@@ -28,7 +29,15 @@ CYCLES = {"AKGC417L": 136, "Litt3200": 46, "LittC2SE": 26, "Meditron": 23}
 def _cycles(side: str) -> pd.DataFrame:
     random = np.random.default_rng(list(PATIENTS).index(side))
     frames = [
-        pd.DataFrame({"device": device, "label": random.choice(4, CYCLES[device] * n, p=shares)})
+        pd.DataFrame(
+            {
+                "device": device,
+                "patient": np.repeat(
+                    [f"{device} {patient}" for patient in range(n)], CYCLES[device]
+                ),
+                "label": random.choice(4, CYCLES[device] * n, p=shares),
+            }
+        )
         for (device, shares), n in zip(SHARES.items(), PATIENTS[side].values(), strict=True)
     ]
     return pd.concat(frames, ignore_index=True)
@@ -42,8 +51,11 @@ def _predicted(cycles: pd.DataFrame, skill: float) -> pd.DataFrame:
 
 
 def _scored(predictions: pd.DataFrame) -> dict[str, Any]:
+    interval = bootstrap(predictions, seed=0, resamples=200)
+    assert interval is not None
     return {
-        "overall": overall(predictions, 4).to_json(),
+        "overall": overall(predictions, 4).to_json()
+        | {"interval": interval.to_json() | {"coverage": 0.913}, "no_interval": None},
         "by_device": {name: s.to_json() for name, s in by_device(predictions, 4).items()},
     }
 
@@ -85,7 +97,7 @@ def results() -> dict[str, Any]:
         "respire_version": "0.1.0",
         "key": "4f1c0a9be27d5533",
         "numerics_version": 1,
-        "recipe": asdict(recipe.paper()),
+        "recipe": asdict(presets.paper()),
         "split": {
             "kind": "80-20",
             "split_seed": 0,
@@ -96,7 +108,7 @@ def results() -> dict[str, Any]:
         "selection": "validation",
         "stages": {
             "stage1": _scored(_predicted(test, 0.42))
-            | {"epoch": 131, "validation": _scored(_predicted(test, 0.5))["overall"]},
+            | {"epoch": 131, "validation": overall(_predicted(test, 0.5), 4).to_json()},
             "stage2": _scored(_predicted(test, 0.5))
             | {
                 "devices": {

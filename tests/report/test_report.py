@@ -44,6 +44,10 @@ def rows(text: str) -> list[list[str]]:
     ]
 
 
+def shares(scores: dict) -> list[str]:
+    return [percent(scores[name]) for name in ("se", "sp", "score")]
+
+
 def test_the_page_needs_nothing_but_itself(page):
     tags = Page(page).tags
     assert "script" not in [tag for tag, _ in tags]
@@ -81,7 +85,7 @@ def test_results_survive_strict_json(results, histories, tmp_path):
         raise AssertionError(constant)
 
     content = (tmp_path / "results.json").read_text()
-    assert json.loads(content, parse_constant=refuse) == results
+    assert json.loads(content, parse_constant=refuse) == json.loads(json.dumps(results))
 
 
 def test_numbers_that_are_not_finite_become_null(results, histories, tmp_path):
@@ -95,22 +99,40 @@ def test_numbers_that_are_not_finite_become_null(results, histories, tmp_path):
 
 def test_the_tables_numbers_are_the_metrics(results):
     cells = rows(table(results))
-    for stage, label in (("stage1", "Stage 1"), ("stage2", "Stage 2 (fine-tuned)")):
-        stored = results["stages"][stage]
-        expected = [[label], *[[device, label] for device in stored["by_device"]]]
-        for start, s in zip(
-            expected, [stored["overall"], *stored["by_device"].values()], strict=True
-        ):
-            numbers = [percent(s[name]) for name in ("se", "sp", "score")] + [f"{s['n']:,}"]
-            assert [*start, *numbers] in cells
-        assert [label, *map(percent, stored["overall"]["recall"])] in cells
-    for name, stored in results["baselines"].items():
-        s = stored["overall"]
-        assert [
-            f"baseline: {name}",
-            *(percent(s[k]) for k in ("se", "sp", "score")),
-            f"{s['n']:,}",
-        ] in cells
+    models = {"Stage 1": results["stages"]["stage1"]}
+    models |= {"Stage 2 (fine-tuned)": results["stages"]["stage2"]}
+    models |= {f"baseline: {name}": stored for name, stored in results["baselines"].items()}
+    for label, stored in models.items():
+        whole = stored["overall"]
+        low, high = whole["interval"]["score"]
+        interval = f"{100 * low:.1f}–{100 * high:.1f}"
+        assert [label, *shares(whole), interval, f"{whole['n']:,}"] in cells
+        for device, s in stored["by_device"].items():
+            assert [device, label, *shares(s), f"{s['n']:,}"] in cells
+        assert [label, *map(percent, whole["recall"])] in cells
+
+
+def test_table_lead_and_page_give_the_scores_interval_and_how_far_to_trust_it(
+    results, histories, tmp_path
+):
+    final = results["stages"]["stage2"]["overall"]
+    final["interval"] |= {"score": [0.401, 0.512], "coverage": 0.913, "patients": 25}
+    assert f"Score of {percent(final['score'])}% (95% interval 40.1–51.2, Se" in lead(results)
+    note = "over the 25 test patients; on simulated test sides of such patients it holds the true"
+    write_report(results, histories, Storage.at(tmp_path))
+    written = [(tmp_path / name).read_text() for name in ("report.md", "report.html")]
+    for text in (table(results), *written):
+        assert text.count("40.1–51.2") == 2
+        assert f"{note} Score 91% of the time" in text
+
+
+def test_where_there_is_no_interval_a_dash_stands_in_the_table_and_the_reason_below(results):
+    for model in [*results["stages"].values(), *results["baselines"].values()]:
+        model["overall"] |= {"interval": None, "no_interval": "test patients: 9, fewer than 10"}
+    whole = results["stages"]["stage1"]["overall"]
+    assert ["Stage 1", *shares(whole), "–", f"{whole['n']:,}"] in rows(table(results))
+    assert "No interval of the Score (test patients: 9, fewer than 10)." in table(results)
+    assert "interval" not in lead(results)
 
 
 def test_undefined_fractions_are_dashes_in_table_page_and_figure(results, histories, tmp_path):
