@@ -43,6 +43,27 @@ class Outcome:
     baselines: Mapping[str, pd.DataFrame]
 
 
+def train_common(study: Study, on_epoch: OnEpoch) -> Fit:
+    """Stage 1: the common model of all devices, resumed or taken from its cell if it is there.
+
+    Args:
+        study: recipe, corpus and split.
+        on_epoch: called with each epoch's row where it is trained; must be picklable.
+    """
+    return train_stage1(
+        study.recipe,
+        study.prepared,
+        study.split.train,
+        getattr(study.split, study.recipe.selection),
+        study.initial,
+        study.compute,
+        study.stage1,
+        seed=study.seed,
+        workers=study.workers,
+        on_epoch=on_epoch,
+    )
+
+
 def run_stages(
     study: Study,
     stopwatch: Stopwatch,
@@ -58,20 +79,9 @@ def run_stages(
     """
     recipe, compute, prepared = study.recipe, study.compute, study.prepared
     gpu = compute.device == "cuda"
-    selector = getattr(study.split, recipe.selection)
     with stopwatch.part("stage1"):
-        stage1 = train_stage1(
-            recipe,
-            prepared,
-            study.split.train,
-            selector,
-            study.initial,
-            compute,
-            study.stage1,
-            seed=study.seed,
-            workers=study.workers,
-            on_epoch=on_epoch("stage1"),
-        )
+        stage1 = train_common(study, on_epoch("stage1"))
+    selector = getattr(study.split, recipe.selection)
     train, selecting = prepared.read(study.split.train), prepared.read(selector)
     with stopwatch.part("stage2"):
         devices = train_stage2(

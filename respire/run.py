@@ -1,7 +1,7 @@
 """Run an experiment on one split: everything around its two stages, from options to report."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -59,11 +59,38 @@ class EpochReport:
         self.log(epoch, {name: value for name, value in row.items() if name != "epoch"})
 
 
-def run_experiment(experiment: str, options: Options) -> dict[str, Any]:
-    """Run both stages on one split and write the report; the same options resume.
+@dataclass(frozen=True)
+class Run:
+    """An experiment under way, in a Ray session.
 
-    Returns:
-        The content of results.json.
+    Attributes:
+        study: recipe, corpus and split.
+        name: the run's own.
+        folder: where its results go.
+        tracker: its MLflow run; ``children`` ends those below it with it.
+        lines: what the user sees (session.console).
+        stopwatch: times its parts.
+        memory: the most it has needed so far.
+    """
+
+    study: Study
+    name: str
+    folder: Storage
+    tracker: Tracker
+    children: ExitStack
+    lines: Queue
+    stopwatch: Stopwatch
+    memory: PeakMemory
+
+    def on_epoch(self, name: str, epochs: int) -> EpochReport:
+        """What reports the epochs of one training, as a nested MLflow run of that name."""
+        child = self.children.enter_context(self.tracker.child(name, {"respire.run": name}))
+        return EpochReport(name, epochs, child.epochs, self.lines)
+
+
+@contextmanager
+def start_run(experiment: str, options: Options) -> Iterator[Run]:
+    """Check everything that can be checked, prepare the cycles, and open Ray and MLflow.
 
     Raises:
         InputError: bad input or an unusable setting, found before anything is trained.
@@ -89,27 +116,40 @@ def run_experiment(experiment: str, options: Options) -> dict[str, Any]:
             room = missing_room(study.workers, study.compute.device == "cuda")
             for warning in (*recipe.stamps, *study.warnings, *([room] if room else [])):
                 print(f"warning: {warning}", flush=True)
-            parent = runs.enter_context(Tracker.start(uri, experiment, name, study.whole.key))
-            _log_study(parent, study)
+            tracker = runs.enter_context(Tracker.start(uri, experiment, name, study.whole.key))
+            _log_study(tracker, study)
+            yield Run(study, name, folder, tracker, runs, lines, stopwatch, memory)
 
-            def on_epoch(run: str) -> OnEpoch:
-                child = runs.enter_context(parent.child(run, {"respire.run": run}))
-                stage = recipe.optimisation if run == "stage1" else recipe.finetune
-                return EpochReport(run, stage.epochs, child.epochs, lines)
 
-            outcome = run_stages(study, stopwatch, on_epoch)
-            results = summarise(
-                study,
-                outcome,
-                experiment=experiment,
-                name=name,
-                stopwatch=stopwatch,
-                peak_memory_mib=memory.mebibytes,
-            )
-            _keep(folder, study, outcome)
-            write_report(results, histories(outcome), folder)
-            _log_results(parent, study, outcome, results, folder)
-            print(f"report: {folder.uri}/report.html\nMLflow: {parent.where}", flush=True)
+def run_experiment(experiment: str, options: Options) -> dict[str, Any]:
+    """Run both stages on one split and write the report; the same options resume.
+
+    Returns:
+        The content of results.json.
+
+    Raises:
+        InputError: bad input or an unusable setting, found before anything is trained.
+    """
+    with start_run(experiment, options) as run:
+        study, recipe = run.study, run.study.recipe
+
+        def on_epoch(name: str) -> OnEpoch:
+            stage = recipe.optimisation if name == "stage1" else recipe.finetune
+            return run.on_epoch(name, stage.epochs)
+
+        outcome = run_stages(study, run.stopwatch, on_epoch)
+        results = summarise(
+            study,
+            outcome,
+            experiment=experiment,
+            name=run.name,
+            stopwatch=run.stopwatch,
+            peak_memory_mib=run.memory.mebibytes,
+        )
+        _keep(run.folder, study, outcome)
+        write_report(results, histories(outcome), run.folder)
+        _log_results(run.tracker, study, outcome, results, run.folder)
+        print(f"report: {run.folder.uri}/report.html\nMLflow: {run.tracker.where}", flush=True)
     return results
 
 

@@ -1,9 +1,8 @@
-"""Standard augmentation of training windows, batched, each with its own parameters.
+"""Standard augmentation of training windows, batched, each with its own parameters (paper 2.1).
 
-Paper 2.1: "noise addition, speed variation, random shifting, pitch shift, etc." Which windows get
-which effect is drawn on the CPU, so that no host waits for a GPU to count them; an effect then
-computes its own rows alone. Pitch and VTLP act on the spectrum (features/frequency_warp.py), masks
-on the spectrogram (features/masks.py).
+Which windows get which effect is drawn on the CPU, so that no host waits for a GPU to count them;
+an effect then computes its own rows alone. Pitch and VTLP act on the spectrum
+(features/frequency_warp.py), masks on the spectrogram (features/masks.py).
 """
 
 import math
@@ -29,7 +28,7 @@ NOISE_SAMPLES = 2**21
 NOISE_SEED = 1
 
 LOUDNESS_STRETCH = (0.2, 0.8)
-"""Ends of the stretch that changes loudness (nlpaug's zone, which the released code calls)."""
+"""Ends of the stretch that changes loudness, as shares of the window (released code: nlpaug's)."""
 LOUDNESS_EDGE = 40
 """Samples over which the loudness rises and falls, so that nothing clicks: 10 ms at 4 kHz."""
 
@@ -105,8 +104,8 @@ def _chances(augmentation: Augmentation) -> tuple[Tensor, Tensor, Tensor, Tensor
     """Of each effect, in the order of ``Effects``: the interval of its coin, and its range.
 
     Returns:
-        Four of float32 [8]: a coin at least the first and below the second gives the effect, a
-        value between the third and the fourth.
+        Four of float32 [8]: a coin from the first to below the second gives the effect, its value
+        lies between the third and the fourth.
     """
     effects = [
         (augmentation.noise_p, augmentation.noise_snr_db),
@@ -155,7 +154,7 @@ def augment_waveforms(waveform: Tensor, effects: Effects, noise: Tensor) -> Tens
             waveform.index_copy_(0, rows, change(waveform.index_select(0, rows), value, place))
 
     def louder(rows: Tensor, factor: Tensor, _: Tensor) -> Tensor:
-        first, last = (torch.full_like(factor, round(share * window)) for share in LOUDNESS_STRETCH)
+        first, last = (round(share * window) for share in LOUDNESS_STRETCH)
         return change_loudness(rows, factor, first, last)
 
     def noisier(rows: Tensor, snr_db: Tensor, place: Tensor) -> Tensor:
@@ -201,24 +200,26 @@ def shift(waveform: Tensor, samples: Tensor) -> Tensor:
     return starts.index_select(0, (2 * row + 1) * window - samples)
 
 
-def change_loudness(waveform: Tensor, factor: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """Multiply the amplitude of a stretch, with smooth edges inside it.
+def change_loudness(waveform: Tensor, factor: Tensor, first: int, last: int) -> Tensor:
+    """Multiply the amplitude of a stretch, with raised-cosine edges inside it.
 
     Args:
         waveform: float32 [n, T].
         factor: float32 [n].
-        first: float32 [n], sample at which the stretch begins.
-        last: float32 [n], sample at which it ends.
+        first: sample at which the stretch begins.
+        last: sample before which it ends, at least 2 * LOUDNESS_EDGE later.
 
     Returns:
         float32 [n, T]; samples outside the stretch keep every bit, and those further inside than
         LOUDNESS_EDGE are multiplied by the factor.
     """
-    time = torch.arange(waveform.shape[1], device=waveform.device, dtype=waveform.dtype)
-    depth = torch.minimum(time - first[:, None], last[:, None] - time)
-    depth.div_(LOUDNESS_EDGE).clamp_(0, 1)
-    rise = depth.square().mul_(depth.mul_(-2).add_(3))
-    return rise.mul_((factor - 1)[:, None]).add_(1).mul_(waveform)
+    rise = torch.hann_window(2 * LOUDNESS_EDGE, device=waveform.device)[1 : LOUDNESS_EDGE + 1]
+    edge = 1 + (factor - 1)[:, None] * rise
+    changed = waveform.clone()
+    changed[:, first : first + LOUDNESS_EDGE] *= edge
+    changed[:, first + LOUDNESS_EDGE : last - LOUDNESS_EDGE] *= factor[:, None]
+    changed[:, last - LOUDNESS_EDGE : last] *= edge.flip(1)
+    return changed
 
 
 def change_speed(waveform: Tensor, factor: Tensor) -> Tensor:

@@ -31,12 +31,12 @@ class Warp:
 def warp_of(effects: Effects, n_fft: int, device: torch.device | str) -> Warp | None:
     """The pitch shifts and VTLPs of a batch together; None if there are none."""
     pitch, vtlp = effects.pitch, effects.vtlp
-    rows = torch.cat([pitch.rows, vtlp.rows]).unique()
+    rows, place = torch.cat([pitch.rows, vtlp.rows]).unique(return_inverse=True)
     if len(rows) == 0:
         return None
     semitones, factor = torch.zeros(len(rows)), torch.ones(len(rows))
-    semitones[torch.searchsorted(rows, pitch.rows)] = pitch.value
-    factor[torch.searchsorted(rows, vtlp.rows)] = vtlp.value
+    semitones[place[: len(pitch.rows)]] = pitch.value
+    factor[place[len(pitch.rows) :]] = vtlp.value
     rows, semitones, factor = (
         part.to(device, non_blocking=True) for part in (rows, semitones, factor)
     )

@@ -30,7 +30,6 @@ class LogMelSpectrogram:
             fmin=features.mel_low_hz,
             fmax=features.mel_high_hz,
         )
-        self.filters = torch.from_numpy(filters).to(device)
         self.groups = []
         for group in torch.from_numpy(filters).chunk(FILTER_GROUPS):
             weighed = group.any(0).nonzero()
@@ -49,11 +48,10 @@ class LogMelSpectrogram:
             float32 [B, M, F] in [-top_db, 0]; a silent window is all zero.
         """
         power = self._power(waveform)
-        mel = torch.cat([filters @ power[:, band] for band, filters in self.groups], dim=1)
+        mel = self._mel_bands(power)
         if warp is not None:
-            mel.index_copy_(
-                0, warp.rows, self.filters @ warp.maps @ power.index_select(0, warp.rows)
-            )
+            warped = self._mel_bands(warp.maps) @ power.index_select(0, warp.rows)
+            mel.index_copy_(0, warp.rows, warped)
         decibels = mel.clamp_(min=AMIN).log10_().mul_(10)
         loudest = decibels.amax(dim=(1, 2), keepdim=True)
         return decibels.sub_(loudest).clamp_(min=-self.features.top_db)
@@ -64,3 +62,7 @@ class LogMelSpectrogram:
         frames = pad(waveform, (n_fft // 2, n_fft // 2)).unfold(1, n_fft, self.features.hop)
         squares = torch.view_as_real(torch.fft.rfft(frames * self.hann)).square_()
         return (squares[..., 0] + squares[..., 1]).mT
+
+    def _mel_bands(self, spectra: Tensor) -> Tensor:
+        """Spectra [B, K, F] through the mel filters, [B, M, F]."""
+        return torch.cat([filters @ spectra[:, band] for band, filters in self.groups], dim=1)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import Entry, windows_of
 from tables import SCHEMA, cycles_table
 
 from respire.features.bank import CycleBank
@@ -68,7 +69,7 @@ def test_in_the_two_class_task_every_abnormal_class_is_one():
 def test_tensors_have_the_types_the_gather_needs():
     bank = CycleBank.from_table(table_of([[(9, 0), (8, 1)]]), "4-class")
     assert bank.audio.dtype == torch.int16
-    for tensor in (bank.first, bank.length, bank.label, bank.previous, bank.following):
+    for tensor in (bank.first, bank.length, bank.label, bank.previous, bank.following, bank.whole):
         assert tensor.dtype == torch.int64
 
 
@@ -80,3 +81,50 @@ def test_tensors_have_the_types_the_gather_needs():
 def test_a_bank_without_sound_is_refused(table):
     with pytest.raises(ValueError, match="at least one cycle"):
         CycleBank.from_table(table, "4-class")
+
+
+def entry(bank: CycleBank, index: int) -> Entry:
+    first, before, after = (int(t[index]) for t in (bank.first, bank.previous, bank.following))
+    return Entry(
+        bank.audio[first : first + int(bank.length[index])].numpy(),
+        int(bank.label[index]),
+        before if before >= 0 else None,
+        after if after >= 0 else None,
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(RECORDINGS, st.integers(2, 30))
+def test_windows_of_long_cycles_are_those_of_the_released_code(recordings, window):
+    bank = CycleBank.from_table(table_of(recordings), "4-class")
+    windows = bank.windowed(window)
+    expected = windows_of([entry(bank, index) for index in range(len(bank))], window)
+    assert len(windows) == len(expected)
+    for index, theirs in enumerate(expected):
+        ours = entry(windows, index)
+        np.testing.assert_array_equal(ours.audio, theirs.audio)
+        assert (ours.label, ours.before, ours.after) == (theirs.label, theirs.before, theirs.after)
+    assert windows.shortest == min(len(theirs.audio) for theirs in expected)
+    assert windows.audio is bank.audio
+
+
+@settings(max_examples=80, deadline=None)
+@given(RECORDINGS, st.integers(2, 30))
+def test_a_window_knows_its_cycle(recordings, window):
+    bank = CycleBank.from_table(table_of(recordings), "4-class")
+    windows = bank.windowed(window)
+    assert windows.cycles.equals(bank.cycles.iloc[windows.whole.numpy()].reset_index(drop=True))
+    assert windows.whole.unique_consecutive().tolist() == list(range(len(bank)))
+    first = bank.first[windows.whole]
+    assert bool((windows.first >= first).all())
+    end = first + bank.length[windows.whole]
+    assert bool((windows.first + windows.length <= end).all())
+
+
+def test_a_bank_without_long_cycles_is_its_own_windows():
+    bank = CycleBank.from_table(table_of([[(20, 0), (30, 1)]]), "4-class")
+    assert bank.windowed(30) is bank
+    assert bank.whole.tolist() == [0, 1]
+    cut = bank.windowed(29)
+    assert cut.whole.tolist() == [0, 1, 1]
+    assert cut.windowed(29) is cut

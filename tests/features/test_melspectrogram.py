@@ -3,11 +3,21 @@ import numpy as np
 import pytest
 import torch
 
+from respire.features.frequency_warp import Warp, frequency_maps
 from respire.features.melspectrogram import LogMelSpectrogram
-from respire.recipe import Features, quick
+from respire.presets import quick
+from respire.recipe import Features
 
 
-@pytest.mark.parametrize("features", [Features(), quick().features, Features(window_seconds=1.3)])
+@pytest.mark.parametrize(
+    "features",
+    [
+        Features(),
+        quick().features,
+        Features(window_seconds=1.3),
+        Features(n_mels=3, n_fft=400, hop=90),
+    ],
+)
 def test_decibels_equal_librosas(features):
     rng = np.random.default_rng(0)
     samples = features.samples(4000)
@@ -38,3 +48,38 @@ def test_decibels_equal_librosas(features):
 
 def test_a_silent_window_is_finite():
     assert (LogMelSpectrogram(Features(), 4000, "cpu")(torch.zeros(2, 28000)) == 0).all()
+
+
+def test_rows_without_a_warp_keep_every_bit():
+    spectrogram = LogMelSpectrogram(Features(), 4000, "cpu")
+    waveform = torch.from_numpy(np.random.default_rng(1).normal(size=(6, 28000))).float()
+    rows = torch.tensor([1, 4])
+    maps = frequency_maps(torch.tensor([2.0, 0.0]), torch.tensor([1.0, 0.9]), 256)
+    plain, warped = spectrogram(waveform), spectrogram(waveform, Warp(rows, maps))
+    others = torch.tensor([0, 2, 3, 5])
+    assert torch.equal(warped[others], plain[others])
+    assert (warped[rows] != plain[rows]).any(2).any(1).all()
+
+
+def test_a_warp_that_moves_nothing_changes_nothing():
+    spectrogram = LogMelSpectrogram(Features(), 4000, "cpu")
+    waveform = torch.from_numpy(np.random.default_rng(2).normal(size=(2, 28000))).float()
+    warp = Warp(torch.tensor([1]), torch.eye(129)[None])
+    torch.testing.assert_close(
+        spectrogram(waveform, warp), spectrogram(waveform), rtol=0, atol=1e-4
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Empty filters")
+def test_more_bands_than_frequencies_leave_some_bands_without_power():
+    spectrogram = LogMelSpectrogram(Features(n_mels=400, n_fft=8), 4000, "cpu")
+    assert any((filters == 0).all() for _, filters in spectrogram.groups)
+    decibels = spectrogram(torch.randn(1, 4000))
+    assert decibels.shape == (1, 400, 32)
+    assert decibels.isfinite().all()
+
+
+def test_a_silent_window_is_finite_when_warped():
+    warp = Warp(torch.tensor([0]), torch.eye(129)[None])
+    silent = torch.zeros(2, 28000)
+    assert (LogMelSpectrogram(Features(), 4000, "cpu")(silent, warp) == 0).all()

@@ -1,0 +1,107 @@
+"""The benchmark's figures, from results.json."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from respire.benchmark.input_path import PER_SAMPLE
+from respire.report.figures import COLOURS, STYLE
+
+Part = Mapping[str, Any]
+OF_PART = {"input": "input-path.png", "scaling": "scaling.png"}
+"""Parts that are drawn, and the files."""
+PROPORTIONAL: dict[str, Any] = {"color": "#666666", "lw": 1, "ls": ":", "zorder": 1}
+
+
+def figures(results: Mapping[str, Any]) -> dict[str, Figure]:
+    """The figure of every part that was measured, by file name."""
+    draw = {"input": input_path, "scaling": scaling}
+    device = results["environment"]["device"]
+    return {
+        name: draw[part](results[part], device) for part, name in OF_PART.items() if part in results
+    }
+
+
+def input_path(part: Part, device: str) -> Figure:
+    """Microseconds a window by stage, and windows a second of the whole beside the others."""
+    height, width = part["image"]
+    with matplotlib.rc_context(STYLE | {"axes.grid.axis": "x"}):
+        figure = _figure(f"Input path to {height}×{width} images on {device}")
+        left, right = figure.subplots(1, 2)
+        _bars(
+            left,
+            {name: 1e6 / rate["per_s"] for name, rate in part["stages"].items()},
+            "Microseconds a window",
+            f"By stage (n = {_count(part['stages'])})",
+        )
+        _bars(
+            right,
+            {name: rate["per_s"] for name, rate in part["paths"].items()},
+            "Windows a second",
+            f"As a whole (n = {_count(part['paths'])})",
+        )
+    return figure
+
+
+def scaling(part: Part, device: str) -> Figure:
+    """Seconds and peak memory by the number of cycles."""
+    rows = part["sizes"]
+    cycles = _column(rows, "cycles")
+    with matplotlib.rc_context(STYLE | {"axes.grid.axis": "both"}):
+        figure = _figure(f"Scaling on {device}")
+        left, right = figure.subplots(1, 2)
+        curves = {"preparing": "prepare_s", "an epoch's input path": "epoch_s"}
+        for (name, column), colour in zip(curves.items(), COLOURS, strict=False):
+            seconds = _column(rows, column)
+            left.loglog(cycles, seconds, "o-", color=colour, label=name)
+            left.loglog(cycles, seconds[-1] * cycles / cycles[-1], **PROPORTIONAL)
+        left.plot([], [], **PROPORTIONAL, label="slope 1: in proportion")
+        memory = {"preparing": "prepare_peak_memory_mib", "an epoch": "epoch_peak_memory_mib"}
+        for (name, column), colour in zip(memory.items(), COLOURS, strict=False):
+            right.semilogx(cycles, _column(rows, column), "o-", color=colour, label=name)
+        right.axhline(part["at_rest_mib"], color="#333333", lw=1, ls=":", label="at rest")
+        right.set_ylim(0, 1.1 * right.get_ylim()[1])
+        for axis, title, unit in (
+            (left, "Time", "Seconds"),
+            (right, "Memory of all processes", "Peak (MiB)"),
+        ):
+            axis.set_title(f"{title} (n = {len(rows)} corpora)")
+            axis.set_xticks(cycles, [f"{n:,}" for n in cycles])
+            axis.xaxis.set_minor_locator(NullLocator())
+            axis.set_xlabel("Cycles")
+            axis.set_ylabel(unit)
+            axis.legend()
+        left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        left.yaxis.set_major_formatter("{x:g}")
+        left.yaxis.set_minor_locator(NullLocator())
+    return figure
+
+
+def _figure(title: str) -> Figure:
+    figure = Figure(figsize=(9.6, 3.8), layout="constrained", facecolor="white")
+    figure.suptitle(title, size=12, weight="bold")
+    return figure
+
+
+def _bars(axis: Axes, values: Mapping[str, float], unit: str, title: str) -> None:
+    colours = [COLOURS[name.startswith(PER_SAMPLE)] for name in values]
+    bars = axis.barh(list(values), list(values.values()), color=colours)
+    axis.bar_label(bars, fmt="{:,.0f}", padding=3, size=8)
+    axis.margins(x=0.15)
+    axis.invert_yaxis()
+    axis.set_title(title)
+    axis.set_xlabel(unit)
+
+
+def _count(rates: Mapping[str, Part]) -> str:
+    rate = next(iter(rates.values()))
+    return f"{rate['units']:,} windows × {rate['repeats']} repeats"
+
+
+def _column(rows: Sequence[Part], column: str) -> np.ndarray:
+    return np.array([row[column] for row in rows])

@@ -1,0 +1,180 @@
+"""Run a benchmark: everything from options to report."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import respire
+from respire.benchmark.bank import noise_bank
+from respire.benchmark.figures import figures
+from respire.benchmark.input_path import Load, measure_input
+from respire.benchmark.step import measure_step
+from respire.benchmark.tables import tables
+from respire.command import SYNTHETIC, Options
+from respire.report.figures import png
+from respire.resources import Stopwatch
+from respire.storage import Storage
+from respire.training.device import Compute
+
+CYCLES = 4142
+"""Cycles of the input path's bank: as many as the official training side has."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is done to measure.
+
+    Attributes:
+        batches: batches that a repeat takes through the input path.
+        steps: train steps of a repeat.
+        repeats: repeats of both.
+        epochs: epochs that count, of plain and of Ray's training.
+        sizes: how many times the smallest corpus, rising.
+        preparations: repeats of preparing recordings.
+    """
+
+    batches: int = 8
+    steps: int = 5
+    repeats: int = 5
+    epochs: int = 3
+    sizes: tuple[int, ...] = (1, 4, 16)
+    preparations: int = 2
+
+
+QUICK = Effort(batches=2, steps=2, repeats=3, epochs=2, sizes=(1, 4), preparations=1)
+ON_GPU = 16
+"""How many times the batches and steps a GPU is given, which is done with one in milliseconds."""
+
+
+def measure(options: Options, parts: Sequence[str], load: Load) -> str:
+    """Measure the parts, and write results.json, report.md and figures.
+
+    Args:
+        options: recipe, processor, storage, name, data.
+        parts: "input", "step", "ray", "scaling", "recordings"; the first two import no Ray.
+        load: makes the loader that the input path is compared with.
+
+    Returns:
+        The report's tables.
+
+    Raises:
+        InputError: storage cannot be written, or a recording is bad.
+    """
+    torch.set_num_threads(os.cpu_count() or 1)
+    recipe = options.recipe
+    compute = Compute.resolve(options.gpu, recipe.optimisation.precision)
+    effort = QUICK if options.quick else Effort()
+    if compute.device == "cuda":
+        effort = replace(effort, batches=ON_GPU * effort.batches, steps=ON_GPU * effort.steps)
+    name = options.name or f"{options.preset}-{compute.device}"
+    folder = Storage.at(options.storage) / "benchmark" / name
+    folder.check_writable()
+    stopwatch = Stopwatch()
+    measured: dict[str, Any] = {}
+    if "input" in parts:
+        with stopwatch.part("input"):
+            bank = noise_bank(CYCLES, recipe, compute.device)
+            measured["input"] = measure_input(
+                recipe, compute, bank, load, batches=effort.batches, repeats=effort.repeats
+            )
+    if "step" in parts:
+        with stopwatch.part("step"):
+            measured["step"] = measure_step(
+                recipe, compute, steps=effort.steps, repeats=effort.repeats
+            )
+    if {"ray", "scaling", "recordings"} & set(parts):
+        measured |= _measure_on_ray(options, parts, compute, effort, folder / "work", stopwatch)
+    results = {
+        "experiment": "benchmark",
+        "name": name,
+        "respire_version": respire.__version__,
+        "recipe": asdict(recipe),
+        "effort": asdict(effort),
+        "environment": {
+            "device": compute.name,
+            "precision": compute.precision,
+            "threads": torch.get_num_threads(),
+            **{package: version(package) for package in ("torch", "numpy", "librosa")},
+            "python": sys.version.split()[0],
+        },
+        "seconds": stopwatch.seconds,
+        **measured,
+    }
+    return _write(results, folder)
+
+
+def _measure_on_ray(
+    options: Options,
+    parts: Sequence[str],
+    compute: Compute,
+    effort: Effort,
+    work: Storage,
+    stopwatch: Stopwatch,
+) -> dict[str, Any]:
+    """The parts that need Ray, which is imported here for their sake only."""
+    from respire.benchmark.corpus import describe, prepare
+    from respire.benchmark.scaling import measure_scaling, small_corpus
+    from respire.benchmark.training import measure_training
+    from respire.session import session
+
+    recipe = options.recipe
+    measured: dict[str, Any] = {}
+    work.delete()
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as ray:
+        folder = Path(temporary)
+        with stopwatch.part("ray start"):
+            ray.enter_context(session())
+        with stopwatch.part("first tasks"):  # they take seconds to start, and are not to count
+            small = prepare(small_corpus(folder), recipe.preprocess, work / "first")
+        if "ray" in parts:
+            with stopwatch.part("ray"):
+                measured["ray"] = measure_training(
+                    recipe, compute, small, work / "training", effort.epochs
+                ) | {"ray_start_s": stopwatch.seconds["ray start"]}
+        if "scaling" in parts:
+            with stopwatch.part("scaling"):
+                measured["scaling"] = measure_scaling(
+                    recipe,
+                    compute,
+                    folder,
+                    work / "scaling",
+                    sizes=effort.sizes,
+                    epochs=effort.epochs,
+                    repeats=effort.preparations,
+                )
+        if "recordings" in parts and options.data not in (None, SYNTHETIC):
+            with stopwatch.part("recordings"):
+                measured["recordings"] = describe(
+                    [
+                        prepare(
+                            str(options.data),
+                            recipe.preprocess,
+                            work / f"recordings-{repeat}",
+                            options.skip_bad,
+                        )
+                        for repeat in range(effort.preparations)
+                    ]
+                )
+    work.delete()
+    return measured
+
+
+def _write(results: dict[str, Any], folder: Storage) -> str:
+    """Write figures, report.md and, last, results.json; returns the tables."""
+    drawn = figures(results)
+    for file, figure in drawn.items():
+        (folder / file).write_bytes(png(figure))
+    text = "\n\n".join(table.markdown() for table in tables(results))
+    pictures = [f"![{file.removesuffix('.png')}]({file})" for file in drawn]
+    title = f"# respire · benchmark · {results['name']}"
+    (folder / "report.md").write_bytes(("\n\n".join([title, text, *pictures]) + "\n").encode())
+    (folder / "results.json").write_json(results)
+    return text

@@ -1,0 +1,123 @@
+"""The train step: samples a second without an input path, with it, and of the input path alone."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import respire.training.loop as loop
+from respire.benchmark import floors
+from respire.benchmark.bank import noise_bank
+from respire.benchmark.input_path import image_size, plan_batches
+from respire.benchmark.timing import gpu_peak_mib, in_turns, peak_mib, synchronise, timed
+from respire.features.bank import CycleBank
+from respire.features.pipeline import Pipeline
+from respire.models.network import respirenet
+from respire.recipe import Recipe
+from respire.training.device import Compute
+
+STEP, LOOP, INPUT = "train step", "whole loop", "input path"
+LED_IN = 1
+"""Steps of an epoch before the clock starts."""
+
+
+class _Metronome(Pipeline):
+    """A pipeline that notes when it is asked for each batch, and may give the same images always.
+
+    Attributes:
+        still: the images to give, or None for those asked for.
+        asked: seconds; the device is waited for at the first and last that count only.
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device | str, still: Tensor | None, last: int):
+        super().__init__(recipe, device)
+        self.still, self.last = still, last
+        self.asked: list[float] = []
+
+    def training_images(self, bank: CycleBank, chosen: Tensor, keys: Tensor) -> Tensor:
+        if len(self.asked) in (LED_IN, self.last):
+            synchronise(self.device)
+        self.asked.append(time.perf_counter())
+        if self.still is not None:
+            return self.still
+        return super().training_images(bank, chosen, keys)
+
+
+def measure_step(recipe: Recipe, compute: Compute, *, steps: int, repeats: int) -> dict[str, Any]:
+    """Time ``fit()`` with images that are already there and with the real input path.
+
+    Both are the training loop itself, with its network, optimiser, batch and precision.
+
+    Args:
+        recipe: all of these.
+        compute: device and precision.
+        steps: steps in each repeat.
+        repeats: repeats of each.
+
+    Returns:
+        The part "step" of results.json.
+    """
+    batch = recipe.optimisation.batch_size
+    bank = noise_bank(batch * (LED_IN + steps + 1), recipe, compute.device)
+    network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
+    image = image_size(recipe)
+    images = torch.randn(batch, 3, *image, device=compute.device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    pipeline, plan = Pipeline(recipe, compute.device), plan_batches(bank, recipe, steps)
+
+    def input_path() -> None:
+        for chosen, keys in plan:
+            pipeline.training_images(bank, chosen, keys)
+
+    tasks = {
+        STEP: lambda: _seconds(network, bank, recipe, compute, steps, images),
+        LOOP: lambda: _seconds(network, bank, recipe, compute, steps, None),
+        INPUT: timed(input_path, compute.device),
+    }
+    rates = in_turns(tasks, dict.fromkeys(tasks, batch * steps), repeats)
+    flops, matmul = floors.train_flops(recipe, image), floors.matmul_flops_per_s(compute)
+    return {
+        "batch": batch,
+        "rates": {name: timing.to_json() for name, timing in rates.items()},
+        "loop_of_step": rates[LOOP].times_as_fast_as(rates[STEP]),
+        "input_share_of_step": rates[STEP].times_as_fast_as(rates[INPUT]),
+        "floor": {
+            "flops_a_sample": flops,
+            "matmul_flops_per_s": matmul,
+            "per_s": matmul / flops,
+            "reached": rates[STEP].best_per_s * flops / matmul,
+        },
+        "peak_memory_mib": peak_mib(tasks[LOOP]),
+        "gpu_peak_mib": gpu_peak_mib(compute.device),
+    }
+
+
+def _seconds(
+    network: nn.Module,
+    bank: CycleBank,
+    recipe: Recipe,
+    compute: Compute,
+    steps: int,
+    still: Tensor | None,
+) -> float:
+    """Seconds of some steps in the middle of an epoch."""
+    metronome = _Metronome(recipe, compute.device, still, LED_IN + steps)
+    optimisation = replace(recipe.optimisation, epochs=1)
+    with _instead_of_pipeline(metronome):
+        loop.fit(network, bank, None, recipe, optimisation, compute, seed=0)
+    return metronome.asked[LED_IN + steps] - metronome.asked[LED_IN]
+
+
+@contextmanager
+def _instead_of_pipeline(metronome: _Metronome) -> Iterator[None]:
+    """Let ``fit()`` take its images from the metronome."""
+    original = loop.Pipeline
+    setattr(loop, "Pipeline", lambda *_: metronome)  # noqa: B010, as mypy allows no other class
+    try:
+        yield
+    finally:
+        setattr(loop, "Pipeline", original)  # noqa: B010

@@ -1,0 +1,137 @@
+"""What Ray Train costs: epochs through plain fit() and through one and two of its workers."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from respire.benchmark.corpus import Preparation
+from respire.data.splits import Split, split
+from respire.features.bank import CycleBank
+from respire.models.network import respirenet
+from respire.recipe import Recipe
+from respire.resources import PeakMemory
+from respire.session import missing_room, use_threads
+from respire.storage import Storage
+from respire.training.cell import Cell
+from respire.training.device import Compute
+from respire.training.loop import Row, fit
+from respire.training.stage1 import train_stage1
+
+WORKERS = (1, 2)
+PLAIN = "plain fit()"
+
+
+@dataclass(frozen=True)
+class _NoteFirstEpoch:
+    """Notes on a worker when its first epoch began, in seconds since 1970."""
+
+    note: Storage
+
+    def __call__(self, row: Row) -> None:
+        if row["epoch"] == 1:
+            self.note.write_json(time.time() - row["seconds"])
+
+
+def measure_training(
+    recipe: Recipe, compute: Compute, corpus: Preparation, storage: Storage, epochs: int
+) -> dict[str, Any]:
+    """Train stage 1 for a few epochs in each way; the first epoch of each does not count.
+
+    Plain and Ray's epochs take turns, as far as trainers that take half a minute to start allow.
+
+    Args:
+        recipe: all of it but the number of epochs.
+        compute: device and precision.
+        corpus: the recordings; Ray must be initialised.
+        storage: holds nothing of this training yet.
+        epochs: epochs that count.
+
+    Returns:
+        The part "ray" of results.json. A way that the machine has no room for is None.
+    """
+    recipe = replace(recipe, optimisation=replace(recipe.optimisation, epochs=1 + epochs))
+    cut = split(corpus.cycles, "80-20", 0, 0)
+    plain: list[float] = []
+    ways: dict[str, dict[str, Any] | None] = {}
+    for workers in WORKERS:
+        plain += _plain(recipe, compute, corpus, cut)
+        ways[_name(workers)] = _on_ray(recipe, compute, corpus, cut, storage, workers)
+    on_side = corpus.cycles["recording"].isin
+    return {
+        "train_cycles": int(on_side(cut.train).sum()),
+        "validation_cycles": int(on_side(cut.validation).sum()),
+        "ways": {
+            PLAIN: _described(plain, plain),
+            **{
+                name: None if way is None else way | _described(way["epoch_s"], plain)
+                for name, way in ways.items()
+            },
+        },
+    }
+
+
+def _plain(recipe: Recipe, compute: Compute, corpus: Preparation, cut: Split) -> list[float]:
+    use_threads()
+    train, selector = (
+        CycleBank.from_table(corpus.prepared.read(side), recipe.task, compute.device)
+        for side in (cut.train, cut.validation)
+    )
+    network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
+    run = fit(network, train, selector, recipe, recipe.optimisation, compute, seed=0)
+    return _after_the_first(run.history)
+
+
+def _on_ray(
+    recipe: Recipe,
+    compute: Compute,
+    corpus: Preparation,
+    cut: Split,
+    storage: Storage,
+    workers: int,
+) -> dict[str, Any] | None:
+    if missing_room(workers, compute.device == "cuda"):
+        return None
+    cell = Cell(storage, {"workers": workers})
+    initial = respirenet(replace(recipe.model, weights="none"), len(recipe.classes)).state_dict()
+    note = cell.storage / "first-epoch.json"
+    began = time.time()
+    with PeakMemory() as memory:
+        run = train_stage1(
+            recipe,
+            corpus.prepared,
+            cut.train,
+            cut.validation,
+            initial,
+            compute,
+            cell,
+            seed=0,
+            workers=workers,
+            on_epoch=_NoteFirstEpoch(note),
+        )
+    ended, first_epoch = time.time(), note.read_json()
+    trained = sum(row["seconds"] for row in run.history)
+    return {
+        "epoch_s": _after_the_first(run.history),
+        "start_s": first_epoch - began,
+        "end_s": ended - first_epoch - trained,
+        "peak_memory_mib": memory.mebibytes,
+    }
+
+
+def _after_the_first(history: Sequence[Row]) -> list[float]:
+    return [row["seconds"] for row in history[1:]]
+
+
+def _described(epochs_s: Sequence[float], plain_s: Sequence[float]) -> dict[str, Any]:
+    return {
+        "epoch_s": list(epochs_s),
+        "epoch_s_minimum": min(epochs_s),
+        "epoch_s_median": statistics.median(epochs_s),
+        "of_plain": statistics.median(epochs_s) / statistics.median(plain_s),
+    }
+
+
+def _name(workers: int) -> str:
+    return f"Ray Train, {workers} worker{'s' * (workers > 1)}"
