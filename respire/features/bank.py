@@ -131,6 +131,12 @@ class CycleBank:
         """The entries sorted by class, int64 [N]."""
         return self.label.argsort(stable=True)
 
+    @cached_property
+    def identity(self) -> Tensor:
+        """A number for each entry's recording and cycle, int64 [N], the same in every bank."""
+        hashed = pd.util.hash_pandas_object(self.cycles[["recording", "cycle"]], index=False)
+        return torch.from_numpy(hashed.to_numpy().view(np.int64))
+
     @property
     def silence(self) -> int:
         """Index in ``audio`` of the sample that is always zero."""

@@ -66,8 +66,9 @@ def frequency_maps(semitones: Tensor, vtlp_factor: Tensor, n_fft: int) -> Tensor
     origin, stretch = _before_vtlp(bins, vtlp_factor[:, None], n_fft / 2)
     origin, stretch = origin / ratio[:, None], stretch * ratio[:, None]
     reach = (1 / stretch).clamp(min=1)
-    weight = (1 - (origin[:, :, None] - bins).abs_() / reach[:, :, None]).clamp_(min=0)
-    return weight.div_((reach * stretch)[:, :, None])
+    distance = (origin[:, :, None] - bins).abs_()
+    weight = distance.neg_().add_(reach[:, :, None]).clamp_(min=0)
+    return weight.div_((reach**2 * stretch)[:, :, None])
 
 
 def _before_vtlp(bins: Tensor, factor: Tensor, highest: float) -> tuple[Tensor, Tensor]:

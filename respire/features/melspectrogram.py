@@ -50,8 +50,9 @@ class LogMelSpectrogram:
         power = self._power(waveform)
         mel = self._mel_bands(power)
         if warp is not None:
-            warped = self._mel_bands(warp.maps) @ power.index_select(0, warp.rows)
-            mel.index_copy_(0, warp.rows, warped)
+            # Frames lie in memory one after the other: a copy of whole rows is fast only so.
+            chosen = power.mT.index_select(0, warp.rows).mT
+            mel.index_copy_(0, warp.rows, self._mel_bands(warp.maps) @ chosen)
         decibels = mel.clamp_(min=AMIN).log10_().mul_(10)
         loudest = decibels.amax(dim=(1, 2), keepdim=True)
         return decibels.sub_(loudest).clamp_(min=-self.features.top_db)

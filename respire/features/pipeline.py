@@ -86,7 +86,7 @@ class Pipeline:
         return torch.cat([self._evaluation(self._mean_mel_bands, bank, part) for part in every])
 
     def _evaluation(self, step: _Step, bank: CycleBank, chosen: Tensor) -> Tensor:
-        keys = sample_keys(0, 0, chosen)
+        keys = sample_keys(0, 0, bank.identity[chosen])
         splice = pad(bank, chosen, self.window, self.recipe.features.evaluation_padding, keys)
         return self._in_chunks(step, bank, splice, keys)
 
