@@ -5,8 +5,8 @@ Each field says where it comes from. The defaults are recipe ``paper``: RespireN
 field says so. The other recipes are in presets.py.
 """
 
-from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Literal
+from dataclasses import asdict, dataclass, field, is_dataclass
+from typing import Annotated, Any, Literal, get_type_hints
 
 import tyro
 
@@ -22,6 +22,9 @@ NORMAL = 0
 
 NUMERICS_VERSION = 2
 """Part of every run's key; raised whenever a change of the mathematics changes numbers."""
+
+SHORTEST_WINDOW = 160
+"""Samples that the filters of speed and loudness need (features/augment.py)."""
 
 Padding = Literal["smart", "reflect", "repeat", "repeat-either-side", "zero"]
 Range = tuple[float, float]
@@ -275,15 +278,19 @@ class Recipe:
     """The best epoch's yardstick (paper: the best checkpoint; released code: accuracy)."""
 
     def __post_init__(self) -> None:
-        for name, value in self.flat().items():
-            if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-                raise InputError(f"recipe.{name}: {value} must be at least 1")
-        window, n_fft = self.features.samples(self.preprocess.sample_rate_hz), self.features.n_fft
-        if window < n_fft:
+        for part, fields in vars(self).items():
+            if is_dataclass(fields):
+                types = get_type_hints(type(fields))
+                for name, value in vars(fields).items():
+                    if types[name] is int and value < 1:
+                        raise InputError(f"recipe.{part}.{name}: {value} must be at least 1")
+        window = self.features.samples(self.preprocess.sample_rate_hz)
+        shortest = max(self.features.n_fft, SHORTEST_WINDOW)
+        if window < shortest:
             raise InputError(
                 f"recipe.features.window_seconds: {self.features.window_seconds:g} s is {window} "
-                f"samples, shorter than one FFT of {n_fft}; "
-                f"use at least {n_fft / self.preprocess.sample_rate_hz:g} s"
+                f"samples, too short for an FFT of {self.features.n_fft} and for augmentation; "
+                f"use at least {shortest / self.preprocess.sample_rate_hz:g} s"
             )
         if not 0 < self.features.blank_share <= 1:
             raise InputError(

@@ -143,7 +143,7 @@ def test_the_command_line_outranks_the_environment(monkeypatch: pytest.MonkeyPat
         (["--recipe", "nope"], r"--recipe: invalid choice: 'nope' .*paper.*quick"),
         (["--recipe"], r"--recipe: expected one argument"),
         (["--recipe.features.window-seconds", "0.01"], r"40 samples.*FFT of 256.*least 0\.064 s"),
-        (["--recipe", "quick", "--recipe.features.n-fft", "99999"], r"shorter than one FFT"),
+        (["--recipe", "quick", "--recipe.features.n-fft", "99999"], r"too short for an FFT"),
         (["--recipe.preprocess.band-high-hz", "2000"], r"band-pass 50-2000 Hz"),
         (["--recipe.preprocess.sample-rate-hz", "2000"], r"between 0 and 1000 Hz"),
     ],

@@ -58,7 +58,7 @@ def test_recipes_without_pretraining_use_the_papers_techniques(recipe: Recipe) -
         (lambda: Augmentation(time_mask_share=(0.0, 2.0)), "between 0 and 1"),
         (lambda: Concatenation(multiple_of_normal=0.0), "must be above 0"),
         (lambda: Recipe(features=Features(n_mels=0)), "n_mels: 0 must be at least 1"),
-        (lambda: Recipe(features=Features(window_seconds=0.01)), "shorter than one FFT"),
+        (lambda: Recipe(features=Features(window_seconds=0.01)), "too short for an FFT"),
         (lambda: Recipe(features=Features(blank_share=1.5)), "blank_share"),
         (lambda: Recipe(optimisation=Optimisation(normal_loss_weight=0.0)), "normal_loss_weight"),
     ],

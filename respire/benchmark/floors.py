@@ -15,7 +15,7 @@ from respire.models.network import respirenet
 from respire.recipe import Recipe
 from respire.training.device import Compute
 
-MATRIX = {"cpu": 4096, "cuda": 16384}
+MATRIX = {"cpu": 2048, "cuda": 16384}
 """Rows of the square matrices that are multiplied."""
 COPIED_MIB = {"cpu": 256, "cuda": 4096}
 """Far more than any cache holds."""

@@ -49,7 +49,7 @@ class Effort:
     preparations: int = 2
 
 
-QUICK = Effort(batches=2, steps=2, repeats=3, epochs=2, sizes=(1, 4), preparations=1)
+QUICK = Effort(batches=2, steps=2, repeats=2, epochs=2, sizes=(1, 4), preparations=1)
 ON_GPU = 16
 """How many times the batches and steps a GPU is given, which is done with one in milliseconds."""
 
