@@ -391,6 +391,7 @@ def a_size(cycles: int) -> dict[str, Any]:
         "audio_s": 2.7 * cycles,
         "catalogue_s": 0.5,
         "prepare_s": 0.002 * cycles,
+        "at_rest_mib": 1750.0,
         "prepare_peak_memory_mib": 1800.0,
         "epoch_s": 0.0004 * cycles,
         "epoch_peak_memory_mib": 2100.0,
@@ -446,7 +447,6 @@ def results() -> dict[str, Any]:
             },
         },
         "scaling": {
-            "at_rest_mib": 1750.0,
             "sizes": [a_size(400), a_size(6400)],
             "slopes": {"prepare_s": 1.0, "epoch_s": 1.0},
         },
@@ -467,7 +467,8 @@ def test_the_tables_hold_what_was_measured_and_say_what_was_not():
         "25.5",
         "No room here for: Ray Train, 2 workers",
         "6,898",
-        "1,750 MiB at rest",
+        "1,750",
+        "1,800",
         "987 MiB",
     ):
         assert said in text, said
@@ -548,6 +549,8 @@ def test_a_quick_run_measures_everything_it_promises(corpus: Path, tmp_path: Pat
     }
     measured = json.loads((folder / "results.json").read_text())
     parts = ("input", "step", "ray", "scaling", "recordings")
+    slopes = measured["scaling"].pop("slopes")
+    assert all(math.isfinite(slopes[name]) for name in ("prepare_s", "epoch_s"))
     for part in parts:
         unmeasured = {k: v for k, v in numbers(measured[part]).items() if not v > 0}
         assert not unmeasured
@@ -558,5 +561,4 @@ def test_a_quick_run_measures_everything_it_promises(corpus: Path, tmp_path: Pat
     assert [row["times"] for row in measured["scaling"]["sizes"]] == [1, 4]
     assert measured["recordings"]["recordings"] == len(list(corpus.glob("*.wav")))
     assert measured["environment"].keys() >= {"device", "precision", "threads", "torch"}
-    for table in tables.tables(measured):
-        assert table.title in done.stdout
+    assert done.stdout.count("\n**") == 8

@@ -25,13 +25,15 @@ class Preparation:
         prepared: the cycles in storage.
         catalogue_s: seconds in which every file's header and annotation was read and checked.
         seconds: of reading, filtering, slicing and writing.
-        peak_memory_mib: what all processes held together meanwhile, Ray's included.
+        at_rest_mib: what all processes held together before, Ray's included.
+        peak_memory_mib: the most they held meanwhile.
     """
 
     cycles: pd.DataFrame
     prepared: PreparedCycles
     catalogue_s: float
     seconds: float
+    at_rest_mib: float
     peak_memory_mib: float
 
 
@@ -46,6 +48,7 @@ def describe(runs: Sequence[Preparation]) -> dict[str, Any]:
         "catalogue_s": statistics.median(run.catalogue_s for run in runs),
         "prepare_s": statistics.median(run.seconds for run in runs),
         "prepare_s_minimum": min(run.seconds for run in runs),
+        "at_rest_mib": max(run.at_rest_mib for run in runs),
         "prepare_peak_memory_mib": max(run.peak_memory_mib for run in runs),
     }
 
@@ -60,10 +63,13 @@ def prepare(
     """
     began = time.perf_counter()
     cycles = icbhi.read_catalogue(directory, skip_bad).cycles
-    catalogued = time.perf_counter()
+    catalogue_s = time.perf_counter() - began
     with PeakMemory() as memory:
+        time.sleep(SETTLED_S)
+        at_rest = memory.mebibytes
+        began = time.perf_counter()
         prepared = prepare_cycles(cycles, recipe, icbhi.fingerprint(cycles), storage, skip_bad)
-        seconds = time.perf_counter() - catalogued
+        seconds = time.perf_counter() - began
         # What was prepared faster than memory is sampled is still to be sampled once.
         time.sleep(max(0.0, SETTLED_S - seconds))
-    return Preparation(cycles, prepared, catalogued - began, seconds, memory.mebibytes)
+    return Preparation(cycles, prepared, catalogue_s, seconds, at_rest, memory.mebibytes)

@@ -13,17 +13,16 @@ from respire.benchmark.input_path import PER_SAMPLE
 from respire.report.figures import COLOURS, STYLE
 
 Part = Mapping[str, Any]
-OF_PART = {"input": "input-path.png", "scaling": "scaling.png"}
-"""Parts that are drawn, and the files."""
-PROPORTIONAL: dict[str, Any] = {"color": "#666666", "lw": 1, "ls": ":", "zorder": 1}
+DOTTED: dict[str, Any] = {"color": "#666666", "lw": 1, "ls": ":", "zorder": 1}
 
 
 def figures(results: Mapping[str, Any]) -> dict[str, Figure]:
     """The figure of every part that was measured, by file name."""
-    draw = {"input": input_path, "scaling": scaling}
     device = results["environment"]["device"]
     return {
-        name: draw[part](results[part], device) for part, name in OF_PART.items() if part in results
+        name: draw(results[part], device)
+        for part, (name, draw) in OF_PART.items()
+        if part in results
     }
 
 
@@ -59,12 +58,12 @@ def scaling(part: Part, device: str) -> Figure:
         for (name, column), colour in zip(curves.items(), COLOURS, strict=False):
             seconds = _column(rows, column)
             left.loglog(cycles, seconds, "o-", color=colour, label=name)
-            left.loglog(cycles, seconds[-1] * cycles / cycles[-1], **PROPORTIONAL)
-        left.plot([], [], **PROPORTIONAL, label="slope 1: in proportion")
+            left.loglog(cycles, seconds[-1] * cycles / cycles[-1], **DOTTED)
+        left.plot([], [], **DOTTED, label="slope 1: in proportion")
         memory = {"preparing": "prepare_peak_memory_mib", "an epoch": "epoch_peak_memory_mib"}
         for (name, column), colour in zip(memory.items(), COLOURS, strict=False):
             right.semilogx(cycles, _column(rows, column), "o-", color=colour, label=name)
-        right.axhline(part["at_rest_mib"], color="#333333", lw=1, ls=":", label="at rest")
+        right.semilogx(cycles, _column(rows, "at_rest_mib"), **DOTTED, label="before preparing")
         right.set_ylim(0, 1.1 * right.get_ylim()[1])
         for axis, title, unit in (
             (left, "Time", "Seconds"),
@@ -80,6 +79,10 @@ def scaling(part: Part, device: str) -> Figure:
         left.yaxis.set_major_formatter("{x:g}")
         left.yaxis.set_minor_locator(NullLocator())
     return figure
+
+
+OF_PART = {"input": ("input-path.png", input_path), "scaling": ("scaling.png", scaling)}
+"""Parts that are drawn."""
 
 
 def _figure(title: str) -> Figure:

@@ -132,10 +132,9 @@ def _measure_on_ray(
         folder = Path(temporary)
         with stopwatch.part("ray start"):
             ray.enter_context(session())
-        with stopwatch.part("first tasks"):  # they take seconds to start, and are not to count
-            small = prepare(small_corpus(folder), recipe.preprocess, work / "first")
         if "ray" in parts:
             with stopwatch.part("ray"):
+                small = prepare(small_corpus(folder), recipe.preprocess, work / "small")
                 measured["ray"] = measure_training(
                     recipe, compute, small, work / "training", effort.epochs
                 ) | {"ray_start_s": stopwatch.seconds["ray start"]}

@@ -7,8 +7,9 @@ from respire.benchmark.input_path import ALL, NONE, PER_SAMPLE
 from respire.report.tables import Table
 
 Part = Mapping[str, Any]
-PREPARING = ("Cycles", "Recordings", "Audio (h)", "Preparing (s)", "Peak (MiB)")
+PREPARING = ("Cycles", "Recordings", "Audio (h)", "Preparing (s)", "Before (MiB)", "Peak (MiB)")
 """Columns of what ``corpus.describe`` says."""
+MEMORY = "MiB: all processes together, Ray's included, before preparing and at its peak."
 
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
@@ -158,8 +159,7 @@ def sizes(part: Part) -> Table:
         text_columns=0,
         note="Synthetic recordings. Epochs of a network that costs next to nothing: the input path "
         f"is what is left. Times grow with the cycles to the power of {slopes['prepare_s']:.2f} "
-        f"(preparing) and {slopes['epoch_s']:.2f} (epoch). Peaks: all processes, Ray's included, "
-        f"which hold {part['at_rest_mib']:,.0f} MiB at rest.",
+        f"(preparing) and {slopes['epoch_s']:.2f} (epoch). {MEMORY}",
     )
 
 
@@ -170,7 +170,7 @@ def recordings(part: Part) -> Table:
         (*PREPARING, "Checking (s)"),
         ((*_preparing(part), f"{part['catalogue_s']:.1f}"),),
         text_columns=0,
-        note="Checking: headers and annotations of all files, before.",
+        note=f"Checking: headers and annotations of all files, before. {MEMORY}",
     )
 
 
@@ -189,6 +189,7 @@ def _preparing(row: Part) -> tuple[str, ...]:
         f"{row['recordings']:,}",
         f"{row['audio_s'] / 3600:.2f}",
         f"{row['prepare_s']:.1f}",
+        f"{row['at_rest_mib']:,.0f}",
         f"{row['prepare_peak_memory_mib']:,.0f}",
     )
 

@@ -14,8 +14,8 @@ import torch
 
 from respire.resources import SAMPLE_SECONDS, PeakMemory
 
-SETTLED_S = 2.5 * SAMPLE_SECONDS
-"""In so many seconds memory is sampled twice."""
+SETTLED_S = 1.5 * SAMPLE_SECONDS
+"""In so many seconds memory is sampled."""
 
 Task = Callable[[], float]
 """Does its work once, and says in how many seconds."""
@@ -100,7 +100,7 @@ def synchronise(device: torch.device | str) -> None:
 def peak_mib(function: Callable[[], object]) -> float:
     """Mebibytes this process and all below it hold while a function runs, again and again.
 
-    Apart from the timing, which the sampling would disturb; until it has been sampled twice.
+    Apart from the timing, which the sampling would disturb; until it has been sampled.
     """
     with PeakMemory() as memory:
         began = time.perf_counter()

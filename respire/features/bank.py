@@ -135,7 +135,7 @@ class CycleBank:
     def identity(self) -> Tensor:
         """A number for each entry's recording and cycle, int64 [N], the same in every bank."""
         hashed = pd.util.hash_pandas_object(self.cycles[["recording", "cycle"]], index=False)
-        return torch.from_numpy(hashed.to_numpy().view(np.int64))
+        return torch.from_numpy(hashed.to_numpy(copy=True).view(np.int64))
 
     @property
     def silence(self) -> int:

@@ -128,3 +128,13 @@ def test_a_bank_without_long_cycles_is_its_own_windows():
     cut = bank.windowed(29)
     assert cut.whole.tolist() == [0, 1, 1]
     assert cut.windowed(29) is cut
+
+
+def test_a_cycles_identity_is_the_same_in_every_bank_and_no_others():
+    table = table_of([[(5, 0), (6, 1)], [(7, 2)], [(8, 3), (9, 0)]])
+    bank = CycleBank.from_table(table, "4-class")
+    part = CycleBank.from_table(table.slice(1), "4-class")
+    assert torch.equal(part.identity, bank.identity[2:])
+    assert len(bank.identity.unique()) == len(bank)
+    windows = bank.windowed(6)
+    assert torch.equal(windows.identity, bank.identity[windows.whole])

@@ -250,7 +250,7 @@ def test_evaluation_images_are_those_of_the_reference(padding: Padding, long_cyc
     pipeline, table = Pipeline(recipe, "cpu"), lung_sounds(4)
     bank = pipeline.windows(CycleBank.from_table(table, recipe.task))
     chosen = torch.arange(len(bank))
-    drawn = samples_of(bank, chosen, sample_keys(0, 0, chosen), alone(chosen))
+    drawn = samples_of(bank, chosen, sample_keys(0, 0, bank.identity[chosen]), alone(chosen))
     entries = entries_from(table, recipe)
     theirs = [reference.evaluation_image(entries, Sample(**one), recipe) for one in drawn]
     ours = pipeline.evaluation_images(bank, chosen).numpy()
