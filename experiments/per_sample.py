@@ -11,7 +11,7 @@ import librosa
 import numpy as np
 import soxr
 from scipy.ndimage import zoom
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from respire.features.augment import LOUDNESS_EDGE, LOUDNESS_STRETCH

@@ -83,7 +83,7 @@ def parse(options: type[O], arguments: Sequence[str], description: str) -> O:
         early, _ = first.parse_known_args(arguments)
     except argparse.ArgumentError as error:
         raise InputError(f"--recipe: {error.message}") from error
-    preset: PresetName = early.recipe or ("quick" if early.quick else "paper")
+    preset: PresetName = early.recipe or ("quick" if early.quick else options.preset)
     default = options(preset=preset, recipe=PRESETS[preset]())
     if early.quick:
         default = dataclasses.replace(default, data=SYNTHETIC)

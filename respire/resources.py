@@ -54,8 +54,10 @@ class PeakMemory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(SAMPLE_SECONDS):
+        stopped = False
+        while not stopped:
             self.mebibytes = max(self.mebibytes, _proportional_bytes() / 2**20)
+            stopped = self._stop.wait(SAMPLE_SECONDS)
 
 
 def _proportional_bytes() -> int:

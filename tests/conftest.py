@@ -9,7 +9,7 @@ import ray
 from respire.data.synthetic import write_corpus
 
 # As in respire.session: must be set before torch is imported, here and in Ray's workers.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 @pytest.fixture(scope="session")

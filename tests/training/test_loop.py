@@ -50,7 +50,7 @@ def without_seconds(run: Fit) -> list[dict[str, float]]:
 
 
 def test_clicks_and_tones_are_learned(whole):
-    assert whole.history[-1]["train_loss"] < 0.6 * whole.history[0]["train_loss"]
+    assert whole.history[-1]["train_loss"] < 0.75 * whole.history[0]["train_loss"]
     assert whole.scores.score > 0.7
 
 
