@@ -18,9 +18,8 @@ from respire.features.splice import Splice, gather, pad
 from respire.recipe import Recipe
 
 CPU_CHUNK = 64
-"""Windows a CPU takes through the pipeline at once: more would not stay in its cache, fewer would pay
-more for the start of each operation."""
-
+"""Windows a CPU takes through the pipeline at once: more would not stay in its cache, and the start
+of each operation would be paid for more often with fewer."""
 
 _Step = Callable[[CycleBank, Splice, Tensor], Tensor]
 """From some splices and the keys of their samples to what is wanted of them."""
