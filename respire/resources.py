@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import psutil
 
 SAMPLE_SECONDS = 1.0
+SAMPLE_SHARE = 0.02
+"""Share of one core that sampling memory may take: Linux walks all pages of all processes."""
 
 
 class Stopwatch:
@@ -32,9 +34,10 @@ class Stopwatch:
 
 
 class PeakMemory:
-    """The most memory that this process and all below it held together, sampled every second.
+    """The most memory that this process and all below it held together.
 
-    Pages that processes share (Ray's object store) count once. Only this machine is seen.
+    It is sampled every second, or less often where that would take too much of a core. Pages that
+    processes share (Ray's object store) count once. Only this machine is seen.
 
     Attributes:
         mebibytes: the peak so far.
@@ -56,8 +59,10 @@ class PeakMemory:
     def _watch(self) -> None:
         stopped = False
         while not stopped:
+            began = time.perf_counter()
             self.mebibytes = max(self.mebibytes, _proportional_bytes() / 2**20)
-            stopped = self._stop.wait(SAMPLE_SECONDS)
+            took = time.perf_counter() - began
+            stopped = self._stop.wait(max(SAMPLE_SECONDS, took / SAMPLE_SHARE))
 
 
 def _proportional_bytes() -> int:

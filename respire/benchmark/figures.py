@@ -36,13 +36,13 @@ def input_path(part: Part, device: str) -> Figure:
             left,
             {name: 1e6 / rate["per_s"] for name, rate in part["stages"].items()},
             "Microseconds a window",
-            f"By stage (n = {_count(part['stages'])})",
+            f"By stage, n = {_count(part['stages'])}",
         )
         _bars(
             right,
             {name: rate["per_s"] for name, rate in part["paths"].items()},
             "Windows a second",
-            f"As a whole (n = {_count(part['paths'])})",
+            f"As a whole, n = {_count(part['paths'])}",
         )
     return figure
 
@@ -103,7 +103,7 @@ def _bars(axis: Axes, values: Mapping[str, float], unit: str, title: str) -> Non
 
 def _count(rates: Mapping[str, Part]) -> str:
     rate = next(iter(rates.values()))
-    return f"{rate['units']:,} windows × {rate['repeats']} repeats"
+    return f"{rate['units']:,} windows × {rate['repeats']}"
 
 
 def _column(rows: Sequence[Part], column: str) -> np.ndarray:
