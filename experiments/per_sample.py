@@ -183,6 +183,9 @@ class PerSample(Dataset):
     def image(self, shade: np.ndarray, drawn: Drawn) -> np.ndarray:
         """Blank rows clipped, masked, coloured and enlarged, float32 [3, H, W]."""
         shade = self.clipped(shade)
+        if self.features.level_rows:
+            shade = shade - shade.mean(1, keepdims=True)
+            shade = (shade - shade.min()) * (255 / max(np.ptp(shade), 1e-6))
         for axis, name in ((1, "time_mask"), (0, "frequency_mask")):
             if name in drawn:
                 length = round(drawn[name] * shade.shape[axis])

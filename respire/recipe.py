@@ -27,6 +27,7 @@ SHORTEST_WINDOW = 160
 """Samples that the filters of speed and loudness need (features/augment.py)."""
 
 Padding = Literal["smart", "reflect", "repeat", "repeat-either-side", "zero"]
+Sampling = Literal["class-uniform", "cycle-uniform"]
 Range = tuple[float, float]
 """Lowest and highest value; a sample's own is drawn uniformly between them."""
 
@@ -91,6 +92,9 @@ class Features:
     """Grey level, of 255, below which a pixel is black (released code: 10)."""
     blank_share: float = 0.8
     """Share of black pixels from which a row is blank (released code: .8)."""
+    level_rows: bool = False
+    """Whether each row of the image is taken relative to its own mean over the window, which hides
+    how stethoscope and chest colour all sound (ours; cepstral mean subtraction, Atal 1974)."""
     colour_map: Literal["magma", "grey"] = "magma"
     """How decibels become three channels (released code: magma)."""
     upsample: int = 3
@@ -218,9 +222,19 @@ class Optimisation:
     """Momentum of SGD (paper: .9)."""
     weight_decay: float = 0.0
     """Weight decay (the paper names none; released code: 5e-4)."""
+    average_decay: float = 0.0
+    """Which weights are scored and kept: the last step's (0, paper), or the exponential moving
+    average over all steps that decays by this factor at each (ours; Polyak averaging)."""
     normal_loss_weight: float = 1.0
     """Weight of a normal cycle in the cross-entropy, an abnormal one having 1 (paper: 1; released
     code: 1/3, on top of the class-uniform batches)."""
+    sampling: Sampling = "class-uniform"
+    """What is equally likely to come next: every class (paper 2.1), or every cycle that the epoch
+    has not seen yet."""
+    prior: float = 0.0
+    """How common the classes are to the network, which calls a cycle what is likeliest: from 0, all
+    equally (paper: as in its batches), to 1, as each counts in the Score, which makes the likeliest
+    class the one that adds most to it (training/loop.py)."""
     epochs: int = 200
     """Epochs (paper: 200)."""
     batch_size: int = 64
@@ -301,6 +315,15 @@ class Recipe:
             raise InputError(
                 f"recipe.optimisation.normal_loss_weight: "
                 f"{self.optimisation.normal_loss_weight:g} must be above 0"
+            )
+        if not 0 <= self.optimisation.average_decay < 1:
+            raise InputError(
+                f"recipe.optimisation.average_decay: {self.optimisation.average_decay:g} must be "
+                f"at least 0 and below 1"
+            )
+        if not 0 <= self.optimisation.prior <= 1:
+            raise InputError(
+                f"recipe.optimisation.prior: {self.optimisation.prior:g} must lie between 0 and 1"
             )
         if self.features.mel_high_hz > self.preprocess.sample_rate_hz / 2:
             raise InputError(

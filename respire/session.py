@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import ray
 import ray.exceptions
-import torch
 from ray.util.queue import Queue
 
 from respire.errors import InputError
+from respire.resources import set_up_torch
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ def share(parallel: int, gpu: bool) -> Share:
     """Split the cluster so that ``parallel`` tasks run at once.
 
     A task gets at most one CPU and one GPU; where there are too few, several share one, so that
-    four tasks on two cores hold half a core each. (Threads are counted apart: ``use_threads``.)
+    four tasks on two cores hold half a core each. (Threads are counted apart: ``set_up_torch``.)
 
     Args:
         parallel: tasks that must run at the same time.
@@ -123,7 +123,7 @@ def on_worker(function: Callable[..., T], *arguments: Any, gpu: bool) -> T:
     part = share(1, gpu)
 
     def run(*received: Any) -> T:
-        use_threads()
+        set_up_torch()
         return function(*received)
 
     task = ray.remote(num_cpus=part.cpus, num_gpus=part.gpus, max_retries=3)(run)
@@ -133,14 +133,6 @@ def on_worker(function: Callable[..., T], *arguments: Any, gpu: bool) -> T:
         if isinstance(error.cause, InputError):
             raise error.cause from None
         raise
-
-
-def use_threads(parallel: int = 1) -> None:
-    """Let torch use this machine's cores, shared among ``parallel`` processes on it.
-
-    Ray gives every worker ``OMP_NUM_THREADS=1``.
-    """
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // parallel))
 
 
 def _part(amount: float, parallel: int) -> float:

@@ -411,6 +411,7 @@ def results() -> dict[str, Any]:
             "batch": 64,
             "per_sample_workers": 2,
             "paths": {"all techniques": a_rate(2000), "per sample, all techniques": a_rate(400)},
+            "all_techniques_of": {"no technique": 0.61, "log-mel alone": 0.34},
             "times_per_sample": {"all techniques": 5.0},
             "stages": {"gather": a_rate(8000), "log-mel": a_rate(5000)},
             "effects": {"no technique": a_rate(2500) | {"of_no_effect": 1.0}}
@@ -557,6 +558,7 @@ def test_a_quick_run_measures_everything_it_promises(corpus: Path, tmp_path: Pat
     assert set(measured["input"]["stages"]) == set(STAGES)
     assert set(measured["input"]["effects"]) == {"no technique", *effect_names()}
     assert set(measured["input"]["times_per_sample"]) == {"all techniques", "no technique"}
+    assert set(measured["input"]["all_techniques_of"]) == {"no technique", "log-mel alone"}
     assert len(measured["ray"]["ways"]) == 3
     assert [row["times"] for row in measured["scaling"]["sizes"]] == [1, 4]
     assert measured["recordings"]["recordings"] == len(list(corpus.glob("*.wav")))

@@ -61,6 +61,11 @@ def test_recipes_without_pretraining_use_the_papers_techniques(recipe: Recipe) -
         (lambda: Recipe(features=Features(window_seconds=0.01)), "too short for an FFT"),
         (lambda: Recipe(features=Features(blank_share=1.5)), "blank_share"),
         (lambda: Recipe(optimisation=Optimisation(normal_loss_weight=0.0)), "normal_loss_weight"),
+        (
+            lambda: Recipe(optimisation=Optimisation(average_decay=1.0)),
+            "average_decay: 1 must be at least 0 and below 1",
+        ),
+        (lambda: Recipe(optimisation=Optimisation(prior=1.5)), "prior: 1.5 must lie between"),
     ],
 )
 def test_an_impossible_recipe_is_refused_by_the_fields_name(part, message: str) -> None:

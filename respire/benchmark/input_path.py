@@ -34,6 +34,7 @@ STAGES = {
     "log-mel": ("spectrogram",),
     "shades": ("shades",),
     "blank region clipping": ("blank_region",),
+    "level rows": ("level",),
     "masks": ("mask_spectrograms",),
     "colour and enlargement": ("palette",),
 }
@@ -90,6 +91,9 @@ def measure_input(
         "effects": {
             name: timing.to_json() | {"of_no_effect": timing.times_as_fast_as(effects[NONE])}
             for name, timing in effects.items()
+        },
+        "all_techniques_of": {
+            name: paths[ALL].times_as_fast_as(paths[name]) for name in (NONE, MEL)
         },
         "times_per_sample": {
             name: paths[name].times_as_fast_as(paths[f"{PER_SAMPLE}, {name}"])
@@ -205,7 +209,11 @@ def _stages(
                 pipeline.training_images(bank, chosen, keys)
         turns.append(seconds)
     windows = sum(len(chosen) for chosen, _ in plan)
-    return {stage: Timing(windows, tuple(turn[stage] for turn in turns[1:])) for stage in STAGES}
+    return {
+        stage: Timing(windows, tuple(turn[stage] for turn in turns[1:]))
+        for stage in STAGES
+        if turns[0][stage] > 0  # not every recipe has every stage
+    }
 
 
 def _effects(

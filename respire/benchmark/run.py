@@ -1,6 +1,5 @@
 """Run a benchmark: everything from options to report."""
 
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from respire.benchmark.step import measure_step
 from respire.benchmark.tables import tables
 from respire.command import SYNTHETIC, Options
 from respire.report.figures import png
-from respire.resources import Stopwatch
+from respire.resources import Stopwatch, set_up_torch
 from respire.storage import Storage
 from respire.training.device import Compute
 
@@ -68,7 +67,7 @@ def measure(options: Options, parts: Sequence[str], load: Load) -> str:
     Raises:
         InputError: storage cannot be written, or a recording is bad.
     """
-    torch.set_num_threads(os.cpu_count() or 1)
+    set_up_torch()
     recipe = options.recipe
     compute = Compute.resolve(options.gpu, recipe.optimisation.precision)
     effort = QUICK if options.quick else Effort()

@@ -42,6 +42,7 @@ def paths(part: Part) -> Table:
     height, width = part["image"]
     floor = part["floor"]
     ours = {name: part["times_per_sample"].get(name) for name in part["paths"]}
+    speeds = (f"{times:.2f} times that of {of}" for of, times in part["all_techniques_of"].items())
     return Table(
         f"Input path: windows a second, {height}×{width} images",
         ("", "Median", "Best", "Times per sample", "n"),
@@ -49,7 +50,8 @@ def paths(part: Part) -> Table:
             (name, *_rates(rate), _ratio(ours[name]), _count(rate))
             for name, rate in part["paths"].items()
         ),
-        note=f"n: windows in each repeat × repeats, batches of {part['batch']}. {PER_SAMPLE}: "
+        note=f"n: windows in each repeat × repeats, batches of {part['batch']}. The speed of {ALL} "
+        f"is {' and '.join(speeds)}. {PER_SAMPLE}: "
         f"NumPy, SciPy and librosa in {part['per_sample_workers']} worker processes "
         f"(experiments/per_sample.py). {NONE}: repeated cycles, no CBA, effects or clipping. "
         f"A window moves at least {floor['bytes_a_window']:,} bytes; copied at "

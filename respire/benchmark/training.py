@@ -11,8 +11,8 @@ from respire.data.splits import Split, split
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe import Recipe
-from respire.resources import PeakMemory
-from respire.session import missing_room, use_threads
+from respire.resources import PeakMemory, set_up_torch
+from respire.session import missing_room
 from respire.storage import Storage
 from respire.training.cell import Cell
 from respire.training.device import Compute
@@ -73,7 +73,7 @@ def measure_training(
 
 
 def _plain(recipe: Recipe, compute: Compute, corpus: Preparation, cut: Split) -> list[float]:
-    use_threads()
+    set_up_torch()
     train, selector = (
         CycleBank.from_table(corpus.prepared.read(side), recipe.task, compute.device)
         for side in (cut.train, cut.validation)

@@ -195,8 +195,9 @@ def shift(waveform: Tensor, samples: Tensor) -> Tensor:
         float32 [n, T].
     """
     count, window = waveform.shape
-    starts = torch.cat([waveform, waveform], dim=1).flatten().unfold(0, window, 1)
     row = torch.arange(count, device=waveform.device)
+    twice = waveform.index_select(0, row.repeat_interleave(2))
+    starts = twice.flatten().unfold(0, window, 1)
     return starts.index_select(0, (2 * row + 1) * window - samples)
 
 

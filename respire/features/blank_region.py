@@ -43,7 +43,7 @@ class BlankRegion:
 
     def rows(self, shade: Tensor) -> Tensor:
         """Rows to be cut from the top of each image, int64 [B]."""
-        black = (shade < self.lightest_black).sum(2).double() / shade.shape[2]
+        black = (shade < self.lightest_black).sum(2, dtype=torch.int32).double() / shade.shape[2]
         filled = black < self.features.blank_share
         blank = torch.where(filled.any(1), filled.to(torch.uint8).argmax(1), -1)
         rows = blank + (self.features.blank_region == "clip-one-more")
@@ -68,5 +68,10 @@ def stretch(shade: Tensor, rows: Tensor) -> Tensor:
     weight = (source - upper)[:, :, None]
     upper = (upper.long() + rows[:, None]).clamp(max=height - 1)
     lower = (upper + 1).clamp(max=height - 1)
-    image = torch.arange(len(shade), device=shade.device)[:, None]
-    return torch.lerp(shade[image, upper], shade[image, lower], weight.to(shade.dtype))
+    first = height * torch.arange(len(shade), device=shade.device)[:, None]
+    every = shade.flatten(0, 1)
+    above, below = (
+        every.index_select(0, (first + chosen).flatten()).view_as(shade)
+        for chosen in (upper, lower)
+    )
+    return torch.lerp(above, below, weight.to(shade.dtype))

@@ -29,10 +29,26 @@ def shades(decibels: Tensor) -> Tensor:
         float32 [B, M, F] in [0, 255], high frequencies on top. A silent window has no range; it
         becomes the darkest shade.
     """
-    lowest = decibels.amin(dim=(1, 2), keepdim=True)
-    highest = decibels.amax(dim=(1, 2), keepdim=True)
-    scale = 255 / (highest - lowest).clamp(min=1e-6)
-    return (decibels.flip(1) - lowest) * scale
+    return _stretched(decibels.flip(1))
+
+
+def level(shade: Tensor) -> Tensor:
+    """Shades of each row relative to the row's mean, stretched over the whole range again.
+
+    Args:
+        shade: float32 [B, M, F]; changed in place.
+
+    Returns:
+        float32 [B, M, F] in [0, 255]; rows that do not change in time become all alike.
+    """
+    return _stretched(shade.sub_(shade.mean(2, keepdim=True)))
+
+
+def _stretched(image: Tensor) -> Tensor:
+    """Each image's values from its lowest to its highest over [0, 255], in place."""
+    lowest = image.amin(dim=(1, 2), keepdim=True)
+    highest = image.amax(dim=(1, 2), keepdim=True)
+    return image.sub_(lowest).mul_(255 / (highest - lowest).clamp(min=1e-6))
 
 
 class Palette:

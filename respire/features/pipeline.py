@@ -8,7 +8,7 @@ from torch import Tensor
 from respire.features.augment import augment_waveforms, draw_effects, white_noise
 from respire.features.bank import CycleBank
 from respire.features.blank_region import BlankRegion
-from respire.features.colour import Palette, shades
+from respire.features.colour import Palette, level, shades
 from respire.features.concatenate import concatenate
 from respire.features.frequency_warp import warp_of
 from respire.features.keyed import sample_keys
@@ -94,12 +94,15 @@ class Pipeline:
         effects = draw_effects(keys, self.recipe.augmentation)
         waveform = augment_waveforms(gather(bank, splice, self.window), effects, self.noise)
         warp = warp_of(effects, self.recipe.features.n_fft, self.device)
-        shade = self.blank_region(shades(self.spectrogram(waveform, warp)))
+        shade = self._shades(self.spectrogram(waveform, warp))
         return self.palette(mask_spectrograms(shade, effects))
 
     def _evaluation_images(self, bank: CycleBank, splice: Splice, _: Tensor) -> Tensor:
-        decibels = self.spectrogram(gather(bank, splice, self.window))
-        return self.palette(self.blank_region(shades(decibels)))
+        return self.palette(self._shades(self.spectrogram(gather(bank, splice, self.window))))
+
+    def _shades(self, decibels: Tensor) -> Tensor:
+        shade = self.blank_region(shades(decibels))
+        return level(shade) if self.recipe.features.level_rows else shade
 
     def _mean_mel_bands(self, bank: CycleBank, splice: Splice, _: Tensor) -> Tensor:
         return self.spectrogram(gather(bank, splice, self.window)).mean(-1)
@@ -107,4 +110,6 @@ class Pipeline:
     def _in_chunks(self, step: _Step, bank: CycleBank, splice: Splice, keys: Tensor) -> Tensor:
         chunk = self.chunk or len(keys)
         parts = zip(splice.split(chunk), keys.split(chunk), strict=True)
-        return torch.cat([step(bank, *part) for part in parts])
+        results = [step(bank, *part) for part in parts]
+        # One part by itself needs no copy.
+        return torch.cat(results) if len(results) > 1 else results[0]

@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from respire.features.bank import CycleBank
 from respire.features.keyed import sample_keys
@@ -112,20 +113,35 @@ def fit(
     train = pipeline.windows(train)
     importance = _importance(recipe, optimisation).to(compute.device)
     shard = world.size > 1 and optimisation.bank == "sharded"
-    held = torch.tensor(len(train), device=compute.device)
-    windows = int(_over_workers(held, world)) if shard else len(train)
+    held = torch.bincount(train.label, minlength=len(recipe.classes)).to(compute.device)
+    held = _over_workers(held, world) if shard else held
+    windows = int(held.sum())
+    adjustment = _adjustment(held, optimisation)
     steps = math.ceil(windows / optimisation.batch_size)
     optimiser, schedule = _optimiser(network, optimisation, steps)
+    average = _average(network, optimisation)
+    kept = network if average is None else average.module
     run = start or Fit()
     if run.progress is not None:
         network.load_state_dict(run.progress["network"])
+        if average is not None:
+            average.load_state_dict(run.progress["average"])
         optimiser.load_state_dict(run.progress["optimiser"])
         schedule.load_state_dict(run.progress["schedule"])
 
     for epoch in range(len(run.history) + 1, optimisation.epochs + 1):
         began = time.perf_counter()
         torch.manual_seed(_dropout_seed(seed, epoch, world.rank))
-        plan = plan_epoch(train, windows, optimisation.batch_size, seed, epoch, world, shard)
+        plan = plan_epoch(
+            train,
+            windows,
+            optimisation.batch_size,
+            seed,
+            epoch,
+            world,
+            shard,
+            optimisation.sampling,
+        )
         replica.train()
         losses = torch.zeros((), device=compute.device)
         for cycle, sample in zip(plan.cycle, plan.sample, strict=True):
@@ -133,14 +149,17 @@ def fit(
             with compute.autocast():
                 logits = replica(images.contiguous(memory_format=torch.channels_last))
             label = train.label[cycle].to(compute.device, non_blocking=True)
-            loss = cross_entropy(logits.float(), label, weight=importance, reduction="sum")
-            loss = loss / len(label)
+            logits = logits.float() - adjustment
+            loss = cross_entropy(logits, label, weight=importance, reduction="sum") / len(label)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
+            if average is not None:
+                average.update_parameters(network)
             losses += loss.detach()
-        _share_buffers(network, world)
+        for module in dict.fromkeys((network, kept)):
+            _share_buffers(module, world)
         train_loss = float(_over_workers(losses, world)) / (steps * world.size)
         learning_rate = optimiser.param_groups[0]["lr"]
         if not math.isfinite(train_loss):
@@ -151,7 +170,7 @@ def fit(
         row: Row = {"epoch": epoch, "train_loss": train_loss, "learning_rate": learning_rate}
         scores = None
         if selector is not None:
-            loss_s, scores = evaluate(network, pipeline, selector, recipe, compute, world)
+            loss_s, scores = evaluate(kept, pipeline, selector, recipe, compute, world)
             row |= {
                 "validation_loss": loss_s,
                 "validation_se": scores.se,
@@ -159,11 +178,12 @@ def fit(
                 "validation_score": scores.score,
             }
         if scores is None or run.scores is None or _better(scores, run.scores, recipe):
-            run.weights = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
+            run.weights = {k: v.detach().cpu().clone() for k, v in kept.state_dict().items()}
             run.epoch, run.scores = epoch, scores
         run.history = [*run.history, row | {"seconds": time.perf_counter() - began}]
         run.progress = {
             "network": network.state_dict(),
+            "average": None if average is None else average.state_dict(),
             "optimiser": optimiser.state_dict(),
             "schedule": schedule.state_dict(),
         }
@@ -214,6 +234,26 @@ def _importance(recipe: Recipe, optimisation: Optimisation) -> Tensor:
     return importance / importance.mean()
 
 
+def _adjustment(cycles: Tensor, optimisation: Optimisation) -> Tensor:
+    """How much likelier than in the batches each class is to the network, as logarithms [C].
+
+    A network that is trained on its logits less these learns logits that have them in (logit
+    adjustment; Menon et al. 2021). A cycle called normal adds one part in all normal cycles to Sp,
+    one called crackle one part in all abnormal ones to Se: with a prior of 1 normal is as common
+    as the abnormal classes together, these as in the training cycles; with less, the logarithms
+    are as much smaller.
+
+    Args:
+        cycles: training cycles of each class, int64 [C].
+        optimisation: prior and sampling.
+    """
+    share = cycles.clamp(min=1).float()
+    abnormal = torch.arange(len(cycles), device=cycles.device) != NORMAL
+    in_score = torch.where(abnormal, share / share[abnormal].sum(), 1.0)
+    in_batches = share if optimisation.sampling == "cycle-uniform" else torch.ones_like(share)
+    return optimisation.prior * in_score.log() - in_batches.log()
+
+
 def _optimiser(
     network: nn.Module, optimisation: Optimisation, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
@@ -238,6 +278,14 @@ def _optimiser(
     return optimiser, torch.optim.lr_scheduler.OneCycleLR(
         optimiser, optimisation.learning_rate, total_steps=steps * optimisation.epochs + 1
     )
+
+
+def _average(network: nn.Module, optimisation: Optimisation) -> AveragedModel | None:
+    """The moving average of the network's weights and running statistics, where one is wanted."""
+    if optimisation.average_decay == 0:
+        return None
+    decayed = get_ema_multi_avg_fn(optimisation.average_decay)
+    return AveragedModel(network, multi_avg_fn=decayed, use_buffers=True)
 
 
 def _over_workers(value: Tensor, world: World) -> Tensor:

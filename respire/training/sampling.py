@@ -9,6 +9,7 @@ from torch import Tensor
 
 from respire.errors import InputError
 from respire.features.bank import CycleBank
+from respire.recipe import Sampling
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,18 @@ def share_of_batch(batch_size: int, workers: int) -> int:
 
 
 def plan_epoch(
-    bank: CycleBank, windows: int, batch_size: int, seed: int, epoch: int, world: World, shard: bool
+    bank: CycleBank,
+    windows: int,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    world: World,
+    shard: bool,
+    sampling: Sampling = "class-uniform",
 ) -> EpochPlan:
     """Draw an epoch: a class uniformly, then a cycle of that class uniformly, again and again.
+
+    Or, "cycle-uniform", one cycle after the other in random order, and all over again.
 
     Args:
         bank: this worker's cycles.
@@ -68,6 +78,7 @@ def plan_epoch(
         world: this worker among all.
         shard: whether the bank is this worker's own share (it then draws for itself), or a replica
             (all workers then draw the same epoch, and each takes its part).
+        sampling: the recipe's.
 
     Raises:
         InputError: the workers do not divide the batch.
@@ -76,7 +87,8 @@ def plan_epoch(
     steps = math.ceil(windows / batch_size)
     stream = (seed, epoch, world.rank) if shard else (seed, epoch)
     drawn = share if shard else batch_size
-    cycle = _class_uniform(bank, steps * drawn, np.random.default_rng(stream)).view(steps, drawn)
+    draw = _class_uniform if sampling == "class-uniform" else _cycle_uniform
+    cycle = draw(bank, steps * drawn, np.random.default_rng(stream)).view(steps, drawn)
     first = world.rank * share
     if not shard:
         cycle = cycle[:, first : first + share]
@@ -92,3 +104,10 @@ def _class_uniform(bank: CycleBank, count: int, rng: np.random.Generator) -> Ten
     drawn = rng.integers(len(size), size=count)
     within = np.floor(rng.random(count) * size[drawn]).astype(np.int64)
     return torch.from_numpy(by_class[(np.cumsum(size) - size)[drawn] + within])
+
+
+def _cycle_uniform(bank: CycleBank, count: int, rng: np.random.Generator) -> Tensor:
+    """Indices of cycles, int64 [count], each as often as any other but for one time."""
+    rounds = math.ceil(count / len(bank))
+    orders = rng.permuted(np.tile(np.arange(len(bank)), (rounds, 1)), axis=1)
+    return torch.from_numpy(orders.flatten()[:count])

@@ -17,7 +17,7 @@ from respire.data.cycles import PreparedCycles
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe import Recipe
-from respire.session import use_threads
+from respire.resources import set_up_torch
 from respire.training.cell import CHECKPOINT_SECONDS, Cell, dump_state, load_state
 from respire.training.device import Compute
 from respire.training.loop import Fit, OnEpoch, Weights, fit
@@ -125,7 +125,7 @@ def _train_on_worker(config: dict[str, Any]) -> str | None:
     """What each Ray Train worker runs; returns why training diverged, if it did."""
     work: _Work = config["work"]
     context = ray.train.get_context()
-    use_threads(context.get_local_world_size())
+    set_up_torch(context.get_local_world_size())
     device = ray.train.torch.get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)

@@ -12,7 +12,8 @@ from ray import tune
 
 from respire.features.bank import CycleBank
 from respire.recipe import Recipe
-from respire.session import share, use_threads
+from respire.resources import set_up_torch
+from respire.session import share
 from respire.training.cell import CHECKPOINT_SECONDS, Cell
 from respire.training.device import Compute
 from respire.training.finetune import DeviceModel, Trial, decide, finetune, learning_rates
@@ -113,7 +114,7 @@ def _run(
 
     def trial(config: dict[str, Any], weights: Weights) -> None:
         job: _Job = jobs[config["job"]]
-        use_threads(slots)
+        set_up_torch(slots)
         data: DeviceCycles = ray.get(cycles[job.device])
         _run_trial(job, data, recipe, weights, compute, seed)
 

@@ -280,8 +280,15 @@ def blank_rows(shade: np.ndarray, features: Features) -> int:
 
 
 def clip_blank_region(shade: np.ndarray, features: Features) -> np.ndarray:
-    """Cut blank rows, and stretch what is left to the full height."""
-    return resized(shade[blank_rows(shade, features) :], len(shade), 0)
+    """Cut blank rows, stretch what is left to the full height, and level its rows if asked for."""
+    clipped = resized(shade[blank_rows(shade, features) :], len(shade), 0)
+    return levelled(clipped) if features.level_rows else clipped
+
+
+def levelled(shade: np.ndarray) -> np.ndarray:
+    """Each row less its mean, from the lowest to the highest over [0, 255]."""
+    rows = np.stack([row - row.mean() for row in shade])
+    return (rows - rows.min()) * (255 / max(rows.max() - rows.min(), 1e-6))
 
 
 def resized(image: np.ndarray, size: int, axis: int) -> np.ndarray:

@@ -242,6 +242,13 @@ def test_an_enlarged_image_is_the_references(upsample: int):
     assert_equal_images(ours, theirs, recipe)
 
 
+@pytest.mark.parametrize("blank_region", ["keep", "clip"])
+def test_an_image_of_level_rows_is_the_references(blank_region: str):
+    recipe = recipe_with(Features(window_seconds=1.5, level_rows=True), blank_region=blank_region)
+    ours, theirs, _ = both_ways(recipe, lung_sounds(10), 1)
+    assert_equal_images(ours, theirs, recipe)
+
+
 @pytest.mark.parametrize("padding", ["zero", "repeat", "repeat-either-side", "reflect", "smart"])
 @pytest.mark.parametrize("long_cycles", ["clip", "windows"])
 def test_evaluation_images_are_those_of_the_reference(padding: Padding, long_cycles: str):

@@ -14,7 +14,7 @@ from respire.models.network import respirenet
 from respire.recipe import Features, Model, Optimisation, Recipe
 from respire.training.cell import dump_state, load_state
 from respire.training.device import Compute
-from respire.training.loop import Fit, _better, _importance, fit
+from respire.training.loop import Fit, _adjustment, _better, _importance, fit
 from respire.training.predict import predict
 
 RECIPE = Recipe(
@@ -94,6 +94,46 @@ def test_a_run_interrupted_after_any_epoch_ends_as_an_uninterrupted_one(whole):
     assert weights_equal(resumed, whole)
 
 
+def test_averaged_weights_are_scored_and_kept_and_survive_an_interruption():
+    optimisation = dataclasses.replace(RECIPE.optimisation, epochs=2, average_decay=0.9)
+    recipe = dataclasses.replace(RECIPE, optimisation=optimisation)
+    saved: list[bytes] = []
+    averaged = train(recipe, after_epoch=lambda run: saved.append(dump_state(run.state())))
+    resumed = train(recipe, start=Fit.from_state(load_state(saved[0])))
+    assert without_seconds(resumed) == without_seconds(averaged)
+    assert weights_equal(resumed, averaged)
+    network = respirenet(recipe.model, 4)
+    network.load_state_dict(averaged.weights)
+    predictions = predict(network, Pipeline(recipe, "cpu"), VALIDATION, recipe.classes, CPU)
+    assert (overall(predictions, 4).confusion == averaged.scores.confusion).all()
+
+
+def test_the_average_decays_by_its_factor_at_every_step():
+    steps = 20  # of 8 windows, in one epoch
+    bank = CycleBank.from_table(cycles_table([[2000, 3000]] * 80, seed=4), "4-class")
+
+    def last_weights(decay: float, epochs: int) -> torch.Tensor:
+        optimisation = dataclasses.replace(
+            RECIPE.optimisation,
+            optimiser="sgd",
+            schedule="constant",
+            momentum=0.0,
+            epochs=epochs,
+            average_decay=decay,
+            batch_size=8,
+        )
+        recipe = dataclasses.replace(RECIPE, optimisation=optimisation)
+        torch.manual_seed(0)
+        run = fit(respirenet(recipe.model, 4), bank, None, recipe, optimisation, CPU, seed=0)
+        return run.weights["fc.6.bias"]
+
+    assert len(bank) == 8 * steps
+    trained, nearly_all_old = last_weights(0.0, 1), last_weights(1 - 1e-6, 1)
+    barely_averaged = last_weights(1e-6, 1)
+    torch.testing.assert_close(barely_averaged, trained, atol=1e-6, rtol=0)
+    assert (nearly_all_old - trained).abs().max() > 100 * (barely_averaged - trained).abs().max()
+
+
 def test_a_finished_run_is_not_trained_further(whole):
     again = train(start=Fit.from_state(load_state(dump_state(whole.state()))))
     assert again.history == whole.history
@@ -139,6 +179,42 @@ def test_equal_weights_of_classes_are_no_weights():
     third = dataclasses.replace(recipe.optimisation, normal_loss_weight=1 / 3)
     released = torch.tensor([0.1, 0.3, 0.3, 0.3])
     torch.testing.assert_close(_importance(RECIPE, third), released / released.mean())
+
+
+@pytest.mark.parametrize("sampling", ["class-uniform", "cycle-uniform"])
+def test_the_scores_prior_makes_the_likeliest_class_the_one_that_adds_most_to_the_score(sampling):
+    cycles = torch.tensor([400, 60, 30, 10])
+    alike = torch.tensor([0.2, 0.5, 0.2, 0.1])  # probabilities if all classes were as common
+    seen = alike * cycles
+    worth = seen / torch.tensor([400.0, 100.0, 100.0, 100.0])
+    optimisation = dataclasses.replace(RECIPE.optimisation, sampling=sampling)
+    learned = alike if sampling == "class-uniform" else seen
+
+    def probabilities(prior: float) -> torch.Tensor:
+        adjustment = _adjustment(cycles, dataclasses.replace(optimisation, prior=prior))
+        return (learned.log() + adjustment).softmax(0)
+
+    torch.testing.assert_close(probabilities(1.0), worth / worth.sum())
+    torch.testing.assert_close(probabilities(0.0), alike)
+    assert probabilities(0.0)[0] < probabilities(0.5)[0] < probabilities(1.0)[0]
+
+
+def test_a_class_without_cycles_is_no_reason_to_fail():
+    for sampling in ("class-uniform", "cycle-uniform"):
+        optimisation = dataclasses.replace(RECIPE.optimisation, sampling=sampling, prior=1.0)
+        assert _adjustment(torch.tensor([7, 0, 5, 0]), optimisation).isfinite().all()
+
+
+def test_under_the_scores_prior_normal_is_called_more_often():
+    def specificity(prior: float) -> float:
+        optimisation = dataclasses.replace(
+            RECIPE.optimisation, epochs=2, learning_rate=5e-4, prior=prior
+        )
+        scores = train(dataclasses.replace(RECIPE, optimisation=optimisation)).scores
+        assert scores is not None
+        return scores.sp
+
+    assert specificity(1.0) > specificity(0.0)
 
 
 @pytest.mark.parametrize(("selected_by", "better"), [("score", "second"), ("accuracy", "first")])

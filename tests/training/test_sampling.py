@@ -28,6 +28,17 @@ def test_every_cycle_of_a_class_is_drawn_equally_often():
 
 
 @settings(max_examples=30, deadline=None)
+@given(st.integers(1, 300), st.integers(0, 5))
+def test_no_cycle_comes_again_before_all_have_come(windows, seed):
+    plan = plan_epoch(BANK, windows, 8, seed, 1, World(), False, "cycle-uniform")
+    drawn = plan.cycle.flatten()
+    for start in range(0, len(drawn), len(BANK)):
+        part = drawn[start : start + len(BANK)]
+        assert len(part.unique()) == len(part)
+    assert not torch.equal(drawn, drawn.sort().values)
+
+
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 300), st.sampled_from([1, 2, 4]), st.integers(0, 5), st.integers(1, 5))
 def test_replicated_workers_together_see_exactly_one_workers_samples(windows, n, seed, epoch):
     alone = plan_epoch(BANK, windows, 8, seed, epoch, World(), shard=False)

@@ -1,0 +1,46 @@
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from respire.resources import set_up_torch
+
+FAULTS_OF_TEN_TURNS = """
+import resource, sys, torch
+from respire.resources import set_up_torch
+if sys.argv[1] == "set up":
+    set_up_torch()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for turn in range(20):
+    if turn == 10:
+        before = faults()
+    tensors = [torch.ones(2**22) for _ in range(4)]
+    del tensors
+print(faults() - before)
+"""
+
+
+def page_faults(how: str) -> int:
+    command = [sys.executable, "-c", FAULTS_OF_TEN_TURNS, how]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return int(printed.stdout)
+
+
+@pytest.mark.parametrize(("parallel", "threads"), [(1, 6), (4, 1), (100, 1)])
+def test_torch_gets_its_share_of_the_cores(monkeypatch, parallel, threads):
+    given = []
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    set_up_torch(parallel)
+    assert given == [threads]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
+def test_pages_of_freed_tensors_are_kept_for_the_next_ones():
+    pages_of_one_turn = 4 * 4 * 2**22 // 4096
+    assert page_faults("set up") < pages_of_one_turn < page_faults("as it is")
