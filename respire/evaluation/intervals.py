@@ -30,7 +30,8 @@ a patient 1 / (1 + 2 + 2) = .2. The Score's coverage hardly depends on either: o
 it stays within .02 for correlations of .05 to .5 and means of .25 to .75. That of Se and Sp does
 fall as they come near 0 or 1."""
 
-_BOOTSTRAP, _COVERAGE = 0, 1  # keep the streams of one seed apart
+_CYCLE = ["recording", "cycle"]
+_BOOTSTRAP, _COVERAGE, _DIFFERENCE = 0, 1, 2  # keep the streams of one seed apart
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,42 @@ class Intervals:
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
         }
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of fractions as measured, and the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PatientDifference:
+    """Model A less model B on one test side, with percentile intervals over patients.
+
+    Attributes:
+        level: nominal share of such intervals that hold the true value.
+        patients: how many were resampled.
+        resamples: how many times.
+        undefined: resamples left out, for they drew no normal or no abnormal cycle.
+        se: the difference of Se.
+        sp: of Sp.
+        score: of the Score.
+    """
+
+    level: float
+    patients: int
+    resamples: int
+    undefined: int
+    se: Difference
+    sp: Difference
+    score: Difference
+
+    def to_json(self) -> dict[str, Any]:
+        """The form kept in results.json."""
+        return asdict(self)
 
 
 def no_interval(predictions: pd.DataFrame) -> str | None:
@@ -105,13 +142,60 @@ def bootstrap(
     hits, cycles = _tally(predictions)
     draws = _draws(cycles, resamples, np.random.default_rng([seed, _BOOTSTRAP]))
     sp, se = (np.tensordot(draws, hits, 1) / np.tensordot(draws, cycles, 1)).T
-    lows, highs = np.quantile([se, sp, (se + sp) / 2], _tails(level), axis=1).tolist()
+    lows, highs = np.quantile([se, sp, (se + sp) / 2], tails(level), axis=1).tolist()
     return Intervals(
         level,
         len(cycles),
         resamples,
         resamples - len(draws),
         *zip(lows, highs, strict=True),
+    )
+
+
+def bootstrap_difference(
+    a: pd.DataFrame, b: pd.DataFrame, seed: int, resamples: int = RESAMPLES, level: float = LEVEL
+) -> PatientDifference | None:
+    """Percentile bootstrap intervals of what model A is better by on the test side of one split.
+
+    Patients are resampled with all their cycles, the same for both models: each resample compares
+    them on the same patients. What another split or training seed would have changed is not in
+    the intervals. The order of the rows does not matter; A and B exchanged mirror everything.
+
+    Args:
+        a: predictions of A, a row a cycle, with columns ``recording``, ``cycle``, ``patient``,
+            and integers ``label`` and ``predicted``.
+        b: predictions of B for the same cycles.
+        seed: of the draws, 0 or more.
+        resamples: number of draws.
+        level: nominal coverage, between 0 and 1.
+
+    Returns:
+        None where ``no_interval`` says why.
+
+    Raises:
+        ValueError: the two are not of the same cycles, patients and labels; it names the first
+            that differs.
+    """
+    a, b = _same_cycles(a, b)
+    if no_interval(a) is not None:
+        return None
+    patient, names = pd.factorize(a["patient"])
+    label = a["label"].to_numpy()
+    gain = (label == a["predicted"].to_numpy()).astype(int) - (label == b["predicted"].to_numpy())
+    cell, cells = 2 * patient + (label != NORMAL), 2 * len(names)
+    gains = np.bincount(cell, gain, cells).reshape(-1, 2)
+    cycles = np.bincount(cell, minlength=cells).reshape(-1, 2)
+    draws = _draws(cycles, resamples, np.random.default_rng([seed, _DIFFERENCE]))
+    sp, se = (draws @ gains / (draws @ cycles)).T
+    measured_sp, measured_se = gains.sum(axis=0) / cycles.sum(axis=0)
+    ends = np.quantile([se, sp, (se + sp) / 2], tails(level), axis=1).T.tolist()
+    measured = (measured_se, measured_sp, (measured_se + measured_sp) / 2)
+    return PatientDifference(
+        level,
+        len(names),
+        resamples,
+        resamples - len(draws),
+        *(Difference(float(value), *pair) for value, pair in zip(measured, ends, strict=True)),
     )
 
 
@@ -149,7 +233,7 @@ def simulated_coverage(
     side_cycles = np.repeat(cycles[:, None], sides, axis=1)
     hits = random.binomial(side_cycles, random.beta(*HIT_RATES, size=side_cycles.shape))
     rates = np.tensordot(draws, hits, 1) / np.tensordot(draws, cycles, 1)[:, None]
-    low, high = np.quantile(rates.mean(axis=2), _tails(level), axis=0)
+    low, high = np.quantile(rates.mean(axis=2), tails(level), axis=0)
     a, b = HIT_RATES
     truth = a / (a + b)
     return float(np.mean((low <= truth) & (truth <= high)))
@@ -183,5 +267,29 @@ def _draws(cycles: np.ndarray, resamples: int, random: np.random.Generator) -> n
     return draws[(draws @ cycles > 0).all(axis=1)]
 
 
-def _tails(level: float) -> tuple[float, float]:
+def _same_cycles(a: pd.DataFrame, b: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both by recording and cycle, in the same order."""
+    a, b = (frame.set_index(_CYCLE).sort_index() for frame in (a, b))
+    for name, index in (
+        ("cycles twice in A", a.index[a.index.duplicated()]),
+        ("cycles twice in B", b.index[b.index.duplicated()]),
+        ("cycles in A and not in B", a.index.difference(b.index)),
+        ("cycles in B and not in A", b.index.difference(a.index)),
+    ):
+        if len(index):
+            raise ValueError(f"{name}: {_named(index)}")
+    for column in ("patient", "label"):
+        differ = a[column].to_numpy() != b[column].to_numpy()
+        if differ.any():
+            raise ValueError(f"cycles of another {column} in A and B: {_named(a.index[differ])}")
+    return a, b
+
+
+def _named(index: pd.Index) -> str:
+    recording, cycle = index[0]
+    return f"{len(index)}, the first cycle {cycle} of recording {recording}"
+
+
+def tails(level: float) -> tuple[float, float]:
+    """The two probabilities that a central interval of this level lies between."""
     return (1 - level) / 2, (1 + level) / 2

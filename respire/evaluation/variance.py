@@ -1,0 +1,332 @@
+"""How much of a metric's spread is the split's, and how much the training seed's.
+
+Training seeds are nested in splits: result k of split j is mu + b_j + w_jk, the one-way model of
+random effects (Searle, Casella and McCulloch 1992, chapter 3). b_j, of variance sigma_b^2, is what
+the choice of test patients does; w_jk, of variance sigma_w^2, what initialisation, sampling and
+augmentation do. All intervals take both to be normal.
+
+mu is this data set's average: what infinitely many splits of these same patients would average
+to. New patients are another matter, for all splits share the patients there are (see ``Plan``).
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from respire.evaluation.intervals import LEVEL, tails
+
+MIN_SPLITS = 8
+"""Splits below which nothing is concluded about the spread: with 8 of them the upper end of a
+variance between splits is still four times its estimate."""
+
+HALF_WIDTH = 0.01
+"""The half-width that is planned for, a fraction: one point of percent either way."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its interval.
+
+    Attributes:
+        value: the estimate.
+        low: lower end of its interval.
+        high: upper end.
+        degrees_of_freedom: those of the mean square that limits what can be known of it: J - 1
+            where splits are compared, J (K - 1) within them.
+    """
+
+    value: float
+    low: float
+    high: float
+    degrees_of_freedom: int
+
+    def root(self, times: float = 1.0) -> "Estimate":
+        """``times`` the square root of a variance: a standard deviation, or a half-width."""
+        value, low, high = (times * math.sqrt(v) for v in (self.value, self.low, self.high))
+        return Estimate(value, low, high, self.degrees_of_freedom)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A number of splits, 1 or more; None where no number is enough.
+
+    Attributes:
+        value: by the estimate of the variance.
+        low: by the lower end of its interval.
+        high: by the upper end.
+    """
+
+    value: int | None
+    low: int | None
+    high: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many splits make the average over splits known to ± ``half_width``.
+
+    Both answers start from sigma^2 = sigma_b^2 + sigma_w^2 / ``seeds``, the variance of a split's
+    average among the splits of one data set.
+
+    About this data set's average, the mean of J splits has variance sigma^2 / J.
+
+    About new patients from where these came, it has (1 / J + ``n_test`` / ``n_train``) sigma^2
+    (Nadeau and Bengio 2003): the second term is the overlap of the splits, and does not shrink.
+    This assumes that, over all data sets that might have been collected, the results of two
+    splits correlate by the share of patients that is tested, ``n_test`` / (``n_test`` +
+    ``n_train``), whatever the method; a result's variance over them is then (1 + ``n_test`` /
+    ``n_train``) sigma^2. One data set cannot tell how true that is. Of the seeds' part of sigma^2
+    it is not, which makes the answer cautious.
+
+    Attributes:
+        half_width: what is aimed at, a fraction.
+        seeds: training seeds in each split.
+        n_test: patients on the test side of a split.
+        n_train: patients off it, those in train and those in validation.
+        this_data_set: splits needed for this data set's average.
+        new_patients: splits needed for new patients.
+        least_half_width: for new patients, a fraction that no number of splits gets below.
+    """
+
+    half_width: float
+    seeds: int
+    n_test: float
+    n_train: float
+    this_data_set: Splits
+    new_patients: Splits
+    least_half_width: Estimate
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """What J splits of K training seeds each say about the spread of a metric.
+
+    Attributes:
+        level: nominal share of such intervals that hold the true value.
+        splits: J.
+        seeds: K.
+        mean: this data set's average, a fraction.
+        between: sigma_b^2, the variance between splits, 0 where its unbiased estimate is negative.
+        within: sigma_w^2, the variance between training seeds within a split.
+        total: sigma_b^2 + sigma_w^2, that of one training on one split, unbiased: where
+            ``between`` is cut off at 0 it is less than the sum of the two.
+        share: sigma_b^2 / (sigma_b^2 + sigma_w^2), the intraclass correlation; None where all
+            results are the same.
+        single_half_width: half-width, a fraction, that should go with the result of one training
+            on one split as an estimate of this data set's average.
+        plan: how many splits would make that average known.
+    """
+
+    level: float
+    splits: int
+    seeds: int
+    mean: Estimate
+    between: Estimate
+    within: Estimate
+    total: Estimate
+    share: Estimate | None
+    single_half_width: Estimate
+    plan: Plan
+
+    @property
+    def conclusive(self) -> bool:
+        """Whether there are splits enough to conclude anything."""
+        return self.splits >= MIN_SPLITS
+
+    def to_json(self) -> dict[str, Any]:
+        """The form kept in results.json; variances once more as ``standard_deviations``."""
+        return asdict(self) | {
+            "standard_deviations": {
+                name: asdict(getattr(self, name).root()) for name in ("between", "within", "total")
+            },
+            "conclusive": self.conclusive,
+        }
+
+
+def decompose(
+    values: np.ndarray,
+    *,
+    n_test: float,
+    n_train: float,
+    planned_seeds: int = 1,
+    level: float = LEVEL,
+) -> Decomposition:
+    """Analyse the variance of a metric over splits and the training seeds nested in them.
+
+    The intervals: exact for ``within`` (chi-square), ``share`` (F; Searle 1971, chapter 9) and
+    ``mean`` (t, by the mean square between splits); modified large-sample for ``total`` (Graybill
+    and Wang 1980) and ``between`` (Ting, Burdick, Graybill, Jeyaratnam and Lu 1990; Burdick and
+    Graybill 1992, chapter 3). Ends below 0 are 0. Half-widths and numbers of splits
+    take the ends of the variance that they follow from.
+
+    Args:
+        values: Score, Se or Sp, fractions, float [J, K]: a row a split, a column a training seed.
+        n_test: patients on the test side of a split; an average where splits differ. 0 leaves
+            the overlap of splits out of account.
+        n_train: patients off it, in train and validation together, likewise.
+        planned_seeds: training seeds in each split of the plan.
+        level: nominal coverage, below 1, and .8 at least: the large-sample intervals are made for
+            quantiles on either side of the mean.
+
+    Raises:
+        ValueError: fewer than two splits or seeds, a value that is missing or no fraction, or a
+            number of patients or planned seeds out of range.
+    """
+    values = _checked(values)
+    if planned_seeds < 1:
+        raise ValueError(f"planned_seeds {planned_seeds} must be at least 1")
+    squares = _MeanSquares.of(values, level)
+    total = squares.split_average(1)
+    z = float(stats.norm.ppf((1 + level) / 2))
+    planned = squares.split_average(planned_seeds)
+    shared = overlap(n_test, n_train)
+    return Decomposition(
+        level,
+        squares.splits,
+        squares.seeds,
+        mean=squares.grand_mean(float(values.mean())),
+        between=squares.split_average(math.inf),
+        within=squares.within_split(),
+        total=total,
+        share=squares.share(),
+        single_half_width=total.root(z),
+        plan=Plan(
+            HALF_WIDTH,
+            planned_seeds,
+            float(n_test),
+            float(n_train),
+            this_data_set=_splits(planned, z, 0.0),
+            new_patients=_splits(planned, z, shared),
+            least_half_width=planned.root(z * math.sqrt(shared)),
+        ),
+    )
+
+
+def overlap(n_test: float, n_train: float) -> float:
+    """What the overlap of splits adds to 1 / J (Nadeau and Bengio 2003): ``n_test`` / ``n_train``.
+
+    Raises:
+        ValueError: ``n_test`` is below 0 patients, or ``n_train`` not above.
+    """
+    if not (0 <= n_test < math.inf and 0 < n_train < math.inf):
+        raise ValueError(f"n_test {n_test} must be at least 0, and n_train {n_train} above 0")
+    return n_test / n_train
+
+
+def _checked(values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 2 or min(values.shape) < 2:
+        raise ValueError(f"values {values.shape} must be [splits, seeds], at least 2 of each")
+    missing = np.argwhere(~np.isfinite(values)).tolist()
+    if missing:
+        split, seed = missing[0]
+        raise ValueError(
+            f"values: {len(missing)} missing, the first in row {split} (split), column {seed} "
+            f"(training seed); leave that split out, or run it again"
+        )
+    if np.abs(values).max() > 1:
+        raise ValueError(f"values: {values.flat[np.abs(values).argmax()]} is no fraction")
+    return values
+
+
+class _Constants(NamedTuple):
+    """Quantiles, and what Burdick and Graybill (1992) make of them, under their names."""
+
+    t: float
+    chi2: tuple[float, float]  # of S2^2 / sigma_w^2
+    f: tuple[float, float]
+    g: tuple[float, float]  # of n1, then of n2
+    h: tuple[float, float]
+    g12: float
+    h12: float
+
+    @classmethod
+    @cache
+    def of(cls, n1: int, n2: int, level: float) -> "_Constants":
+        ends = tails(level)
+        t = float(stats.t.ppf(ends[1], n1))
+        (low1, high1), (low2, high2) = ((stats.chi2.ppf(ends, n) / n).tolist() for n in (n1, n2))
+        low, high = stats.f.ppf(ends, n1, n2).tolist()
+        g1, g2, h1, h2 = 1 - 1 / high1, 1 - 1 / high2, 1 / low1 - 1, 1 / low2 - 1
+        g12 = ((high - 1) ** 2 - (g1 * high) ** 2 - h2**2) / high
+        h12 = ((1 - low) ** 2 - (h1 * low) ** 2 - g2**2) / low
+        return cls(t, (low2, high2), (low, high), (g1, g2), (h1, h2), g12, h12)
+
+
+class _MeanSquares(NamedTuple):
+    """The analysis of variance: S1^2 between splits on n1 = J - 1, S2^2 within on n2 = J (K - 1).
+
+    E[S1^2] = K sigma_b^2 + sigma_w^2 and E[S2^2] = sigma_w^2.
+    """
+
+    s1: float  # S1^2 and S2^2 themselves, not their roots
+    s2: float
+    n1: int
+    n2: int
+    splits: int
+    seeds: int
+    constants: _Constants
+
+    @classmethod
+    def of(cls, values: np.ndarray, level: float) -> "_MeanSquares":
+        """Those of ``values``, float [J, K]; 0, not nearly 0, where all are the same."""
+        splits, seeds = values.shape
+        n1, n2 = splits - 1, splits * (seeds - 1)
+        apart = values - values[:, :1]
+        means = values[:, 0] + apart.mean(axis=1)
+        s1 = seeds * (means - means[0]).var(ddof=1)
+        s2 = apart.var(axis=1, ddof=1).mean()
+        return cls(float(s1), float(s2), n1, n2, splits, seeds, _Constants.of(n1, n2, level))
+
+    def grand_mean(self, mean: float) -> Estimate:
+        reach = self.constants.t * math.sqrt(self.s1 / (self.splits * self.seeds))
+        return Estimate(mean, mean - reach, mean + reach, self.n1)
+
+    def within_split(self) -> Estimate:
+        low, high = self.constants.chi2
+        return Estimate(self.s2, self.s2 / high, self.s2 / low, self.n2)
+
+    def share(self) -> Estimate | None:
+        if self.s1 == self.s2 == 0:
+            return None
+        low, high = self.constants.f
+        value, low, high = (
+            max(0.0, (self.s1 - f * self.s2) / (self.s1 + (self.seeds - 1) * f * self.s2))
+            for f in (1.0, high, low)
+        )
+        return Estimate(value, low, high, self.n1)
+
+    def split_average(self, seeds: float) -> Estimate:
+        """sigma_b^2 + sigma_w^2 / ``seeds``, the variance of a split's average over so many seeds.
+
+        One seed makes it the total, infinitely many the variance between splits alone. It is
+        estimated by c1 S1^2 + c2 S2^2, c1 = 1 / K and c2 = 1 / ``seeds`` - 1 / K, its interval by
+        Graybill and Wang (1980) where c2 is not negative, else by Ting et al. (1990). Where
+        S1^2 < S2^2, so that sigma_b^2 is estimated as 0, more than K seeds divide all of S1^2.
+        """
+        (g1, g2), (h1, h2), g12, h12 = self.constants[3:]
+        one, two = self.s1 / self.seeds, self.s2 * (1 / seeds - 1 / self.seeds)
+        if two >= 0:
+            below = (g1 * one) ** 2 + (g2 * two) ** 2
+            above = (h1 * one) ** 2 + (h2 * two) ** 2
+        else:
+            below = (g1 * one) ** 2 + (h2 * two) ** 2 - g12 * one * two
+            above = (h1 * one) ** 2 + (g2 * two) ** 2 - h12 * one * two
+        value = max(one + two, min(self.s1, self.s2) / seeds)
+        low = max(0.0, one + two - math.sqrt(max(0.0, below)))
+        high = max(value, one + two + math.sqrt(max(0.0, above)))
+        return Estimate(value, low, high, self.n1)
+
+
+def _splits(variance: Estimate, z: float, shared: float) -> Splits:
+    """Splits J for which z^2 (1 / J + shared) variance is at most HALF_WIDTH^2."""
+
+    def needed(sigma2: float) -> int | None:
+        room = HALF_WIDTH**2 - z**2 * shared * sigma2
+        return max(1, math.ceil(z**2 * sigma2 / room)) if room > 0 else None
+
+    return Splits(needed(variance.value), needed(variance.low), needed(variance.high))
