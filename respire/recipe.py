@@ -234,7 +234,7 @@ class Optimisation:
     prior: float = 0.0
     """How common the classes are to the network, which calls a cycle what is likeliest: from 0, all
     equally (paper: as in its batches), to 1, as each counts in the Score, which makes the likeliest
-    class the one that adds most to it (training/loop.py)."""
+    class the one that adds most to it (training/loss.py)."""
     epochs: int = 200
     """Epochs (paper: 200)."""
     batch_size: int = 64

@@ -18,8 +18,9 @@ from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, check_scorable, confusion_matrix
 from respire.models.network import share_batch_statistics
-from respire.recipe import NORMAL, Optimisation, Recipe
+from respire.recipe import Optimisation, Recipe
 from respire.training.device import Compute
+from respire.training.loss import class_importance, logit_adjustment
 from respire.training.predict import count_votes, predict_logits
 from respire.training.sampling import World, plan_epoch
 
@@ -111,12 +112,12 @@ def fit(
     replica = nn.parallel.DistributedDataParallel(network) if world.size > 1 else network
     pipeline = Pipeline(recipe, compute.device)
     train = pipeline.windows(train)
-    importance = _importance(recipe, optimisation).to(compute.device)
+    importance = class_importance(recipe, optimisation).to(compute.device)
     shard = world.size > 1 and optimisation.bank == "sharded"
     held = torch.bincount(train.label, minlength=len(recipe.classes)).to(compute.device)
     held = _over_workers(held, world) if shard else held
     windows = int(held.sum())
-    adjustment = _adjustment(held, optimisation)
+    adjustment = logit_adjustment(held, optimisation)
     steps = math.ceil(windows / optimisation.batch_size)
     optimiser, schedule = _optimiser(network, optimisation, steps)
     average = _average(network, optimisation)
@@ -221,37 +222,6 @@ def _better(scores: Scores, before: Scores, recipe: Recipe) -> bool:
     if recipe.selected_by == "accuracy":
         return scores.accuracy > before.accuracy
     return scores.score > before.score
-
-
-def _importance(recipe: Recipe, optimisation: Optimisation) -> Tensor:
-    """Weight of each class in the loss, float32 [C], with a mean of 1.
-
-    Batches hold every class equally, so the loss of all workers' batches together needs no further
-    normalisation (torch's own divides by the weights of each worker's batch).
-    """
-    importance = torch.ones(len(recipe.classes))
-    importance[NORMAL] = optimisation.normal_loss_weight
-    return importance / importance.mean()
-
-
-def _adjustment(cycles: Tensor, optimisation: Optimisation) -> Tensor:
-    """How much likelier than in the batches each class is to the network, as logarithms [C].
-
-    A network that is trained on its logits less these learns logits that have them in (logit
-    adjustment; Menon et al. 2021). A cycle called normal adds one part in all normal cycles to Sp,
-    one called crackle one part in all abnormal ones to Se: with a prior of 1 normal is as common
-    as the abnormal classes together, these as in the training cycles; with less, the logarithms
-    are as much smaller.
-
-    Args:
-        cycles: training cycles of each class, int64 [C].
-        optimisation: prior and sampling.
-    """
-    share = cycles.clamp(min=1).float()
-    abnormal = torch.arange(len(cycles), device=cycles.device) != NORMAL
-    in_score = torch.where(abnormal, share / share[abnormal].sum(), 1.0)
-    in_batches = share if optimisation.sampling == "cycle-uniform" else torch.ones_like(share)
-    return optimisation.prior * in_score.log() - in_batches.log()
 
 
 def _optimiser(
