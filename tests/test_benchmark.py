@@ -167,7 +167,7 @@ def test_the_noise_bank_is_as_long_and_as_skewed_as_icbhi():
 
 
 def test_the_clock_sees_every_stage_and_changes_no_image():
-    recipe = recipe_with(blank_region="clip")
+    recipe = recipe_with(blank_region="clip", level_rows=True)
     pipeline = Pipeline(recipe, "cpu")
     keys = sample_keys(0, 1, EVERY)
     images = pipeline.training_images(BANK, EVERY, keys)

@@ -277,7 +277,9 @@ def test_images_with_one_effect_are_those_of_the_reference(effect: str, preset: 
 @pytest.mark.parametrize("preset", ["scratch", "small"])
 def test_images_of_other_speeds_are_those_of_the_reference(preset: str):
     recipe = recipe_of(preset, **EFFECTS["speed"])
-    recipe = replace(recipe, features=replace(recipe.features, blank_region="keep"))
+    # Level rows would show what the filter leaves 50 dB down where there is nothing else.
+    features = replace(recipe.features, blank_region="keep", level_rows=False)
+    recipe = replace(recipe, features=features)
     ours, theirs, _ = both_ways(recipe, lung_sounds(6, below_hz=800), 3)
     assert_similar_images(ours, theirs, recipe)
 
