@@ -9,8 +9,8 @@ from respire.recipe import NORMAL, Optimisation, Recipe
 def class_importance(recipe: Recipe, optimisation: Optimisation) -> Tensor:
     """Weight of each class in the loss, float32 [C], with a mean of 1.
 
-    Batches hold every class equally, so the loss of all workers' batches together needs no further
-    normalisation (torch's own divides by the weights of each worker's batch).
+    The mean is over classes, as class-uniform batches hold them: the loss of all workers' batches
+    together then needs no further normalisation (torch's divides by each worker's own weights).
     """
     importance = torch.ones(len(recipe.classes))
     importance[NORMAL] = optimisation.normal_loss_weight
