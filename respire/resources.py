@@ -23,9 +23,9 @@ MALLOC_OPTIONS = {-1: 2**31 - 1, -3: 2**30}
 def set_up_torch(parallel: int = 1) -> None:
     """Let torch use this machine's cores, shared among ``parallel`` processes on it, and its heap.
 
-    Ray gives every worker ``OMP_NUM_THREADS=1``. And glibc gives a freed tensor's pages back to the
-    kernel, which must clear them for the next one: kept, they make the input path on a CPU about a
-    third faster. Other C libraries are left as they are.
+    Ray gives every worker ``OMP_NUM_THREADS=1``. And glibc may give a freed tensor's pages back to
+    the kernel, which must clear them for the next one, batch after batch; whether it does depends
+    on what else lies on its heap. Here it keeps them. Other C libraries are left as they are.
     """
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // parallel))
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":

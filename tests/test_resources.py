@@ -25,8 +25,9 @@ print(faults() - before)
 
 
 def page_faults(how: str) -> int:
+    """Of ten turns in a process whose glibc gives back every tensor's pages unless told otherwise."""
     command = [sys.executable, "-c", FAULTS_OF_TEN_TURNS, how]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**16)}
     printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return int(printed.stdout)
 
@@ -42,5 +43,7 @@ def test_torch_gets_its_share_of_the_cores(monkeypatch, parallel, threads):
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
 def test_pages_of_freed_tensors_are_kept_for_the_next_ones():
-    pages_of_one_turn = 4 * 4 * 2**22 // 4096
-    assert page_faults("set up") < pages_of_one_turn < page_faults("as it is")
+    given_back = page_faults("as it is")
+    if given_back == 0:
+        pytest.skip("this kernel counts no page faults")
+    assert page_faults("set up") < given_back / 10

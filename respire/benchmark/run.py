@@ -43,7 +43,7 @@ class Effort:
     batches: int = 8
     steps: int = 5
     repeats: int = 5
-    epochs: int = 3
+    epochs: int = 6
     sizes: tuple[int, ...] = (1, 4, 16)
     preparations: int = 2
 
