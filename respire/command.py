@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, NoReturn, TypeVar, cast, get_args
+from typing import Annotated, Literal, NoReturn, Self, TypeVar, cast, get_args
 
 import tyro
 
@@ -17,6 +17,8 @@ from respire.recipe import Recipe
 SplitKind = Literal["80-20", "60-40", "60-40-disjoint"]
 Gpu = Literal["auto", "none"]
 SYNTHETIC = "synthetic"
+QUICK_SPLITS, QUICK_SEEDS, QUICK_EPOCHS = 4, 2, 4
+"""A grid that is done in minutes, and concludes nothing."""
 
 
 def _gpu_from_environment() -> Gpu:
@@ -65,6 +67,44 @@ class Options:
     skip_bad: tyro.conf.FlagCreatePairsOff[bool] = False
     """Leave recordings with errors out, and list them in the report."""
 
+    def shortened(self) -> Self:
+        """The options that ``--quick`` stands for."""
+        return dataclasses.replace(self, data=SYNTHETIC)
+
+
+@dataclass(frozen=True)
+class GridOptions(Options):
+    """What every experiment can be told that compares many runs."""
+
+    splits: int = 10
+    """How many splits; --split-seed is the first one's seed, the others follow."""
+    seeds: int = 3
+    """How many training seeds on each split; --seed is the first."""
+    stage2: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Fine-tune each model for every device too."""
+    per_gpu: int = 2
+    """How many runs share a GPU; without GPUs each gets a core."""
+
+    def shortened(self) -> Self:
+        """The options that ``--quick`` stands for."""
+        optimisation = dataclasses.replace(self.recipe.optimisation, epochs=QUICK_EPOCHS)
+        recipe = dataclasses.replace(self.recipe, optimisation=optimisation)
+        return dataclasses.replace(
+            super().shortened(), recipe=recipe, splits=QUICK_SPLITS, seeds=QUICK_SEEDS
+        )
+
+    def __post_init__(self) -> None:
+        for name in ("splits", "seeds", "per_gpu"):
+            if getattr(self, name) < 1:
+                option = name.replace("_", "-")
+                raise InputError(f"--{option} {getattr(self, name)}: must be at least 1")
+        if self.workers != 1:
+            raise InputError("--workers: each run of a grid trains on one; leave it out")
+        if self.splits > 1 and self.split != "80-20":
+            raise InputError(
+                f"--split {self.split} is the same for every seed; use --split 80-20, or --splits 1"
+            )
+
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
@@ -86,8 +126,35 @@ def parse(options: type[O], arguments: Sequence[str], description: str) -> O:
     preset: PresetName = early.recipe or ("quick" if early.quick else options.preset)
     default = options(preset=preset, recipe=PRESETS[preset]())
     if early.quick:
-        default = dataclasses.replace(default, data=SYNTHETIC)
+        default = default.shortened()
     return tyro.cli(options, args=arguments, default=default, description=description)
+
+
+def recipe_of(text: str, base: Recipe) -> Recipe:
+    """A recipe as ``--compare`` names it.
+
+    Args:
+        text: a preset, a preset and overrides, or overrides of ``base``, separated by commas, such
+            as ``small,features.padding=zero``.
+        base: the recipe that is overridden where no preset is named.
+
+    Raises:
+        InputError: neither a preset nor a field and its value.
+        SystemExit: no such field, or not one of its values; the message says which there are.
+    """
+    arguments = []
+    for position, word in enumerate(text.split(",")):
+        field_, equals, value = word.strip().partition("=")
+        if equals:
+            arguments += [f"--{field_}", value]
+        elif position == 0 and field_ in PRESETS:
+            base = PRESETS[field_]()
+        else:
+            raise InputError(
+                f"--compare {text}: {field_!r} is neither a recipe ({', '.join(PRESETS)}) nor an "
+                f"override such as features.padding=zero"
+            )
+    return tyro.cli(Recipe, args=arguments, default=base, prog="--compare")
 
 
 def command(options: type[O], question: Callable[[O], None], description: str) -> NoReturn:

@@ -7,10 +7,8 @@ from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
-import pyarrow.compute as pc
 
 import respire
-from respire.data.recording import DEVICES
 from respire.evaluation.evaluate import baseline_predictions, predict_stages
 from respire.evaluation.intervals import bootstrap, no_interval, simulated_coverage
 from respire.metrics import Scores, by_device, overall
@@ -21,7 +19,7 @@ from respire.study import Study
 from respire.training.finetune import DeviceModel
 from respire.training.loop import Fit, OnEpoch
 from respire.training.stage1 import train_stage1
-from respire.training.stage2 import DeviceCycles, train_stage2
+from respire.training.stage2 import each_device, train_stage2
 
 STAGES = ("stage1", "stage2")
 
@@ -55,6 +53,7 @@ def train_common(study: Study, on_epoch: OnEpoch) -> Fit:
         study.prepared,
         study.split.train,
         getattr(study.split, study.recipe.selection),
+        study.split.test,
         study.initial,
         study.compute,
         study.stage1,
@@ -87,12 +86,7 @@ def run_stages(
         devices = train_stage2(
             recipe,
             stage1.weights,
-            {
-                device: DeviceCycles(
-                    *(t.filter(pc.equal(t.column("device"), device)) for t in (train, selecting))
-                )
-                for device in DEVICES
-            },
+            each_device(train, selecting),
             compute,
             study.stage2,
             seed=study.seed,

@@ -290,6 +290,9 @@ class Recipe:
     it produces is stamped."""
     selected_by: Literal["score", "accuracy"] = "score"
     """The best epoch's yardstick (paper: the best checkpoint; released code: accuracy)."""
+    watch_test: bool = False
+    """Whether every epoch is scored on test too, to tell what choosing the epoch there would be
+    worth. What it tells is labelled, and nothing is chosen by it."""
 
     def __post_init__(self) -> None:
         for part, fields in vars(self).items():

@@ -1,23 +1,31 @@
 """Run an experiment on one split: everything around its two stages, from options to report."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet
 
 from respire.command import Options
-from respire.data.cycles import prepare_cycles
+from respire.data.cycles import PreparedCycles, prepare_cycles
 from respire.experiment import STAGES, Outcome, histories, run_stages, summarise
 from respire.metrics import percent
+from respire.recipe import Preprocess
 from respire.report.report import FIGURES, write_report
 from respire.resources import PeakMemory, Stopwatch
 from respire.session import Queue, console, missing_room, session
 from respire.storage import Storage
-from respire.study import Study, claim_name, initial_weights, open_corpus, open_study
+from respire.study import (
+    Corpus,
+    Study,
+    choose_compute,
+    claim,
+    initial_weights,
+    open_corpus,
+    open_study,
+)
 from respire.tracking import EpochLogger, Tracker
 from respire.tracking_store import preflight, resolve_uri
 from respire.training.cell import dump_state
@@ -60,32 +68,88 @@ class EpochReport:
 
 
 @dataclass(frozen=True)
-class Run:
-    """An experiment under way, in a Ray session.
+class Setting:
+    """What all runs of an experiment have in common, in a Ray session.
 
     Attributes:
-        study: recipe, corpus and split.
-        name: the run's own.
-        folder: where its results go.
-        tracker: its MLflow run; ``children`` ends those below it with it.
+        options: from the command line.
+        corpus: the recordings.
+        storage: where everything is kept.
+        uri: MLflow's store.
+        children: ends nested MLflow runs with the experiment.
         lines: what the user sees (session.console).
-        stopwatch: times its parts.
-        memory: the most it has needed so far.
+        stopwatch: times the parts.
+        memory: the most that was needed so far.
     """
 
-    study: Study
-    name: str
-    folder: Storage
-    tracker: Tracker
+    options: Options
+    corpus: Corpus
+    storage: Storage
+    uri: str
     children: ExitStack
     lines: Queue
     stopwatch: Stopwatch
     memory: PeakMemory
 
+    def prepare(self, recipe: Preprocess) -> PreparedCycles:
+        """Cut the recordings into cycles, unless that was done before."""
+        with self.stopwatch.part("cycles"):
+            return prepare_cycles(
+                self.corpus.cycles,
+                recipe,
+                self.corpus.fingerprint,
+                self.storage,
+                self.options.skip_bad,
+            )
+
+    def warn(self, warnings: Iterable[str]) -> None:
+        """Say what a reader of the results must know."""
+        for warning in warnings:
+            print(f"warning: {warning}", flush=True)
+
+
+@contextmanager
+def open_setting(experiment: str, options: Options) -> Iterator[Setting]:
+    """Check storage and MLflow, find the recordings, and open Ray.
+
+    Raises:
+        InputError: bad input or an unusable setting.
+    """
+    storage = Storage.at(options.storage)
+    storage.check_writable()
+    uri = resolve_uri(options.tracking_uri)
+    preflight(uri, experiment)
+    stopwatch = Stopwatch()
+    with PeakMemory() as memory:
+        with stopwatch.part("catalogue"):
+            corpus = open_corpus(options)
+        with session(), console() as lines, ExitStack() as children:
+            yield Setting(options, corpus, storage, uri, children, lines, stopwatch, memory)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An experiment on one split under way.
+
+    Attributes:
+        setting: what it shares with others.
+        study: recipe, corpus and split.
+        name: the run's own.
+        folder: where its results go.
+        tracker: its MLflow run.
+    """
+
+    setting: Setting
+    study: Study
+    name: str
+    folder: Storage
+    tracker: Tracker
+
     def on_epoch(self, name: str, epochs: int) -> EpochReport:
         """What reports the epochs of one training, as a nested MLflow run of that name."""
-        child = self.children.enter_context(self.tracker.child(name, {"respire.run": name}))
-        return EpochReport(name, epochs, child.epochs, self.lines)
+        child = self.tracker.child(name, {"respire.run": name})
+        self.setting.children.enter_context(child)
+        return EpochReport(name, epochs, child.epochs, self.setting.lines)
 
 
 @contextmanager
@@ -97,28 +161,20 @@ def start_run(experiment: str, options: Options) -> Iterator[Run]:
     """
     recipe = options.recipe
     share_of_batch(recipe.optimisation.batch_size, options.workers)
-    storage = Storage.at(options.storage)
-    storage.check_writable()
-    uri = resolve_uri(options.tracking_uri)
-    preflight(uri, experiment)
     initial = initial_weights(recipe, options.seed)
-    stopwatch = Stopwatch()
-    with PeakMemory() as memory:
-        with stopwatch.part("catalogue"):
-            corpus = open_corpus(options)
-        with session(), console() as lines, ExitStack() as runs:
-            with stopwatch.part("cycles"):
-                prepared = prepare_cycles(
-                    corpus.cycles, recipe.preprocess, corpus.fingerprint, storage, options.skip_bad
-                )
-            study = open_study(options, corpus, prepared, initial)
-            name, folder = claim_name(study, experiment, options.name)
-            room = missing_room(study.workers, study.compute.device == "cuda")
-            for warning in (*recipe.stamps, *study.warnings, *([room] if room else [])):
-                print(f"warning: {warning}", flush=True)
-            tracker = runs.enter_context(Tracker.start(uri, experiment, name, study.whole.key))
-            _log_study(tracker, study)
-            yield Run(study, name, folder, tracker, runs, lines, stopwatch, memory)
+    with open_setting(experiment, options) as setting:
+        prepared = setting.prepare(recipe.preprocess)
+        compute = choose_compute(options.gpu, recipe)
+        study = open_study(options, setting.corpus, prepared, initial, compute)
+        name = options.name or f"{recipe.preset}-{study.split.kind}-{study.whole.key[:8]}"
+        folder = study.storage / experiment / name
+        claim(folder, study.whole.identity)
+        room = missing_room(study.workers, compute.device == "cuda")
+        setting.warn((*recipe.stamps, *study.warnings, *([room] if room else [])))
+        tracker = Tracker.start(setting.uri, experiment, name, study.whole.key)
+        setting.children.enter_context(tracker)
+        _log_study(tracker, study)
+        yield Run(setting, study, name, folder, tracker)
 
 
 def run_experiment(experiment: str, options: Options) -> dict[str, Any]:
@@ -137,14 +193,14 @@ def run_experiment(experiment: str, options: Options) -> dict[str, Any]:
             stage = recipe.optimisation if name == "stage1" else recipe.finetune
             return run.on_epoch(name, stage.epochs)
 
-        outcome = run_stages(study, run.stopwatch, on_epoch)
+        outcome = run_stages(study, run.setting.stopwatch, on_epoch)
         results = summarise(
             study,
             outcome,
             experiment=experiment,
             name=run.name,
-            stopwatch=run.stopwatch,
-            peak_memory_mib=run.memory.mebibytes,
+            stopwatch=run.setting.stopwatch,
+            peak_memory_mib=run.setting.memory.mebibytes,
         )
         _keep(run.folder, study, outcome)
         write_report(results, histories(outcome), run.folder)
@@ -157,9 +213,7 @@ def _keep(folder: Storage, study: Study, outcome: Outcome) -> None:
     """Write predictions and models; a model says what it started from and how to use it."""
     stages = [outcome.predictions[stage].assign(stage=stage) for stage in STAGES]
     table = pa.Table.from_pandas(pd.concat(stages, ignore_index=True), preserve_index=False)
-    sink = pa.BufferOutputStream()
-    pyarrow.parquet.write_table(table, sink)
-    (folder / PREDICTIONS).write_bytes(sink.getvalue().to_pybytes())
+    (folder / PREDICTIONS).write_table(table)
     tuned = {device: model.weights for device, model in outcome.devices.items()}
     for device, weights in {"stage1": outcome.stage1.weights, **tuned}.items():
         if weights is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet
 from pyarrow import fs
 
 from respire.errors import InputError
@@ -81,6 +82,16 @@ class Storage:
             raise InputError(
                 f"{self.uri}: cannot be written ({error}); choose another --storage"
             ) from error
+
+    def read_table(self) -> pa.Table:
+        """The Parquet file's rows."""
+        return pyarrow.parquet.read_table(pa.BufferReader(self.read_bytes()))
+
+    def write_table(self, table: pa.Table) -> None:
+        """Write rows as a Parquet file, whole or not at all."""
+        sink = pa.BufferOutputStream()
+        pyarrow.parquet.write_table(table, sink)
+        self.write_bytes(sink.getvalue().to_pybytes())
 
     def read_json(self) -> Any:
         """The file's content, parsed."""

@@ -11,7 +11,7 @@ import pandas as pd
 import pooch
 import torch
 
-from respire.command import SYNTHETIC, Options
+from respire.command import SYNTHETIC, Gpu, Options
 from respire.data import icbhi
 from respire.data.cycles import PreparedCycles
 from respire.data.download import download
@@ -148,20 +148,30 @@ def initial_weights(recipe: Recipe, seed: int) -> Weights:
     return respirenet(recipe.model, len(recipe.classes)).state_dict()
 
 
+def choose_compute(gpu: Gpu, recipe: Recipe) -> Compute:
+    """The processor that trains, in the cluster; the driver's machine may have no GPU.
+
+    Raises:
+        InputError: the recipe's precision cannot be had on it.
+    """
+    precision = recipe.optimisation.precision
+    if gpu == "auto" and cluster_gpus() > 0:
+        return on_worker(Compute.resolve, gpu, precision, gpu=True)
+    return Compute.resolve("none", precision)
+
+
 def open_study(
-    options: Options, corpus: Corpus, prepared: PreparedCycles, initial: Weights
+    options: Options,
+    corpus: Corpus,
+    prepared: PreparedCycles,
+    initial: Weights,
+    compute: Compute,
 ) -> Study:
-    """Cut the split of the recordings that could be prepared, and choose the processor.
+    """Cut the split of the recordings that could be prepared.
 
     Raises:
         InputError: the split cannot be had, or lacks normal or abnormal cycles where it needs both.
     """
-    gpu = options.gpu == "auto" and cluster_gpus() > 0
-    precision = options.recipe.optimisation.precision
-    if gpu:
-        compute = on_worker(Compute.resolve, options.gpu, precision, gpu=True)
-    else:
-        compute = Compute.resolve("none", precision)
     whole = corpus.cycles["recording"].isin(prepared.recordings())
     cycles = corpus.cycles[whole].reset_index(drop=True)
     cut = split(
@@ -197,20 +207,21 @@ def locate(data: str | None) -> str:
     return str(download()) if data is None else data
 
 
-def claim_name(study: Study, experiment: str, name: str | None) -> tuple[str, Storage]:
-    """The run's name and folder, resumed if it was this run's already.
+def claim(folder: Storage, identity: Mapping[str, Any]) -> None:
+    """Make a folder a run's own, unless it is so already.
+
+    Args:
+        folder: named as the run is.
+        identity: JSON-able; all that can change its numbers.
 
     Raises:
         InputError: the name belongs to a run that differs, with the differences.
     """
-    key = study.whole.key
-    name = name or f"{study.recipe.preset}-{study.split.kind}-{key[:8]}"
-    folder = study.storage / experiment / name
-    identity = folder / "identity.json"
+    kept = folder / "identity.json"
     # As it will be read back: JSON knows no tuples.
-    ours = json.loads(json.dumps({**study.whole.identity, "numerics_version": NUMERICS_VERSION}))
-    if identity.exists():
-        theirs = flatten(identity.read_json())
+    ours = json.loads(json.dumps({**identity, "numerics_version": NUMERICS_VERSION}))
+    if kept.exists():
+        theirs = flatten(kept.read_json())
         changed = [
             f"{field} was {theirs.get(field)}, is {value}"
             for field, value in flatten(ours).items()
@@ -222,5 +233,4 @@ def claim_name(study: Study, experiment: str, name: str | None) -> tuple[str, St
                 f"choose another --name"
             )
     else:
-        identity.write_json(ours)
-    return name, folder
+        kept.write_json(ours)

@@ -45,7 +45,7 @@ from respire.features.splice import gather, pad
 from respire.models.network import respirenet
 from respire.presets import PRESETS, quick, scratch
 from respire.recipe import Features, Model, Optimisation, Recipe
-from respire.report.figures import png
+from respire.report.style import png
 from respire.training.device import Compute
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"

@@ -16,7 +16,7 @@ from respire.command import Options
 from respire.errors import InputError
 from respire.metrics import Scores
 from respire.presets import quick, scratch
-from respire.report.figures import png
+from respire.report.style import png
 
 IMAGE_SIZE = Path(__file__).resolve().parents[1] / "experiments" / "image_size.py"
 STAMP = "selected on test"

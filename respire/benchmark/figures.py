@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from respire.benchmark.input_path import PER_SAMPLE
-from respire.report.figures import COLOURS, STYLE
+from respire.report.style import COLOURS, STYLE
 
 Part = Mapping[str, Any]
 DOTTED: dict[str, Any] = {"color": "#666666", "lw": 1, "ls": ":", "zorder": 1}

@@ -20,7 +20,7 @@ from respire.evaluation.intervals import bootstrap
 from respire.experiment import train_common
 from respire.metrics import overall, percent
 from respire.recipe import Recipe
-from respire.report.figures import BASELINE_LINES, COLOURS, RED, STYLE, png
+from respire.report.style import BASELINE_LINES, COLOURS, RED, STYLE, png
 from respire.report.tables import Table, interval
 from respire.resources import PeakMemory
 from respire.run import EpochReport, Run, start_run
@@ -159,7 +159,7 @@ def _measure(run: Run, recipe: Recipe) -> dict[str, Any]:
     gpu_note = study.stage1.storage / "gpu-memory.json"
     was_there = study.stage1.exists("fit")
     report = run.on_epoch(name, recipe.optimisation.epochs)
-    with run.stopwatch.part(name), PeakMemory() as memory:
+    with run.setting.stopwatch.part(name), PeakMemory() as memory:
         fit = train_common(study, _NoteGpuMemory(report, gpu_note))
     test = study.prepared.read(study.split.test)
     gpu = study.compute.device == "cuda"
@@ -189,7 +189,7 @@ def _results(run: Run, sizes: list[dict[str, Any]]) -> dict[str, Any]:
     study = run.study
     sides = [study.prepared.read(side) for side in (study.split.train, study.split.test)]
     gpu = study.compute.device == "cuda"
-    with run.stopwatch.part("baselines"):
+    with run.setting.stopwatch.part("baselines"):
         baselines = on_worker(baseline_predictions, study.recipe, *sides, study.compute, gpu=gpu)
     return {
         "experiment": EXPERIMENT,
@@ -211,7 +211,7 @@ def _results(run: Run, sizes: list[dict[str, Any]]) -> dict[str, Any]:
         "stamps": list(study.recipe.stamps),
         "warnings": list(study.warnings),
         "skipped": list(study.skipped),
-        "seconds": run.stopwatch.seconds,
+        "seconds": run.setting.stopwatch.seconds,
         "environment": {
             "device": study.compute.name,
             "precision": study.compute.precision,

@@ -103,6 +103,7 @@ def _on_ray(
             corpus.prepared,
             cut.train,
             cut.validation,
+            cut.test,
             initial,
             compute,
             cell,

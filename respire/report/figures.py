@@ -1,7 +1,6 @@
-"""Figures from plain numbers, in the style of a journal; every stamp is a red banner on top."""
+"""Figures of one split's results, from plain numbers."""
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -9,45 +8,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-STYLE: Any = {
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": "#e4e4e4",
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-}
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f6000", "#56b4e9")
-"""Okabe and Ito's palette, told apart by colour-blind readers."""
-BASELINE_LINES: tuple[dict[str, Any], ...] = (
-    {"color": "#c4c4c4", "lw": 4.5, "linestyle": "-"},
-    {"color": "#333333", "lw": 1.4, "linestyle": (0, (4, 1.5))},
-    {"color": "#333333", "lw": 1.4, "linestyle": (0, (1, 1))},
-)
-"""Baselines often coincide (a device's best class is mostly normal): one shows through another."""
-RED = "#b00020"
-BANNER_INCHES = 0.36
-TITLE_INCHES = 0.36
+from respire.report.style import BASELINE_LINES, STYLE, colours, count, spread, titled
 
 StoredScores = Mapping[str, Any]
 """Scores as results.json holds them: se, sp, score (fraction or None), n, confusion, recall."""
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG of 160 dots an inch."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=160)
-    return content.getvalue()
 
 
 def learning_curves(
@@ -70,11 +36,11 @@ def learning_curves(
     devices = sorted(set(histories["run"]) - {"stage1"})
     columns = {"Stage 1": ["stage1"], "Stage 2, fine-tuning by device": devices}
     with matplotlib.rc_context(STYLE):
-        figure = _figure("Learning curves", (8.6, 5.8), stamps)
+        figure = titled("Learning curves", (8.6, 5.8), stamps)
         axes = figure.subplots(2, 2, sharex="col", sharey="row")
         for (title, runs), (upper, lower) in zip(columns.items(), axes.T, strict=True):
             upper.set_title(title)
-            for run, colour in zip(runs, _colours(len(runs)), strict=True):
+            for run, colour in zip(runs, colours(len(runs)), strict=True):
                 history = histories[histories["run"] == run].sort_values("epoch")
                 trained, selecting = cycles[run]
                 name = "all devices" if run == "stage1" else run
@@ -109,7 +75,7 @@ def confusion(
     """
     ticks = range(len(classes))
     with matplotlib.rc_context(STYLE | {"axes.grid": False, "axes.spines.left": False}):
-        figure = _figure("Test confusion", (4.3 * len(panels) + 0.6, 4.0), stamps)
+        figure = titled("Test confusion", (4.3 * len(panels) + 0.6, 4.0), stamps)
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (title, counts) in zip(axes, panels.items(), strict=True):
             totals = counts.sum(axis=1)
@@ -159,11 +125,11 @@ def score_by_device(
         stamps: banners.
     """
     with matplotlib.rc_context(STYLE):
-        figure = _figure("Test Score by device", (8.6, 4.4), stamps)
+        figure = titled("Test Score by device", (8.6, 4.4), stamps)
         axis = figure.subplots()
-        offsets = _spread(len(stages), 0.24)
+        offsets = spread(len(stages), 0.24)
         for (stage, of_group), offset, colour in zip(
-            stages.items(), offsets, _colours(len(stages)), strict=True
+            stages.items(), offsets, colours(len(stages)), strict=True
         ):
             x = np.arange(len(groups)) + offset
             se, sp, score = (_column(of_group, groups, name) for name in ("se", "sp", "score"))
@@ -183,7 +149,7 @@ def score_by_device(
         axis.set_xticks(
             range(len(groups)),
             [
-                f"{group}\nn = {int(n):,} cycles\n{_count(patients, 'patient')}"
+                f"{group}\nn = {int(n):,} cycles\n{count(patients, 'patient')}"
                 for (group, patients), n in zip(groups.items(), sizes, strict=True)
             ],
         )
@@ -194,32 +160,6 @@ def score_by_device(
         axis.set_xlabel("Device")
         axis.set_ylabel("Se, Sp and Score on test cycles (%)")
         figure.legend(loc="outside lower center", ncols=3)
-    return figure
-
-
-def _figure(title: str, inches: tuple[float, float], stamps: Sequence[str]) -> Figure:
-    """An empty figure with its title and, above that, a banner for each stamp.
-
-    Both are placed by hand: the layout engine would put a suptitle over the banners.
-    """
-    width, body = inches
-    banners = BANNER_INCHES * len(stamps)
-    height = body + TITLE_INCHES + banners
-    layout = ConstrainedLayoutEngine(rect=(0, 0, 1, body / height), h_pad=0.06, w_pad=0.06)
-    figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
-    middle = (body + TITLE_INCHES / 2) / height
-    figure.text(0.5, middle, title, ha="center", va="center", size=12, weight="bold")
-    for row, stamp in enumerate(stamps):
-        figure.text(
-            0.5,
-            1 - (row + 0.5) * BANNER_INCHES / height,
-            stamp.upper(),
-            ha="center",
-            va="center",
-            color="white",
-            weight="bold",
-            bbox={"facecolor": RED, "edgecolor": RED, "boxstyle": "square,pad=0.4"},
-        )
     return figure
 
 
@@ -238,20 +178,8 @@ def _leave_empty(upper: Axes, lower: Axes, why: str) -> None:
     lower.set_axis_off()
 
 
-def _colours(n: int) -> Iterator[str]:
-    return (COLOURS[index % len(COLOURS)] for index in range(n))
-
-
-def _spread(n: int, step: float) -> np.ndarray:
-    return step * (np.arange(n) - (n - 1) / 2)
-
-
 def _column(
     of_group: Mapping[str, StoredScores], groups: Mapping[str, int], name: str
 ) -> np.ndarray:
     """One fraction or count of every group, float64, NaN where undefined."""
     return np.array([of_group[group][name] for group in groups], dtype=np.float64)
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

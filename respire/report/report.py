@@ -1,14 +1,8 @@
 """Write what a run found: results.json, report.md, report.html and PNG figures."""
 
-import base64
-import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -16,34 +10,13 @@ from matplotlib.figure import Figure
 from respire.metrics import MIN_SE, Scores, percent, shortcomings
 from respire.recipe import CLASSES
 from respire.report import figures, tables
-from respire.report.tables import ALL, STAGES, Table
+from respire.report.page import Page, Picture, Section, strict
+from respire.report.style import png
+from respire.report.tables import ALL, STAGES
 from respire.storage import Storage
 
 FIGURES = ("learning-curves.png", "confusion.png", "score-by-device.png")
 """What is drawn, each as a file beside the report and on its page."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure as a file and on the page."""
-
-    name: str
-    caption: str
-    png: bytes
-
-    @property
-    def base64(self) -> str:
-        """The PNG as text for a data URI."""
-        return base64.b64encode(self.png).decode()
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading of the report with what stands under it."""
-
-    title: str
-    tables: list[Table] = field(default_factory=list)
-    figures: list[Picture] = field(default_factory=list)
 
 
 def write_report(results: Mapping[str, Any], histories: pd.DataFrame, directory: Storage) -> None:
@@ -61,20 +34,22 @@ def write_report(results: Mapping[str, Any], histories: pd.DataFrame, directory:
     Raises:
         InputError: the directory cannot be written.
     """
-    results = _strict(results)
-    sections = _sections(results, histories)
-    for section in sections:
-        for picture in section.figures:
-            (directory / picture.name).write_bytes(picture.png)
-    (directory / "report.md").write_bytes(_markdown(results, sections).encode())
-    (directory / "report.html").write_bytes(_html(results, sections).encode())
-    content = json.dumps(results, indent=2, allow_nan=False, ensure_ascii=False)
-    (directory / "results.json").write_bytes(f"{content}\n".encode())
+    results = strict(results)
+    Page(
+        title=f"respire · {results['experiment']} · {results['name']}",
+        facts=_facts(results),
+        lead=lead(results),
+        verdict=verdict(results),
+        stamps=results["stamps"],
+        warnings=results["warnings"],
+        skipped=results["skipped"],
+        sections=_sections(results, histories),
+    ).write(results, directory)
 
 
 def table(results: Mapping[str, Any]) -> str:
     """What a command prints last: lead sentence, stamps, scores, by device, recall, verdict."""
-    results = _strict(results)
+    results = strict(results)
     shown = (tables.scores(results), tables.scores_by_device(results), tables.recall(results))
     return "\n\n".join(
         [lead(results), *(each.markdown(results["stamps"]) for each in shown), verdict(results)]
@@ -197,9 +172,7 @@ def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Pictu
             ),
         ),
     }
-    return [
-        Picture(name, caption, figures.png(figure)) for name, (caption, figure) in drawn.items()
-    ]
+    return [Picture(name, caption, png(figure)) for name, (caption, figure) in drawn.items()]
 
 
 def _groups(model: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -215,59 +188,3 @@ def _facts(results: Mapping[str, Any]) -> str:
         f"chosen on {results['selection']} · respire {results['respire_version']} · "
         f"key {results['key']}"
     )
-
-
-def _title(results: Mapping[str, Any]) -> str:
-    return f"respire · {results['experiment']} · {results['name']}"
-
-
-def _html(results: Mapping[str, Any], sections: list[Section]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(
-        title=_title(results),
-        facts=_facts(results),
-        lead=lead(results),
-        verdict=verdict(results),
-        stamps=results["stamps"],
-        warnings=results["warnings"],
-        skipped=results["skipped"],
-        sections=sections,
-    )
-
-
-def _markdown(results: Mapping[str, Any], sections: list[Section]) -> str:
-    stamps = results["stamps"]
-    parts = [
-        f"# {_title(results)}",
-        *(f"> **{stamp.upper()}**" for stamp in stamps),
-        _facts(results),
-        lead(results),
-        verdict(results),
-        *_listed("Warnings", results["warnings"]),
-    ]
-    for section in sections:
-        parts.append(f"## {section.title}")
-        parts += [each.markdown(stamps) for each in section.tables]
-        parts += [f"![{each.caption}]({each.name})\n\n{each.caption}" for each in section.figures]
-    return "\n\n".join([*parts, *_listed("Skipped recordings", results["skipped"])]) + "\n"
-
-
-def _listed(title: str, lines: list[str]) -> list[str]:
-    return [f"## {title}", "\n".join(f"- {tables.escape(line)}" for line in lines)] * bool(lines)
-
-
-def _strict(value: Any) -> Any:
-    """The value with every number that is not finite as None: JSON has no NaN."""
-    if isinstance(value, Mapping):
-        return {name: _strict(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -39,7 +39,8 @@ class Fit:
         epoch: the chosen epoch, 1-based; 0 before any.
         scores: what the choice was made by, or None where the last epoch was taken.
         history: a row an epoch: epoch, train_loss, learning_rate, seconds and, where a side
-            selects, validation_loss, validation_se, validation_sp, validation_score.
+            selects, validation_loss, validation_se, validation_sp, validation_score; where test is
+            watched, test_se, test_sp, test_score.
         progress: state of network, optimiser and schedule after the last row; None once finished.
     """
 
@@ -77,6 +78,7 @@ def fit(
     compute: Compute,
     *,
     seed: int,
+    watched: CycleBank | None = None,
     start: Fit | None = None,
     after_epoch: Callable[[Fit], None] = lambda _: None,
 ) -> Fit:
@@ -95,6 +97,8 @@ def fit(
         optimisation: optimiser, epochs and batch (stage 1 and stage 2 differ in them).
         compute: device and precision.
         seed: training seed.
+        watched: the test side, for ``recipe.watch_test``: every epoch's Scores on it are noted in
+            ``Fit.history``, and nothing follows from them.
         start: where an interrupted run stood.
         after_epoch: called with the run so far after every epoch.
 
@@ -171,13 +175,11 @@ def fit(
         row: Row = {"epoch": epoch, "train_loss": train_loss, "learning_rate": learning_rate}
         scores = None
         if selector is not None:
-            loss_s, scores = evaluate(kept, pipeline, selector, recipe, compute, world)
-            row |= {
-                "validation_loss": loss_s,
-                "validation_se": scores.se,
-                "validation_sp": scores.sp,
-                "validation_score": scores.score,
-            }
+            validation_loss, scores = evaluate(kept, pipeline, selector, recipe, compute, world)
+            row |= {"validation_loss": validation_loss, **_noted("validation", scores)}
+        if watched is not None:
+            _, seen = evaluate(kept, pipeline, watched, recipe, compute, world)
+            row |= _noted("test", seen)
         if scores is None or run.scores is None or _better(scores, run.scores, recipe):
             run.weights = {k: v.detach().cpu().clone() for k, v in kept.state_dict().items()}
             run.epoch, run.scores = epoch, scores
@@ -215,6 +217,10 @@ def evaluate(
     predicted = votes.argmax(1).cpu().numpy()
     truth = torch.empty(cycles, dtype=torch.int64).index_put((bank.whole,), bank.label)
     return float(loss), Scores(confusion_matrix(truth.numpy(), predicted, len(recipe.classes)))
+
+
+def _noted(side: str, scores: Scores) -> Row:
+    return {f"{side}_{name}": getattr(scores, name) for name in ("se", "sp", "score")}
 
 
 def _better(scores: Scores, before: Scores, recipe: Recipe) -> bool:

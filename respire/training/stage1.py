@@ -43,6 +43,7 @@ def train_stage1(
     prepared: PreparedCycles,
     train: Sequence[str],
     selector: Sequence[str],
+    test: Sequence[str],
     initial: Weights,
     compute: Compute,
     cell: Cell,
@@ -60,6 +61,7 @@ def train_stage1(
         prepared: the corpus's cycles.
         train: recordings to learn from.
         selector: recordings whose Score chooses the epoch.
+        test: recordings that are read only if ``recipe.watch_test``, and choose nothing.
         initial: state dict of the untrained network.
         compute: device and precision of each worker.
         cell: where the run lives.
@@ -80,12 +82,15 @@ def train_stage1(
     if recipe.optimisation.bank == "sharded":
         shares = share_recordings(train, workers, seed)
     datasets = {f"train-{rank}": prepared.dataset(share) for rank, share in enumerate(shares)}
+    datasets["selector"] = prepared.dataset(selector)
+    if recipe.watch_test:
+        datasets["watched"] = prepared.dataset(test)
     trainer = TorchTrainer(
         _train_on_worker,
         train_loop_config={
             "work": _Work(recipe, initial, compute, seed, on_epoch, CHECKPOINT_SECONDS)
         },
-        datasets={"selector": prepared.dataset(selector), **datasets},
+        datasets=datasets,
         dataset_config=ray.train.DataConfig(datasets_to_split=[]),
         scaling_config=ray.train.ScalingConfig(
             num_workers=workers,
@@ -131,6 +136,7 @@ def _train_on_worker(config: dict[str, Any]) -> str | None:
         torch.cuda.set_device(device)
     train = _bank(f"train-{context.get_world_rank()}", work, device)
     selector = _bank("selector", work, device)
+    watched = _bank("watched", work, device) if work.recipe.watch_test else None
     classes = len(work.recipe.classes)
     network = respirenet(replace(work.recipe.model, weights="none"), classes)
     network.load_state_dict(work.initial)
@@ -161,6 +167,7 @@ def _train_on_worker(config: dict[str, Any]) -> str | None:
             work.recipe.optimisation,
             work.compute,
             seed=work.seed,
+            watched=watched,
             start=None if checkpoint is None else _read(checkpoint),
             after_epoch=after_epoch,
         )

@@ -1,23 +1,24 @@
 """Stage 2 on Ray Tune: one fine-tuning trial a device, all four at once."""
 
-import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import ray
 from ray import tune
 
+from respire.data.recording import DEVICES
 from respire.features.bank import CycleBank
 from respire.recipe import Recipe
 from respire.resources import set_up_torch
 from respire.session import share
-from respire.training.cell import CHECKPOINT_SECONDS, Cell
+from respire.training.cell import Cell
+from respire.training.checkpoint import Checkpoints
 from respire.training.device import Compute
 from respire.training.finetune import DeviceModel, Trial, decide, finetune, learning_rates
-from respire.training.loop import Fit, OnEpoch, Weights
+from respire.training.loop import OnEpoch, Weights
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,16 @@ class DeviceCycles:
 
     train: pa.Table
     selector: pa.Table
+
+
+def each_device(train: pa.Table, selector: pa.Table) -> dict[str, DeviceCycles]:
+    """The rows of each stethoscope's recordings, every one of them a key."""
+    return {
+        device: DeviceCycles(
+            *(rows.filter(pc.equal(rows.column("device"), device)) for rows in (train, selector))
+        )
+        for device in DEVICES
+    }
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,7 @@ def train_stage2(
     *,
     seed: int,
     on_epoch: Callable[[str], OnEpoch],
+    here: bool = False,
 ) -> dict[str, DeviceModel]:
     """Fine-tune stage 1's model for every device, at least four trials at a time.
 
@@ -66,9 +78,11 @@ def train_stage2(
         seed: training seed.
         on_epoch: given a trial's name, what is called with each epoch's row in the trial's
             process; must be picklable.
+        here: whether the trials run in this process, one after the other, and not on Ray Tune.
 
     Raises:
-        RuntimeError: a trial failed; the others' results are kept.
+        RuntimeError: a trial failed on Ray Tune; the others' results are kept.
+        FloatingPointError: a trial diverged here.
     """
     jobs = [
         _Job(
@@ -82,7 +96,10 @@ def train_stage2(
         for rate in learning_rates(recipe.finetune)
     ]
     waiting = [job for job in jobs if not job.cell.exists("trial")]
-    if waiting:
+    if here:
+        for job in waiting:
+            _run_trial(job, devices[job.device], recipe, stage1, compute, seed)
+    elif waiting:
         _run(waiting, recipe, stage1, devices, compute, seed)
     models = {}
     for device in devices:
@@ -117,6 +134,7 @@ def _run(
         set_up_torch(slots)
         data: DeviceCycles = ray.get(cycles[job.device])
         _run_trial(job, data, recipe, weights, compute, seed)
+        tune.report({"device": job.device})
 
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trial, weights=stage1), resources),
@@ -153,16 +171,7 @@ def _run_trial(
     selector = None
     if len(data.selector):
         selector = CycleBank.from_table(data.selector, recipe.task, compute.device)
-    progress = job.cell.load("progress")
-    saved = -math.inf
-
-    def after_epoch(run: Fit) -> None:
-        nonlocal saved
-        job.on_epoch(run.history[-1])
-        if time.monotonic() - saved >= CHECKPOINT_SECONDS:
-            job.cell.save("progress", run.state())
-            saved = time.monotonic()
-
+    checkpoints = Checkpoints(job.cell, job.on_epoch)
     result = finetune(
         stage1,
         train,
@@ -171,10 +180,7 @@ def _run_trial(
         compute,
         learning_rate=job.learning_rate,
         seed=seed,
-        start=None if progress is None else Fit.from_state(progress),
-        after_epoch=after_epoch,
+        start=checkpoints.start(),
+        after_epoch=checkpoints,
     )
-    result.fit.progress = None
-    job.cell.save("trial", result.state())
-    job.cell.delete("progress")
-    tune.report({"epochs": len(result.fit.history)})
+    checkpoints.finish("trial", result.fit, result.state)

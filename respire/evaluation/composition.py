@@ -1,0 +1,121 @@
+"""What a test side is made of, and how much of a lucky split that explains."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from respire.data.recording import DEVICES
+from respire.evaluation.intervals import LEVEL, tails
+from respire.recipe import CLASSES, NORMAL
+
+LARGEST = 5
+"""Patients whose share of the cycles is told: a test side may hinge on few."""
+BOTH = CLASSES["4-class"].index("both")
+SHARES = ("normal", "both", "largest", *DEVICES)
+"""What ``composition`` gives as a share of the cycles."""
+MIN_SPLITS = 4
+"""Splits that the interval of a correlation needs: it has n - 3 in it."""
+
+
+def composition(cycles: pd.DataFrame) -> dict[str, float]:
+    """Sizes and shares of a test side.
+
+    Args:
+        cycles: a row a cycle, with columns ``patient``, ``device`` and ``label`` (4-class task).
+
+    Returns:
+        Counts ``cycles`` and ``patients``; and fractions of the cycles: ``normal``, ``both``, the
+        ``largest`` five patients together, and each device by its name.
+    """
+    by_patient = cycles["patient"].value_counts()
+    devices = cycles["device"].value_counts(normalize=True)
+    return {
+        "cycles": len(cycles),
+        "patients": len(by_patient),
+        "normal": float((cycles["label"] == NORMAL).mean()),
+        "both": float((cycles["label"] == BOTH).mean()),
+        "largest": float(by_patient.head(LARGEST).sum() / len(cycles)),
+        **{device: float(devices.get(device, 0.0)) for device in DEVICES},
+    }
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """How the Score of a split goes with something about its test side.
+
+    Attributes:
+        splits: how many there are.
+        r: Pearson's correlation.
+        low: lower end of its interval (by Fisher's transformation).
+        high: upper end.
+        p: two-sided, of none; not corrected for how many are looked at.
+    """
+
+    splits: int
+    r: float
+    low: float
+    high: float
+    p: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The form kept in results.json."""
+        return asdict(self)
+
+
+def correlate(
+    scores: Sequence[float], values: Sequence[float], level: float = LEVEL
+) -> Correlation | None:
+    """Correlate the splits' Scores with something about their test sides.
+
+    Args:
+        scores: mean Score of each split over its training seeds, fractions [J].
+        values: a number of ``composition`` for each [J].
+        level: nominal coverage of the interval, which takes both to be normal.
+
+    Returns:
+        None with fewer than four splits, or where they do not differ.
+    """
+    x, y = np.asarray(values, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    if len(x) < MIN_SPLITS or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    found = stats.pearsonr(x, y)
+    interval = found.confidence_interval(tails(level)[1] - tails(level)[0])
+    return Correlation(
+        len(x),
+        float(found.statistic),
+        float(interval.low),
+        float(interval.high),
+        float(found.pvalue),
+    )
+
+
+def by_patient(predictions: pd.DataFrame) -> pd.DataFrame:
+    """What each patient brings to a test side.
+
+    Args:
+        predictions: a row a test cycle and training seed, with columns ``patient``, ``device``,
+            ``recording``, ``cycle``, ``label`` and ``predicted``.
+
+    Returns:
+        A row a patient, the one with the most cycles first: patient, devices (joined by "+"),
+        cycles, abnormal (fraction of them), and recognised (fraction given exactly their class,
+        over cycles and seeds).
+    """
+    rows = predictions.assign(
+        abnormal=predictions["label"] != NORMAL,
+        recognised=predictions["label"] == predictions["predicted"],
+        name=predictions["recording"] + " " + predictions["cycle"].astype(str),
+    ).groupby("patient")
+    table = pd.DataFrame(
+        {
+            "devices": rows["device"].agg(lambda devices: "+".join(sorted(set(devices)))),
+            "cycles": rows["name"].nunique(),
+            "abnormal": rows["abnormal"].mean(),
+            "recognised": rows["recognised"].mean(),
+        }
+    ).reset_index()
+    return table.sort_values(["cycles", "patient"], ascending=[False, True], ignore_index=True)

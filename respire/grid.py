@@ -1,0 +1,248 @@
+"""A grid of runs: variants of a recipe, splits and training seeds, from options to predictions."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+
+from respire.cells import STAGE1, STAGE2, GridCell, run_cell, unreported
+from respire.command import GridOptions
+from respire.metrics import overall, percent
+from respire.recipe import Recipe
+from respire.run import EpochReport, Setting, open_setting
+from respire.storage import Storage
+from respire.study import Study, choose_compute, claim, initial_weights, open_study
+from respire.tracking import Tracker
+from respire.training.cell import digest
+from respire.training.grid import run_grid
+from respire.training.loop import OnEpoch
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is compared with others over the same split seeds.
+
+    Attributes:
+        recipe: how to train.
+        stratify: whether the patients of splits are drawn stratified by device and class.
+    """
+
+    recipe: Recipe
+    stratify: bool = False
+
+
+class Place(NamedTuple):
+    """Where in a grid a cell stands."""
+
+    variant: str
+    split_seed: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What a user reads."""
+        return f"{self.variant}, split {self.split_seed}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid under way, in a Ray session.
+
+    Attributes:
+        setting: what it shares with other experiments.
+        options: from the command line.
+        name: the experiment's own.
+        folder: where its results go.
+        tracker: its MLflow run.
+        variants: what is compared, by name.
+        studies: by place: variants, within them splits, within them seeds.
+        nested: the MLflow run of each cell that has begun.
+    """
+
+    setting: Setting
+    options: GridOptions
+    name: str
+    folder: Storage
+    tracker: Tracker
+    variants: Mapping[str, Variant]
+    studies: Mapping[Place, Study]
+    nested: dict[Place, Tracker] = field(default_factory=dict)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that every cell has."""
+        return (STAGE1, STAGE2) if self.options.stage2 else (STAGE1,)
+
+    def cell(self, place: Place) -> GridCell:
+        """The cell of a place, where its results are or will be kept."""
+        return GridCell(place.name, self.studies[place], self.options.stage2)
+
+    def run(self) -> None:
+        """Run every cell that no experiment has finished, as many at once as there is room for.
+
+        Raises:
+            FloatingPointError: some cells failed; all others are finished.
+        """
+        finished = [place for place in self.studies if self.cell(place).finished]
+        waiting = [place for place in self.studies if place not in finished]
+        print(f"{len(waiting)} of {len(self.studies)} runs to do", flush=True)
+        try:
+            for place in finished:
+                self._begin(place)
+                self._log(place)
+            failures = self._run(waiting)
+        except BaseException as error:
+            for run in self.nested.values():
+                run.__exit__(type(error), error, None)
+            raise
+        if failures:
+            raise FloatingPointError(
+                f"{len(failures)} of {len(self.studies)} runs failed: {'; '.join(failures)}"
+            )
+
+    def table(self) -> pd.DataFrame:
+        """A row a run and stage.
+
+        Returns:
+            Columns variant, split_seed, seed, stage; se, sp, score (fractions); cycles and patients
+            of the test side; epoch, the chosen one; key, that of stage 1's cell.
+        """
+        rows = []
+        for place in self.studies:
+            cell = self.cell(place)
+            fit = cell.fit()
+            for stage, predictions in cell.predictions().groupby("stage"):
+                scores = overall(predictions, len(cell.study.recipe.classes))
+                rows.append(
+                    {
+                        **place._asdict(),
+                        "stage": stage,
+                        **{name: getattr(scores, name) for name in ("se", "sp", "score")},
+                        "cycles": scores.n,
+                        "patients": predictions["patient"].nunique(),
+                        "epoch": fit.epoch,
+                        "key": cell.study.stage1.key,
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def _run(self, waiting: list[Place]) -> list[str]:
+        """Run these cells; why some failed."""
+        failures, began = [], time.monotonic()
+        gpu = any(self.studies[place].compute.device == "cuda" for place in waiting)
+        ended = run_grid(run_cell, self._jobs(waiting), gpu=gpu, per_gpu=self.options.per_gpu)
+        for done, (cell, failure) in enumerate(ended, 1):
+            place = next(place for place in waiting if place.name == cell.name)
+            if failure is None:
+                said = self._log(place)
+            else:
+                said = f"failed: {failure}"
+                failures.append(f"{cell.name}: {failure}")
+                self.nested.pop(place).finish("FAILED")
+            left = (time.monotonic() - began) / done * (len(waiting) - done)
+            print(
+                f"{cell.name}: {said}; {done} of {len(waiting)} runs done, "
+                f"about {left / 60:.0f} min left",
+                flush=True,
+            )
+        return failures
+
+    def _jobs(self, waiting: list[Place]) -> Iterator[tuple[GridCell, pa.Table]]:
+        """Each cell with the cycles it needs, begun when it is asked for."""
+        tables: dict[str, pa.Table] = {}
+        for place in waiting:
+            study = self.studies[place]
+            if study.prepared.key not in tables:
+                tables[study.prepared.key] = study.prepared.read(
+                    sorted(study.prepared.recordings())
+                )
+            report = EpochReport(
+                place.name,
+                study.recipe.optimisation.epochs,
+                self._begin(place).epochs,
+                self.setting.lines,
+            )
+            yield replace(self.cell(place), on_epoch=_Reports(report)), tables[study.prepared.key]
+
+    def _begin(self, place: Place) -> Tracker:
+        run = self.nested[place] = self.tracker.child(place.name)
+        run.log_params(self.studies[place].recipe.flat() | place._asdict())
+        return run
+
+    def _log(self, place: Place) -> str:
+        """End a finished cell's MLflow run with its metrics; says what they are."""
+        run, cell = self.nested.pop(place), self.cell(place)
+        by_stage = dict(list(cell.predictions().groupby("stage")))
+        said = ""
+        for stage in self.stages:
+            scores = overall(by_stage[stage], len(cell.study.recipe.classes))
+            metrics = {name: getattr(scores, name) for name in ("score", "se", "sp")}
+            run.log_metrics({f"{stage}.{name}": value for name, value in metrics.items()})
+            said = ", ".join(f"{name} {percent(value)}%" for name, value in metrics.items())
+        run.finish("FINISHED")
+        return said
+
+
+@contextmanager
+def start_grid(
+    experiment: str, options: GridOptions, variants: Mapping[str, Variant]
+) -> Iterator[Grid]:
+    """Check everything, prepare the cycles, and lay out the cells.
+
+    Args:
+        experiment: its name.
+        options: from the command line.
+        variants: what is compared, by the names that reports call them.
+
+    Raises:
+        InputError: bad input or an unusable setting, found before anything is trained.
+    """
+    split_seeds = range(options.split_seed, options.split_seed + options.splits)
+    seeds = range(options.seed, options.seed + options.seeds)
+    initial = {
+        (name, seed): initial_weights(variant.recipe, seed)
+        for (name, variant), seed in product(variants.items(), seeds)
+    }
+    with open_setting(experiment, options) as setting:
+        studies = {}
+        for name, variant in variants.items():
+            recipe = variant.recipe
+            prepared = setting.prepare(recipe.preprocess)
+            compute = choose_compute(options.gpu, recipe)
+            for split_seed, seed in product(split_seeds, seeds):
+                own = replace(
+                    options,
+                    recipe=recipe,
+                    stratify=variant.stratify,
+                    split_seed=split_seed,
+                    seed=seed,
+                )
+                studies[Place(name, split_seed, seed)] = open_study(
+                    own, setting.corpus, prepared, initial[name, seed], compute
+                )
+        identity = {place.name: study.whole.key for place, study in studies.items()}
+        identity["stages"] = STAGE2 if options.stage2 else STAGE1
+        key = digest(identity)
+        name = options.name or f"{'-'.join(variants)}-{key[:8]}".replace(" ", "-")
+        folder = setting.storage / experiment / name
+        claim(folder, identity)
+        stamps = {stamp for variant in variants.values() for stamp in variant.recipe.stamps}
+        warnings = {warning for study in studies.values() for warning in study.warnings}
+        setting.warn((*sorted(stamps), *sorted(warnings)))
+        tracker = setting.children.enter_context(Tracker.start(setting.uri, experiment, name, key))
+        yield Grid(setting, options, name, folder, tracker, variants, studies)
+
+
+@dataclass(frozen=True)
+class _Reports:
+    """Given a training of a cell, what reports its epochs: stage 1's, not the fine-tunings'."""
+
+    stage1: EpochReport
+
+    def __call__(self, run: str) -> OnEpoch:
+        return self.stage1 if run == STAGE1 else unreported(run)

@@ -1,0 +1,127 @@
+"""Page: what every report is made of, and the one way it is written."""
+
+import base64
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from respire.report.tables import Table, escape
+from respire.storage import Storage
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as a file and on the page."""
+
+    name: str
+    caption: str
+    png: bytes
+
+    @property
+    def base64(self) -> str:
+        """The PNG as text for a data URI."""
+        return base64.b64encode(self.png).decode()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading of the report with what stands under it."""
+
+    title: str
+    tables: list[Table] = field(default_factory=list)
+    figures: list[Picture] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report.
+
+    Attributes:
+        title: what was done.
+        facts: how, in a line.
+        lead: the result in a sentence.
+        verdict: what follows from it.
+        stamps: what every table and figure must carry, loudly.
+        warnings: what a reader must know.
+        skipped: recordings left out, one line each.
+        sections: tables and figures.
+    """
+
+    title: str
+    facts: str
+    lead: str
+    verdict: str
+    stamps: Sequence[str]
+    warnings: Sequence[str]
+    skipped: Sequence[str]
+    sections: Sequence[Section]
+
+    def write(self, results: Mapping[str, Any], directory: Storage) -> None:
+        """Write the figures, report.md, the self-contained report.html and results.json.
+
+        results.json is written last: where it is, the report is whole.
+
+        Args:
+            results: content of results.json, strict JSON (``strict``).
+            directory: where the files go.
+
+        Raises:
+            InputError: the directory cannot be written.
+        """
+        for section in self.sections:
+            for picture in section.figures:
+                (directory / picture.name).write_bytes(picture.png)
+        (directory / "report.md").write_bytes(self.markdown().encode())
+        (directory / "report.html").write_bytes(self.html().encode())
+        content = json.dumps(results, indent=2, allow_nan=False, ensure_ascii=False)
+        (directory / "results.json").write_bytes(f"{content}\n".encode())
+
+    def html(self) -> str:
+        """The page by itself, figures and style in it."""
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(Path(__file__).parent),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        return environment.get_template("report.html").render(vars(self))
+
+    def markdown(self) -> str:
+        """The page in Markdown, its figures beside it."""
+        parts = [
+            f"# {self.title}",
+            *(f"> **{stamp.upper()}**" for stamp in self.stamps),
+            self.facts,
+            self.lead,
+            self.verdict,
+            *_listed("Warnings", self.warnings),
+        ]
+        for section in self.sections:
+            parts.append(f"## {section.title}")
+            parts += [table.markdown(self.stamps) for table in section.tables]
+            parts += [
+                f"![{figure.caption}]({figure.name})\n\n{figure.caption}"
+                for figure in section.figures
+            ]
+        return "\n\n".join([*parts, *_listed("Skipped recordings", self.skipped)]) + "\n"
+
+
+def strict(value: Any) -> Any:
+    """The value with every number that is not finite as None: JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {name: strict(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _listed(title: str, lines: Sequence[str]) -> list[str]:
+    return [f"## {title}", "\n".join(f"- {escape(line)}" for line in lines)] * bool(lines)

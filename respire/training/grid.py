@@ -1,0 +1,107 @@
+"""Grid: many runs on warm Ray actors, each of which does one after the other.
+
+A trainer of Ray Train takes half a minute to start, an actor that has started none. The paper-size
+stage 1 runs there, the many small runs that an experiment compares run here.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import ray
+import ray.exceptions
+
+from respire.errors import InputError
+from respire.resources import set_up_torch
+from respire.session import share
+
+RETRIES = 3
+"""How often a run is begun again whose actor was lost, with its node or for want of memory."""
+
+T = TypeVar("T")
+
+
+def slots(gpu: bool, per_gpu: int) -> int:
+    """Runs that the cluster has room for at once: one a core, or some a GPU; at least one."""
+    resources = ray.cluster_resources()
+    room = per_gpu * resources.get("GPU", 0) if gpu else resources.get("CPU", 1)
+    return max(1, int(room))
+
+
+def run_grid(
+    run: Callable[[T, pa.Table], None],
+    jobs: Iterable[tuple[T, pa.Table]],
+    *,
+    gpu: bool,
+    per_gpu: int,
+) -> Iterator[tuple[T, str | None]]:
+    """Do every job in the cluster, as many at once as there is room for.
+
+    Args:
+        run: does a job with its cycles, and leaves the result in storage.
+        jobs: what is to be done, picklable, and the cycles it needs; a table that several share is
+            sent to each node once. A job is taken when there is room for it.
+        gpu: whether they compute on GPUs.
+        per_gpu: how many share a GPU.
+
+    Yields:
+        Each job once it has ended, in any order, and why it failed, or None; the others go on.
+    """
+    room = slots(gpu, per_gpu)
+    sent: dict[int, tuple[pa.Table, ray.ObjectRef]] = {}
+    busy: dict[ray.ObjectRef, tuple[Any, T]] = {}
+    idle: list[Any] = []
+    waiting = iter(jobs)
+    more = True
+    while more or busy:
+        while more and len(busy) < room:
+            job = next(waiting, None)
+            if job is None:
+                more = False
+                break
+            of, cycles = job
+            if id(cycles) not in sent:
+                sent[id(cycles)] = cycles, ray.put(cycles)
+            _, table = sent[id(cycles)]
+            actor = idle.pop() if idle else _start(room, gpu)
+            busy[actor.run.remote(run, of, table)] = actor, of
+        if busy:
+            (ended,), _ = ray.wait(list(busy), num_returns=1)
+            actor, of = busy.pop(ended)
+            failure, lost = _outcome(ended)
+            if not lost:
+                idle.append(actor)
+            yield of, failure
+
+
+class _Runner:
+    """What each actor is: a process that is ready to compute."""
+
+    def __init__(self, parallel: int):
+        set_up_torch(parallel)
+
+    def run(self, run: Callable[[T, pa.Table], None], job: T, cycles: pa.Table) -> None:
+        """Do a job."""
+        run(job, cycles)
+
+
+def _start(room: int, gpu: bool) -> Any:
+    """An actor; those of GPUs hold no CPU, for where a node has few all its GPUs shall be used."""
+    part = share(room, gpu)
+    resources = {"num_cpus": 0 if gpu else part.cpus, "num_gpus": part.gpus}
+    lives = {"max_restarts": RETRIES, "max_task_retries": RETRIES}
+    return ray.remote(**resources, **lives)(_Runner).remote(room)
+
+
+def _outcome(ended: "ray.ObjectRef") -> tuple[str | None, bool]:
+    """Why a job failed, if it did, and whether its actor is lost."""
+    try:
+        ray.get(ended)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, FloatingPointError | InputError):
+            return str(error.cause), False
+        raise
+    except ray.exceptions.RayActorError as error:
+        reason = str(error).strip().splitlines()[0]
+        return f"its process was lost {RETRIES + 1} times ({reason})", True
+    return None, False
