@@ -2,9 +2,9 @@
 
 The same recipe is trained on many splits with several training seeds each, as many runs at once as
 the cluster has room for. The report says how much of the spread is the split's and how much the
-seed's, what a result on one split with one seed is worth, how many splits would be needed, and what
-makes a split lucky. --compare puts a second recipe on the same splits and patients. The same command
-resumes; a run that is finished, here or in another experiment, is not trained again.
+seed's, what a result on one split with one seed is worth, how many splits would be needed, and
+what makes a split lucky. --compare puts a second recipe on the same splits and patients. The same
+command resumes; a run that is finished, here or in another experiment, is not trained again.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,9 @@ class SeedVarianceOptions(GridOptions):
     as small,features.padding=zero."""
     describe: tyro.conf.FlagCreatePairsOff[bool] = False
     """Draw 1,000 splits, say what their test sides are made of, and train nothing."""
-    fold: str | None = None
-    """With --describe: a list of test patients or recordings, one a line, to place among them."""
+    folds: str | None = None
+    """With --describe: the released code's list of patients and folds (patient_list_foldwise.txt),
+    each of which is placed among the random splits."""
 
 
 def main(options: SeedVarianceOptions) -> None:
@@ -34,7 +35,7 @@ def main(options: SeedVarianceOptions) -> None:
     if options.describe:
         from respire.describe import describe
 
-        print(describe(options, options.fold))
+        print(describe(options, options.folds))
         return
     from respire.seed_variance import seed_variance
 

@@ -146,7 +146,7 @@ def recipe_of(text: str, base: Recipe) -> Recipe:
     for position, word in enumerate(text.split(",")):
         field_, equals, value = word.strip().partition("=")
         if equals:
-            arguments += [f"--{field_}", value]
+            arguments += [f"--recipe.{field_}", *value.split()]
         elif position == 0 and field_ in PRESETS:
             base = PRESETS[field_]()
         else:
@@ -154,7 +154,9 @@ def recipe_of(text: str, base: Recipe) -> Recipe:
                 f"--compare {text}: {field_!r} is neither a recipe ({', '.join(PRESETS)}) nor an "
                 f"override such as features.padding=zero"
             )
-    return tyro.cli(Recipe, args=arguments, default=base, prog="--compare")
+    # As the recipe of Options, for by itself its --task would clash with the alias.
+    default, words = Options(recipe=base), (tyro.conf.FlagConversionOff,)
+    return tyro.cli(Options, args=arguments, default=default, prog="--compare", config=words).recipe
 
 
 def command(options: type[O], question: Callable[[O], None], description: str) -> NoReturn:

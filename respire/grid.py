@@ -1,5 +1,6 @@
 """A grid of runs: variants of a recipe, splits and training seeds, from options to predictions."""
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -228,7 +229,7 @@ def start_grid(
         identity = {place.name: study.whole.key for place, study in studies.items()}
         identity["stages"] = STAGE2 if options.stage2 else STAGE1
         key = digest(identity)
-        name = options.name or f"{'-'.join(variants)}-{key[:8]}".replace(" ", "-")
+        name = options.name or re.sub(r"[^\w.=-]+", "-", f"{'-'.join(variants)}-{key[:8]}")
         folder = setting.storage / experiment / name
         claim(folder, identity)
         stamps = {stamp for variant in variants.values() for stamp in variant.recipe.stamps}

@@ -126,7 +126,7 @@ def small() -> Recipe:
 
 
 def quick() -> Recipe:
-    """Minutes on two cores, no download: recipe ``small`` with fewer epochs.
+    """Minutes on two cores, no download: recipe ``small`` by another name.
 
     For seeing the whole of respire work; its Scores are no statement about RespireNet.
     """

@@ -10,9 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from respire.command import Options, command, parse
+from respire.command import (
+    QUICK_EPOCHS,
+    QUICK_SEEDS,
+    QUICK_SPLITS,
+    GridOptions,
+    Options,
+    command,
+    parse,
+    recipe_of,
+)
 from respire.errors import InputError
-from respire.presets import PRESETS, paper, quick
+from respire.presets import PRESETS, fixed, paper, quick, small
 from respire.recipe import Recipe
 
 FULL = Path(__file__).resolve().parents[1] / "experiments" / "full.py"
@@ -28,6 +37,10 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def options(*arguments: str) -> Options:
     return parse(Options, arguments, "a test")
+
+
+def grid_options(*arguments: str) -> GridOptions:
+    return parse(GridOptions, arguments, "a test")
 
 
 def exit_of(
@@ -116,6 +129,128 @@ def test_quick_yields_to_what_is_said_beside_it() -> None:
     assert chosen.data == "recordings"
     assert chosen.recipe.finetune.epochs == 2
     assert options("--quick", "--recipe", "paper").recipe == paper()
+
+
+def test_a_quick_grid_is_a_small_one_of_short_runs_on_synthetic_data() -> None:
+    chosen = grid_options("--quick")
+    optimisation = dataclasses.replace(quick().optimisation, epochs=QUICK_EPOCHS)
+    assert chosen.data == "synthetic"
+    assert (chosen.preset, chosen.recipe) == (
+        "quick",
+        dataclasses.replace(quick(), optimisation=optimisation),
+    )
+    assert (chosen.splits, chosen.seeds) == (QUICK_SPLITS, QUICK_SEEDS)
+    whole = grid_options()
+    assert (whole.data, whole.recipe) == (None, paper())
+    assert quick().optimisation.epochs > QUICK_EPOCHS
+    assert whole.splits > QUICK_SPLITS
+    assert whole.seeds > QUICK_SEEDS
+
+
+def test_a_quick_grid_yields_to_what_is_said_beside_it() -> None:
+    said = ("--splits", "9", "--seeds", "7", "--recipe.optimisation.epochs", "6")
+    chosen = grid_options("--quick", *said, "--data", "recordings")
+    assert (chosen.splits, chosen.seeds, chosen.recipe.optimisation.epochs) == (9, 7, 6)
+    assert chosen.data == "recordings"
+    assert chosen.recipe.features == quick().features
+    other = grid_options("--quick", "--recipe", "paper").recipe
+    optimisation = dataclasses.replace(paper().optimisation, epochs=QUICK_EPOCHS)
+    assert other == dataclasses.replace(paper(), optimisation=optimisation)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--splits", "0"], r"^--splits 0: must be at least 1$"),
+        (["--seeds", "-1"], r"^--seeds -1: must be at least 1$"),
+        (["--per-gpu", "0"], r"^--per-gpu 0: must be at least 1$"),
+        (["--workers", "2"], r"^--workers: each run of a grid trains on one"),
+        (["--split", "60-40"], r"^--split 60-40 is the same for every seed; .*--splits 1$"),
+        (["--split", "60-40-disjoint", "--splits", "2"], r"^--split 60-40-disjoint is the same"),
+    ],
+)
+def test_an_impossible_grid_is_refused(arguments: list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said) as refused:
+        grid_options(*arguments)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_official_split_is_a_grid_of_seeds() -> None:
+    chosen = grid_options("--split", "60-40", "--splits", "1", "--seeds", "5")
+    assert (chosen.split, chosen.splits, chosen.seeds) == ("60-40", 1, 5)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_compared_recipe_by_name_is_that_preset(preset: str) -> None:
+    assert recipe_of(preset, fixed()) == PRESETS[preset]()
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "part", "changed"),
+    [
+        ("small,features.padding=zero", small, "features", {"padding": "zero"}),
+        ("features.padding=zero", fixed, "features", {"padding": "zero"}),
+        (" small , features.padding=zero ", small, "features", {"padding": "zero"}),
+        ("features.n_mels=32,features.hop=64", fixed, "features", {"n_mels": 32, "hop": 64}),
+        (
+            "augmentation.speed_factor=0.8 1.25",
+            fixed,
+            "augmentation",
+            {"speed_factor": (0.8, 1.25)},
+        ),
+        (
+            "augmentation.pitch_semitones=-2 1",
+            fixed,
+            "augmentation",
+            {"pitch_semitones": (-2.0, 1.0)},
+        ),
+        ("features.level_rows=True", fixed, "features", {"level_rows": True}),
+        ("small,features.level_rows=False", small, "features", {"level_rows": False}),
+        ("finetune.trials_per_device=4", fixed, "finetune", {"trials_per_device": 4}),
+    ],
+)
+def test_a_compared_recipe_changes_its_fields_of_the_preset_or_the_base_and_no_other(
+    text: str, base: Callable[[], Recipe], part: str, changed: dict[str, object]
+) -> None:
+    expected = dataclasses.replace(
+        base(), **{part: dataclasses.replace(getattr(base(), part), **changed)}
+    )
+    assert expected != base()
+    assert recipe_of(text, fixed()) == expected
+
+
+def test_a_compared_recipe_may_be_of_another_task() -> None:
+    assert recipe_of("task=2-class", fixed()) == dataclasses.replace(fixed(), task="2-class")
+
+
+@pytest.mark.parametrize("text", ["smal", "features.padding", "features.padding=zero,small", ""])
+def test_a_word_that_is_no_recipe_is_refused_with_all_that_are(text: str) -> None:
+    with pytest.raises(InputError, match=f"--compare {text}: .* is neither a recipe") as refused:
+        recipe_of(text, paper())
+    assert ", ".join(PRESETS) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("features.paddin=zero", "features.paddin"),
+        ("features.padding=nothing", "'smart', 'reflect', 'repeat'"),
+        ("small,features.padding=", "features.padding"),
+    ],
+)
+def test_a_field_or_value_that_there_is_not_exits_with_2_and_says_so(
+    text: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        recipe_of(text, paper())
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_impossible_compared_recipe_is_refused() -> None:
+    with pytest.raises(InputError, match=r"recipe\.features\.window_seconds: 0\.01 s"):
+        recipe_of("features.window_seconds=0.01", paper())
 
 
 def test_the_environment_supplies_defaults(monkeypatch: pytest.MonkeyPatch) -> None:

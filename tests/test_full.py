@@ -1,21 +1,15 @@
 """experiments/full.py as users run it: from the command line to what it leaves behind."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run
+from commands import client_of, finished, killed, parent_and_children
 
 from respire.data.recording import DEVICES
 from respire.metrics import Scores
@@ -23,7 +17,7 @@ from respire.presets import quick
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-FULL = Path(__file__).resolve().parents[1] / "experiments" / "full.py"
+FULL = "full.py"
 KEYS = {
     *("experiment", "name", "respire_version", "key", "numerics_version", "recipe", "split"),
     *("selection", "stages", "baselines", "stamps", "warnings", "skipped", "seconds"),
@@ -38,82 +32,9 @@ SMALL = (
 """Few epochs on few patients, where only the mechanics matter."""
 
 
-def environment(home: Path) -> dict[str, str]:
-    """A machine that has never seen respire."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("RESPIRE_", "MLFLOW_", "RAY_"))
-    }
-    home.mkdir(parents=True, exist_ok=True)
-    return kept | {
-        "HOME": str(home),
-        "XDG_CACHE_HOME": str(home / "cache"),
-        "RAY_AUTH_MODE": "disabled",
-        "RESPIRE_GPU": "none",
-    }
-
-
-def full(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a folder and wait for its end."""
-    return subprocess.run(
-        [sys.executable, str(FULL), *arguments],
-        cwd=folder,
-        env=environment(folder / "home"),
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
-    )
-
-
-def killed(folder: Path, when: Callable[[str], bool], *arguments: str) -> list[str]:
-    """Run the command and kill it, and all below it, once a line of its output says so."""
-    process = subprocess.Popen(
-        [sys.executable, str(FULL), *arguments],
-        cwd=folder,
-        env=environment(folder / "home"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    lines = []
-    assert process.stdout is not None
-    for line in process.stdout:
-        lines.append(line.rstrip())
-        if when(line):
-            break
-    below = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    _, alive = psutil.wait_procs(below, timeout=20)
-    for orphan in alive:
-        orphan.kill()
-    psutil.wait_procs(alive, timeout=20)
-    return lines
-
-
 def results_in(folder: Path, name: str | None = None) -> dict[str, Any]:
     (file,) = (folder / "runs" / "full").glob(f"{name or '*'}/results.json")
     return json.loads(file.read_text())
-
-
-def client_of(folder: Path) -> MlflowClient:
-    return MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
-
-
-def parent_and_children(folder: Path) -> tuple[Run, dict[str, Run]]:
-    client = client_of(folder)
-    experiment = client.get_experiment_by_name("full")
-    runs = client.search_runs([experiment.experiment_id])
-    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
-    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
-    named = {run.info.run_name: run for run in children}
-    assert len(named) == len(children)
-    return parent, named
 
 
 def assert_scored(scored: Mapping[str, Any], classes: int = 4) -> None:
@@ -133,7 +54,7 @@ def assert_scored(scored: Mapping[str, Any], classes: int = 4) -> None:
 @pytest.fixture(scope="module")
 def quick_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("quick")
-    done = full(folder, "--quick")
+    done = finished(FULL, folder, "--quick")
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 
@@ -141,7 +62,7 @@ def quick_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 @pytest.fixture(scope="module")
 def uninterrupted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted")
-    done = full(folder, "--data", str(corpus), *SMALL)
+    done = finished(FULL, folder, "--data", str(corpus), *SMALL)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -216,7 +137,8 @@ def test_the_released_code_on_two_classes_runs_to_its_stamped_end(
     corpus: Path, tmp_path: Path
 ) -> None:
     """The other task, and all that recipe "released-code" does otherwise, on a small image."""
-    done = full(
+    done = finished(
+        FULL,
         tmp_path,
         *("--data", str(corpus), "--task", "2-class", "--recipe", "released-code"),
         *("--recipe.features.window-seconds", "2", "--recipe.features.upsample", "1"),
@@ -248,17 +170,17 @@ def test_a_run_killed_in_stage_1_ends_as_an_uninterrupted_one(
         return f"epoch {EPOCHS - 1}/" in line or ("epoch" in line and bool(written))
 
     command = ("--data", str(corpus), *SMALL)
-    lines = killed(tmp_path, with_a_checkpoint, *command)
+    lines = killed(FULL, tmp_path, with_a_checkpoint, *command)
     assert "stage1: epoch" in lines[-1]
     assert not list(tmp_path.rglob("results.json"))
 
-    resumed = full(tmp_path, *command)
+    resumed = finished(FULL, tmp_path, *command)
     assert resumed.returncode == 0, resumed.stderr
     one, other = results_in(uninterrupted, NAME), results_in(tmp_path, NAME)
     for results in (one, other):
         del results["seconds"], results["peak_memory_mib"]
     assert one == other
-    parent, children = parent_and_children(tmp_path)
+    parent, children = parent_and_children("full", tmp_path)
     assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
     assert set(children) == {"stage1", *DEVICES}
 
@@ -267,7 +189,7 @@ def test_a_name_of_another_run_is_refused_with_the_difference(
     uninterrupted: Path, corpus: Path
 ) -> None:
     before = results_in(uninterrupted, NAME)
-    clash = full(uninterrupted, "--data", str(corpus), *SMALL, "--seed", "1")
+    clash = finished(FULL, uninterrupted, "--data", str(corpus), *SMALL, "--seed", "1")
     assert clash.returncode == 2
     (line,) = [line for line in clash.stderr.splitlines() if line.startswith("error: ")]
     assert "seed was 0, is 1" in line
@@ -278,7 +200,7 @@ def test_a_name_of_another_run_is_refused_with_the_difference(
 
 def test_mlflow_has_a_parent_with_the_recipe_and_final_metrics(uninterrupted: Path) -> None:
     results = results_in(uninterrupted, NAME)
-    parent, _ = parent_and_children(uninterrupted)
+    parent, _ = parent_and_children("full", uninterrupted)
     assert (parent.info.run_name, parent.info.status) == (NAME, "FINISHED")
     assert parent.data.params.keys() == quick().flat().keys()
     assert parent.data.params["optimisation.epochs"] == str(EPOCHS)
@@ -293,7 +215,7 @@ def test_mlflow_has_a_parent_with_the_recipe_and_final_metrics(uninterrupted: Pa
 def test_mlflow_has_a_nested_run_for_stage_1_and_each_device(uninterrupted: Path) -> None:
     client = client_of(uninterrupted)
     results = results_in(uninterrupted, NAME)
-    _, children = parent_and_children(uninterrupted)
+    _, children = parent_and_children("full", uninterrupted)
     assert set(children) == {"stage1", *DEVICES}
     for name, run in children.items():
         epochs = client.get_metric_history(run.info.run_id, "train_loss")
@@ -308,7 +230,7 @@ def test_mlflow_keeps_figures_confusions_and_models_that_load(uninterrupted: Pat
     from respire.models.network import respirenet
     from respire.training.cell import load_state
 
-    parent, _ = parent_and_children(uninterrupted)
+    parent, _ = parent_and_children("full", uninterrupted)
     fetched = Path(
         mlflow.artifacts.download_artifacts(
             run_id=parent.info.run_id,

@@ -25,7 +25,7 @@ print(faults() - before)
 
 
 def page_faults(how: str) -> int:
-    """Of ten turns in a process whose glibc gives back every tensor's pages unless told otherwise."""
+    """Of ten turns, in a process whose glibc gives every tensor's pages back unless told not to."""
     command = [sys.executable, "-c", FAULTS_OF_TEN_TURNS, how]
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**16)}
     printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

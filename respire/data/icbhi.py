@@ -97,7 +97,7 @@ def official_split(directory: str) -> dict[str, str]:
             malformed.
     """
     source = _Source.at(directory)
-    lists = [path for path in source.paths if PurePosixPath(path).name == SPLIT_LIST]
+    lists = _split_lists(source)
     if not lists:
         raise InputError(
             f"{directory}: no {SPLIT_LIST} below it; put the data set's official list there, "
@@ -107,6 +107,15 @@ def official_split(directory: str) -> dict[str, str]:
     if len(contents) > 1:
         raise InputError(f"{', '.join(lists)}: two different official splits; keep one")
     return parse_split_list(contents.pop(), lists[0])
+
+
+def has_official_split(directory: str) -> bool:
+    """Whether there is a list of the official split below the directory."""
+    return bool(_split_lists(_Source.at(directory)))
+
+
+def _split_lists(source: "_Source") -> list[str]:
+    return [path for path in source.paths if PurePosixPath(path).name == SPLIT_LIST]
 
 
 def parse_split_list(text: str, where: str) -> dict[str, str]:
@@ -133,6 +142,32 @@ def parse_split_list(text: str, where: str) -> dict[str, str]:
     if not sides:
         raise InputError(f"{where}: the official split is empty; fetch the list again")
     return sides
+
+
+def parse_folds(text: str, where: str) -> dict[int, int]:
+    """Each patient's fold from the text of the released code's list.
+
+    Args:
+        text: rows of a patient's number and a fold's.
+        where: the list's path, for messages.
+
+    Raises:
+        InputError: a row is malformed or names a patient a second time; or there is no row.
+    """
+    folds: dict[int, int] = {}
+    for row, columns in rows(text):
+        if len(columns) != 2 or not all(column.isdecimal() for column in columns):
+            raise InputError(
+                f"{where}, row {row}: expected a patient's number and a fold's; "
+                f"fetch the list again"
+            )
+        patient, fold = map(int, columns)
+        if patient in folds:
+            raise InputError(f"{where}, row {row}: {patient} is listed twice; keep one row")
+        folds[patient] = fold
+    if not folds:
+        raise InputError(f"{where}: no patient is listed; fetch the list again")
+    return folds
 
 
 def fingerprint(cycles: pd.DataFrame) -> str:

@@ -3,7 +3,7 @@
 The outer seed sets the test side apart; the inner seed cuts validation patients out of the rest.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
@@ -147,7 +147,7 @@ def split(
     patient_of = cycles.groupby("recording")["patient"].first()
     warnings: list[str] = []
     if kind == "80-20":
-        tested = _draw(cycles, TEST_SHARE, [_OUTER, split_seed], stratify, keep=2)
+        (tested,) = draw_test_sides(cycles, [split_seed], stratify)
         in_test = patient_of.isin(tested)
     else:
         in_test, warnings = _official_test_side(patient_of.index, official)
@@ -161,7 +161,9 @@ def split(
         raise InputError(f"--split {kind}: the test side is empty; use --split 80-20")
 
     rest = cycles[cycles["recording"].isin(remaining.index)]
-    validating = _draw(rest, VALIDATION_SHARE, [_INNER, inner_seed], stratify, keep=1)
+    validating = _draw(
+        *_cycle_counts(rest), VALIDATION_SHARE, [_INNER, inner_seed], stratify, keep=1
+    )
     in_validation = remaining.isin(validating)
     sides = {
         "train": tuple(remaining.index[~in_validation]),
@@ -172,13 +174,37 @@ def split(
     return Split(kind, split_seed, inner_seed, **sides, warnings=tuple(warnings))
 
 
+def draw_test_sides(
+    cycles: pd.DataFrame, split_seeds: Iterable[int], stratify: bool = False
+) -> Iterator[np.ndarray]:
+    """The patients in test of many "80-20" splits, int64, sorted, without the splits themselves.
+
+    Args:
+        cycles: the catalogue's cycles.
+        split_seeds: outer seeds, as ``split`` takes them.
+        stratify: as ``split`` takes it.
+
+    Raises:
+        InputError: too few patients.
+    """
+    patients, counts = _cycle_counts(cycles)
+    for seed in split_seeds:
+        yield _draw(patients, counts, TEST_SHARE, [_OUTER, seed], stratify, keep=2)
+
+
 def _draw(
-    cycles: pd.DataFrame, share: float, seed: list[int], stratify: bool, keep: int
+    patients: np.ndarray,
+    counts: np.ndarray,
+    share: float,
+    seed: list[int],
+    stratify: bool,
+    keep: int,
 ) -> np.ndarray:
     """Draw a share of the patients.
 
     Args:
-        cycles: the cycles of the patients to draw from, P of them.
+        patients: those to draw from, P of them.
+        counts: their cycles (``_cycle_counts``).
         share: of the patients, to draw.
         seed: of the draw.
         stratify: balance cycles by device and class.
@@ -188,7 +214,6 @@ def _draw(
     Returns:
         The patients drawn, int64, sorted.
     """
-    patients, counts = _cycle_counts(cycles)
     if len(patients) <= keep:
         raise InputError(
             f"{len(patients)} patients cannot fill {keep + 1} patient-disjoint sides; "

@@ -28,14 +28,15 @@ def composition(cycles: pd.DataFrame) -> dict[str, float]:
         cycles: a row a cycle, with columns ``patient``, ``device`` and ``label`` (4-class task).
 
     Returns:
-        Counts ``cycles`` and ``patients``; and fractions of the cycles: ``normal``, ``both``, the
-        ``largest`` five patients together, and each device by its name.
+        Counts ``cycles``, ``patients`` and ``both_cycles``; and fractions of the cycles:
+        ``normal``, ``both``, the ``largest`` five patients together, and each device by its name.
     """
     by_patient = cycles["patient"].value_counts()
     devices = cycles["device"].value_counts(normalize=True)
     return {
         "cycles": len(cycles),
         "patients": len(by_patient),
+        "both_cycles": int((cycles["label"] == BOTH).sum()),
         "normal": float((cycles["label"] == NORMAL).mean()),
         "both": float((cycles["label"] == BOTH).mean()),
         "largest": float(by_patient.head(LARGEST).sum() / len(cycles)),
@@ -98,7 +99,8 @@ def by_patient(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         predictions: a row a test cycle and training seed, with columns ``patient``, ``device``,
-            ``recording``, ``cycle``, ``label`` and ``predicted``.
+            ``recording`` (of several seeds, each after its seed, as in "0:NAME"), ``cycle``,
+            ``label`` and ``predicted``.
 
     Returns:
         A row a patient, the one with the most cycles first: patient, devices (joined by "+"),
@@ -106,16 +108,17 @@ def by_patient(predictions: pd.DataFrame) -> pd.DataFrame:
         over cycles and seeds).
     """
     rows = predictions.assign(
+        recording=predictions["recording"].str.split(":").str[-1],
         abnormal=predictions["label"] != NORMAL,
         recognised=predictions["label"] == predictions["predicted"],
-        name=predictions["recording"] + " " + predictions["cycle"].astype(str),
-    ).groupby("patient")
+    )
+    cycles = rows.drop_duplicates(["recording", "cycle"]).groupby("patient")
     table = pd.DataFrame(
         {
-            "devices": rows["device"].agg(lambda devices: "+".join(sorted(set(devices)))),
-            "cycles": rows["name"].nunique(),
-            "abnormal": rows["abnormal"].mean(),
-            "recognised": rows["recognised"].mean(),
+            "devices": cycles["device"].agg(lambda devices: "+".join(sorted(set(devices)))),
+            "cycles": cycles.size(),
+            "abnormal": cycles["abnormal"].mean(),
+            "recognised": rows.groupby("patient")["recognised"].mean(),
         }
     ).reset_index()
     return table.sort_values(["cycles", "patient"], ascending=[False, True], ignore_index=True)

@@ -17,7 +17,7 @@ SHARES = {
     "cycles": "Test cycles",
     "normal": "Normal (% of cycles)",
     "both": "Both (% of cycles)",
-    "largest": "Five largest patients (% of cycles)",
+    "largest": "Five largest patients (%)",
 }
 """Axis labels of what a test side is made of; a device's is its name."""
 
@@ -82,14 +82,13 @@ def variance_components(
     variants: Mapping[str, Mapping[str, Any]], stage: str, stamps: Sequence[str] = ()
 ) -> Figure:
     """Standard deviations of Score, Se and Sp between splits, between seeds and of one run."""
-    known = {name: v for name, v in variants.items() if v["variance"][stage]["score"] is not None}
     with matplotlib.rc_context(STYLE):
         figure = titled("Where the spread comes from", (8.6, 3.6), stamps)
         for axis, (metric, title) in zip(
             figure.subplots(1, len(METRICS), sharey=True), METRICS.items(), strict=True
         ):
             for offset, (name, variant), colour in zip(
-                spread(len(known), 0.2), known.items(), colours(len(known)), strict=True
+                spread(len(variants), 0.2), variants.items(), colours(len(variants)), strict=True
             ):
                 found = variant["variance"][stage][metric]
                 parts = [found["standard_deviations"][part] for part in COMPONENTS]
@@ -106,15 +105,15 @@ def variance_components(
                     capsize=3,
                     label=f"{name} ({found['splits']} splits × {found['seeds']} seeds)",
                 )
-            axis.set_xticks(range(len(COMPONENTS)), [*COMPONENTS.values()])
+            labels = [label.replace(" ", "\n", 1) for label in COMPONENTS.values()]
+            axis.set_xticks(range(len(COMPONENTS)), labels)
             axis.set_xlim(-0.5, len(COMPONENTS) - 0.5)
-            axis.set_ylim(bottom=0)
             axis.set_title(title)
+        figure.axes[0].set_ylim(bottom=0)
         figure.axes[0].set_ylabel("Standard deviation (points)")
-        if known:
-            figure.legend(
-                *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2
-            )
+        figure.legend(
+            *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2
+        )
     return figure
 
 
@@ -130,9 +129,8 @@ def score_composition(
         for axis in grid.flat[len(names) :]:
             axis.set_axis_off()
         for axis, share in zip(grid.flat, names, strict=False):
-            lines = []
-            for (name, variant), colour in zip(
-                variants.items(), colours(len(variants)), strict=True
+            for line, ((name, variant), colour) in enumerate(
+                zip(variants.items(), colours(len(variants)), strict=True)
             ):
                 scale = 1 if share == "cycles" else 100
                 axis.plot(
@@ -146,10 +144,13 @@ def score_composition(
                 )
                 found = variant["composition"][share]
                 if found is not None:
-                    lines.append(
-                        f"r = {found['r']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
+                    axis.annotate(
+                        f"r = {found['r']:.2f} ({found['low']:.2f} to {found['high']:.2f})",
+                        (0, 1.03 + 0.09 * (len(variants) - 1 - line)),
+                        xycoords="axes fraction",
+                        color=colour,
+                        fontsize=8,
                     )
-            axis.set_title("\n".join(lines), fontsize=8, fontweight="normal")
             axis.set_xlabel(SHARES.get(share, f"{share} (% of cycles)"))
         for axis in grid[:, 0]:
             axis.set_ylabel("Score (%)")
@@ -176,22 +177,35 @@ def paired_differences(
                 if patients is not None:
                     ends = _percent([patients[metric][end] for end in ("low", "high")])
                     axis.vlines(x, *ends, color="#0072b2", lw=5, alpha=0.25)
-            axis.plot(100 * values[order], "o", color="#0072b2", ms=5)
+            axis.plot(100 * values[order], "o", color="#0072b2", ms=5, label="a split")
             found = of_stage[metric]
             if found is not None:
                 rope = 100 * found["posterior"]["rope"]
                 axis.axhspan(-rope, rope, color="#dddddd", zorder=0)
-                _interval(axis, len(values) + 0.3, found["mean"], found["this_data_set"], "s")
                 test = found["new_patients"]
-                _interval(axis, len(values) + 1.3, found["mean"], [test["low"], test["high"]], "D")
-            axis.set_xticks(
-                [*range(len(values)), len(values) + 0.3, len(values) + 1.3],
-                [*(str(seeds[index]) for index in order), "mean,\nthese\npatients", "new"],
-                fontsize=7.5,
-            )
+                for x, (whose, ends, marker) in enumerate(
+                    (
+                        ("these patients", found["this_data_set"], "s"),
+                        ("new patients", [test["low"], test["high"]], "D"),
+                    ),
+                    start=len(values),
+                ):
+                    axis.vlines(x + 0.3, *_percent(ends), color="#d55e00", lw=2)
+                    axis.plot(
+                        x + 0.3,
+                        100 * found["mean"],
+                        marker,
+                        color="#d55e00",
+                        ms=6,
+                        label=f"mean, interval for {whose}",
+                    )
+            axis.set_xticks(range(len(values)), [str(seeds[index]) for index in order])
             axis.set_title(f"{title} (n = {len(values)} splits)")
             axis.set_xlabel("Split seed")
         figure.axes[0].set_ylabel("Difference (points)")
+        figure.legend(
+            *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3
+        )
     return figure
 
 
@@ -203,11 +217,6 @@ def _mean_band(axis: Axes, found: Mapping[str, Any] | None) -> None:
     axis.axhspan(
         100 * mean["low"], 100 * mean["high"], color="#d9d9d9", zorder=0, label="mean, interval"
     )
-
-
-def _interval(axis: Axes, x: float, value: float, ends: Sequence[float], marker: str) -> None:
-    axis.vlines(x, *_percent(ends), color="#d55e00", lw=2)
-    axis.plot(x, 100 * value, marker, color="#d55e00", ms=6)
 
 
 def _percent(fractions: Sequence[float]) -> np.ndarray:

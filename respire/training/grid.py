@@ -49,10 +49,15 @@ def run_grid(
     """
     room = slots(gpu, per_gpu)
     sent: dict[int, tuple[pa.Table, ray.ObjectRef]] = {}
-    busy: dict[ray.ObjectRef, tuple[Any, T]] = {}
+    busy: dict[ray.ObjectRef, tuple[Any, T, ray.ObjectRef, int]] = {}
     idle: list[Any] = []
     waiting = iter(jobs)
     more = True
+
+    def begin(of: T, table: ray.ObjectRef, times: int) -> None:
+        actor = idle.pop() if idle else _start(room, gpu)
+        busy[actor.run.remote(run, of, table)] = actor, of, table, times
+
     while more or busy:
         while more and len(busy) < room:
             job = next(waiting, None)
@@ -62,15 +67,22 @@ def run_grid(
             of, cycles = job
             if id(cycles) not in sent:
                 sent[id(cycles)] = cycles, ray.put(cycles)
-            _, table = sent[id(cycles)]
-            actor = idle.pop() if idle else _start(room, gpu)
-            busy[actor.run.remote(run, of, table)] = actor, of
+            begin(of, sent[id(cycles)][1], 1)
+        while idle and not more:  # one that is begun again may wait for their room
+            idle.pop().__ray_terminate__.remote()
         if busy:
             (ended,), _ = ray.wait(list(busy), num_returns=1)
-            actor, of = busy.pop(ended)
-            failure, lost = _outcome(ended)
-            if not lost:
+            actor, of, table, times = busy.pop(ended)
+            try:
+                failure = _failure(ended)
                 idle.append(actor)
+            except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
+                ray.kill(actor)
+                if times <= RETRIES:
+                    begin(of, table, times + 1)
+                    continue
+                reason = str(error).strip().splitlines()[0]
+                failure = f"its process was lost {times} times ({reason})"
             yield of, failure
 
 
@@ -89,19 +101,15 @@ def _start(room: int, gpu: bool) -> Any:
     """An actor; those of GPUs hold no CPU, for where a node has few all its GPUs shall be used."""
     part = share(room, gpu)
     resources = {"num_cpus": 0 if gpu else part.cpus, "num_gpus": part.gpus}
-    lives = {"max_restarts": RETRIES, "max_task_retries": RETRIES}
-    return ray.remote(**resources, **lives)(_Runner).remote(room)
+    return ray.remote(**resources)(_Runner).remote(room)
 
 
-def _outcome(ended: "ray.ObjectRef") -> tuple[str | None, bool]:
-    """Why a job failed, if it did, and whether its actor is lost."""
+def _failure(ended: "ray.ObjectRef") -> str | None:
+    """Why a job failed, if it did."""
     try:
         ray.get(ended)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, FloatingPointError | InputError):
-            return str(error.cause), False
+            return str(error.cause)
         raise
-    except ray.exceptions.RayActorError as error:
-        reason = str(error).strip().splitlines()[0]
-        return f"its process was lost {RETRIES + 1} times ({reason})", True
-    return None, False
+    return None

@@ -234,6 +234,54 @@ def test_an_empty_official_list_is_refused(tmp_path: Path) -> None:
         split_list(tmp_path, "\n")
 
 
+def test_an_official_list_is_there_only_if_it_lies_below_under_its_own_name(tmp_path: Path) -> None:
+    record(tmp_path / "data")
+    (tmp_path / "data" / f"old_{icbhi.SPLIT_LIST}").write_text(f"{NAME} test\n")
+    (tmp_path / "data" / f"._{icbhi.SPLIT_LIST}").write_text(f"{NAME} test\n")
+    split_list(tmp_path / "elsewhere", f"{NAME} test\n")
+    assert not icbhi.has_official_split(str(tmp_path / "data"))
+    assert icbhi.has_official_split(str(tmp_path))
+    assert icbhi.has_official_split((tmp_path / "elsewhere").as_uri())
+
+
+def test_a_malformed_official_list_is_there_too_and_so_is_refused_where_it_is_read(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(InputError, match="row 1"):
+        split_list(tmp_path, "<html>")
+    assert icbhi.has_official_split(str(tmp_path))
+
+
+def test_looking_for_an_official_list_in_a_missing_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere.*--data"):
+        icbhi.has_official_split(str(tmp_path / "nowhere"))
+
+
+def test_folds_are_read_whatever_the_white_space_and_the_order() -> None:
+    text = "226 4\n\n101\t0\r\n  130   2  \n\n131 2"
+    assert icbhi.parse_folds(text, "list.txt") == {226: 4, 101: 0, 130: 2, 131: 2}
+
+
+@pytest.mark.parametrize(
+    "row", ["101", "101 1 2", "101 one", "A101 1", "101 -1", "101 1.0", "101,1", "<html>", "101 ²"]
+)
+def test_a_malformed_row_of_the_list_of_folds_is_refused(row: str) -> None:
+    with pytest.raises(InputError, match=r"^data/list.txt, row 3: expected a patient's number"):
+        icbhi.parse_folds(f"100 0\n\n{row}\n", "data/list.txt")
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_a_patient_listed_twice_is_refused_even_in_the_same_fold(fold: int) -> None:
+    with pytest.raises(InputError, match=r"^list.txt, row 3: 101 is listed twice"):
+        icbhi.parse_folds(f"101 0\n102 0\n101 {fold}\n", "list.txt")
+
+
+@pytest.mark.parametrize("text", ["", " \n\n\t\n"])
+def test_an_empty_list_of_folds_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"^list.txt: no patient is listed"):
+        icbhi.parse_folds(text, "list.txt")
+
+
 @pytest.fixture(scope="module")
 def real() -> pd.DataFrame:
     """The published data set's cycles."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from respire.data import icbhi
 from respire.data.recording import DEVICES
-from respire.data.splits import SIDES, Kind, Split, split
+from respire.data.splits import SIDES, Kind, Split, draw_test_sides, split
 from respire.errors import InputError
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data/icbhi"
@@ -189,6 +189,40 @@ def test_too_few_patients_are_refused() -> None:
     cycles = catalogue({p: ("Meditron", [0]) for p in (101, 102)})
     with pytest.raises(InputError, match="2 patients cannot fill 3 patient-disjoint sides"):
         split(cycles, "80-20", 0, 0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    patients=st.integers(5, 30),
+    seed=st.integers(0, 2**32),
+    split_seeds=st.lists(st.integers(0, 2**63), max_size=4),
+    stratify=st.booleans(),
+)
+def test_test_sides_drawn_by_themselves_are_those_of_the_splits(
+    patients: int, seed: int, split_seeds: list[int], stratify: bool
+) -> None:
+    cycles = crowd(patients, seed)
+    drawn = list(draw_test_sides(cycles, split_seeds, stratify))
+    whole = [split(cycles, "80-20", s, seed, stratify=stratify) for s in split_seeds]
+    assert [side.tolist() for side in drawn] == [sorted(patients_of(w.test)) for w in whole]
+    assert all(side.dtype == np.int64 for side in drawn)
+
+
+def test_stratified_test_sides_are_other_ones_than_plain_ones() -> None:
+    cycles = crowd(30, 0)
+    plain, stratified = (
+        [side.tolist() for side in draw_test_sides(cycles, range(10), stratify)]
+        for stratify in (False, True)
+    )
+    assert list(map(len, plain)) == list(map(len, stratified)) == [6] * 10
+    assert len({tuple(side) for side in plain + stratified}) > 15
+
+
+@pytest.mark.parametrize("stratify", [False, True])
+def test_too_few_patients_for_a_test_side_are_refused(stratify: bool) -> None:
+    cycles = catalogue({p: ("Meditron", [0]) for p in (101, 102)})
+    with pytest.raises(InputError, match="2 patients cannot fill 3 patient-disjoint sides"):
+        list(draw_test_sides(cycles, range(3), stratify))
 
 
 def test_negative_seeds_are_refused() -> None:

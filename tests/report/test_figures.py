@@ -4,6 +4,7 @@ import pytest
 from matplotlib.text import Text
 
 from respire.report import figures
+from respire.report.style import png
 
 STAMP = "selected on test"
 
@@ -72,5 +73,5 @@ def test_a_class_without_cycles_has_dashes_for_shares():
 def test_drawing_leaves_the_readers_matplotlib_as_it_was():
     before = dict(figures.matplotlib.rcParams)
     for draw in (confusion, learning_curves, score_by_device):
-        figures.png(draw([STAMP]))
+        png(draw([STAMP]))
     assert dict(figures.matplotlib.rcParams) == before

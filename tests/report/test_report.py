@@ -1,12 +1,10 @@
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import rows, shown_images
 
 from respire.metrics import percent
 from respire.report.report import lead, table, verdict, write_report
@@ -34,14 +32,6 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
-
-
-def rows(text: str) -> list[list[str]]:
-    return [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in text.splitlines()
-        if line.startswith("|")
-    ]
 
 
 def shares(scores: dict) -> list[str]:
@@ -210,39 +200,5 @@ def test_a_two_class_run_is_reported(results, histories, tmp_path):
 
 @pytest.mark.slow
 def test_a_browser_shows_three_images_and_reports_no_error(results, histories, tmp_path):
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("chromium is not installed")
     write_report(results, histories, Storage.at(tmp_path))
-    shown = _with_probe(tmp_path / "report.html")
-    finished = subprocess.run(
-        [
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--enable-logging=stderr",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--dump-dom",
-            shown.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert "CONSOLE" not in finished.stderr
-    widths = re.search(r"widths: ([\d ]+)", Page(finished.stdout).text)
-    assert widths is not None
-    assert len(widths[1].split()) == 3
-    assert all(int(width) > 0 for width in widths[1].split())
-
-
-def _with_probe(page: Path) -> Path:
-    """The page with a script that writes down what the browser made of its images."""
-    probe = """<script>addEventListener("load", () => document.body.append(
-        "widths: " + [...document.images].map(image => image.naturalWidth).join(" ")))</script>"""
-    shown = page.with_name("probed.html")
-    shown.write_text(page.read_text().replace("</body>", f"{probe}</body>"))
-    return shown
+    assert shown_images(tmp_path / "report.html", tmp_path / "profile") == 3

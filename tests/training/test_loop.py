@@ -27,6 +27,7 @@ RECIPE = Recipe(
 CPU = Compute("cpu", "fp32")
 TRAIN = CycleBank.from_table(cycles_table([[2000, 3000, 4000, 2500]] * 30, seed=1), "4-class")
 VALIDATION = CycleBank.from_table(cycles_table([[2200, 3100, 3500]] * 10, seed=2), "4-class")
+TEST = CycleBank.from_table(cycles_table([[2100, 3300, 2700]] * 8, seed=6), "4-class")
 
 
 def train(recipe=RECIPE, selector=VALIDATION, seed=0, **more) -> Fit:
@@ -137,6 +138,43 @@ def test_the_average_decays_by_its_factor_at_every_step():
 def test_a_finished_run_is_not_trained_further(whole):
     again = train(start=Fit.from_state(load_state(dump_state(whole.state()))))
     assert again.history == whole.history
+
+
+def seen_on_test(weights: dict[str, torch.Tensor], recipe=RECIPE) -> dict[str, float]:
+    """What a row says of weights on the test side."""
+    network = respirenet(recipe.model, 4)
+    network.load_state_dict(weights)
+    scores = overall(predict(network, Pipeline(recipe, "cpu"), TEST, recipe.classes, CPU), 4)
+    return {"test_se": scores.se, "test_sp": scores.sp, "test_score": scores.score}
+
+
+def on_test(row: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name.startswith("test_")}
+
+
+def test_watching_test_notes_every_epochs_scores_on_it_and_changes_nothing_else(whole):
+    epochs: list[dict[str, torch.Tensor]] = []
+
+    def keep(run: Fit) -> None:
+        epochs.append({k: v.clone() for k, v in run.progress["network"].items()})
+
+    watched = train(watched=TEST, after_epoch=keep)
+    rows = without_seconds(watched)
+    assert [on_test(row) for row in rows] == [seen_on_test(weights) for weights in epochs]
+    assert len({row["test_score"] for row in rows}) > 1
+    assert [{k: v for k, v in row.items() if k not in on_test(row)} for row in rows] == (
+        without_seconds(whole)
+    )
+    assert (watched.epoch, watched.scores.score) == (whole.epoch, whole.scores.score)
+    assert weights_equal(watched, whole)
+
+
+def test_what_is_watched_is_the_averaged_weights_without_a_selecting_side_too():
+    optimisation = dataclasses.replace(RECIPE.optimisation, epochs=1, average_decay=0.99)
+    recipe = dataclasses.replace(RECIPE, optimisation=optimisation)
+    run = train(recipe, selector=None, watched=TEST)
+    assert on_test(run.history[0]) == seen_on_test(run.weights, recipe)
+    assert seen_on_test(run.progress["network"], recipe) != seen_on_test(run.weights, recipe)
 
 
 def test_without_a_selecting_side_the_last_epoch_is_taken():

@@ -31,9 +31,9 @@ RECIPE = Recipe(
     model=Model(backbone="resnet18", weights="none", dropout=0.1),
     optimisation=Optimisation(optimiser="adamw", schedule="one-cycle", epochs=4, batch_size=16),
 )
-TABLE = cycles_table([[900, 1500, 1200, 700]] * 15, [[0, 1, 2, 3]] * 15)
+TABLE = cycles_table([[900, 1500, 1200, 700]] * 19, [[0, 1, 2, 3]] * 19)
 NAMES = TABLE.column("recording").to_pylist()
-TRAIN, SELECTOR = NAMES[:11], NAMES[11:]
+TRAIN, SELECTOR, TEST = NAMES[:11], NAMES[11:15], NAMES[15:]
 SEED = 5
 
 
@@ -62,13 +62,22 @@ def bank(recordings: Sequence[str]) -> CycleBank:
     return CycleBank.from_table(TABLE.filter(pa.array(chosen)), "4-class")
 
 
-def plain_fit(recipe: Recipe, recordings: Sequence[str], threads: int) -> Fit:
+def plain_fit(
+    recipe: Recipe, recordings: Sequence[str], threads: int, watched: CycleBank | None = None
+) -> Fit:
     """The same run without Ray."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     network = respirenet(recipe.model, 4)
     return fit(
-        network, bank(recordings), bank(SELECTOR), recipe, recipe.optimisation, CPU, seed=SEED
+        network,
+        bank(recordings),
+        bank(SELECTOR),
+        recipe,
+        recipe.optimisation,
+        CPU,
+        seed=SEED,
+        watched=watched,
     )
 
 
@@ -105,6 +114,7 @@ def on_ray(
         prepared,
         TRAIN,
         SELECTOR,
+        TEST,
         initial,
         CPU,
         cell,
@@ -158,6 +168,21 @@ def test_a_worker_killed_half_way_ends_as_plain_fit_and_is_not_trained_again(
     assert run.progress is None
     assert not list((tmp_path / "runs").rglob("ray-train"))
     assert_same(on_ray(RECIPE, prepared, tmp_path / "runs", 1, never), run)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_watched_test_recordings_are_noted_in_every_row_and_train_nothing(
+    prepared: PreparedCycles, tmp_path: Path
+) -> None:
+    recipe = dataclasses.replace(with_epochs(2), watch_test=True)
+    run = on_ray(recipe, prepared, tmp_path / "runs", 1, lambda _: None)
+    threads = os.cpu_count() or 1
+    assert_same(run, plain_fit(recipe, TRAIN, threads, watched=bank(TEST)))
+    assert all({"test_se", "test_sp", "test_score"} <= row.keys() for row in run.history)
+    unwatched = plain_fit(recipe, TRAIN, threads)
+    assert run.epoch == unwatched.epoch
+    assert all(torch.equal(run.weights[name], unwatched.weights[name]) for name in run.weights)
 
 
 @pytest.mark.slow

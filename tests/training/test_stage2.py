@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from tables import cycles_table
@@ -18,7 +19,7 @@ from respire.training.cell import Cell
 from respire.training.device import Compute
 from respire.training.finetune import DeviceModel, Trial, finetune, learning_rates
 from respire.training.loop import Row
-from respire.training.stage2 import DeviceCycles, train_stage2, trial_name
+from respire.training.stage2 import DeviceCycles, each_device, train_stage2, trial_name
 
 CPU = Compute("cpu", "fp32")
 DEVICES = ("AKGC417L", "Meditron", "LittC2SE", "Litt3200")
@@ -59,9 +60,19 @@ def tune(
     devices: dict[str, DeviceCycles],
     on_epoch: Callable[[str], OnEpoch],
     recipe: Recipe = RECIPE,
+    here: bool = False,
 ) -> dict[str, DeviceModel]:
     store = Cell(Storage.at(folder), {"test": "stage 2", "epochs": recipe.finetune.epochs})
-    return train_stage2(recipe, stage1_weights(), devices, CPU, store, seed=SEED, on_epoch=on_epoch)
+    return train_stage2(
+        recipe,
+        stage1_weights(),
+        devices,
+        CPU,
+        store,
+        seed=SEED,
+        on_epoch=on_epoch,
+        here=here,
+    )
 
 
 def meeting(folder: Path) -> Callable[[str], OnEpoch]:
@@ -112,6 +123,14 @@ def same(one: Trial, other: Trial) -> bool:
     )
 
 
+def trials_in(folder: Path) -> dict[str, Trial]:
+    """The finished trials by their cells' keys."""
+    return {
+        path.parent.name: Trial.from_state(torch.load(path, weights_only=True))
+        for path in folder.glob("cells/*/trial.pt")
+    }
+
+
 @pytest.fixture(scope="module")
 def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("notes")
@@ -138,6 +157,44 @@ def plain_threads() -> Iterator[None]:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // 4))
     yield
     torch.set_num_threads(before)
+
+
+def test_each_device_has_its_rows_of_both_sides_or_none() -> None:
+    devices = ["Meditron", "AKGC417L", "Meditron", "LittC2SE"]
+    train = cycles_table([[900], [1500], [1200], [700]], devices=devices)
+    selector = cycles_table([[800], [600]], devices=["AKGC417L", "Meditron"], seed=1)
+    cut = each_device(train, selector)
+    assert cut.keys() == set(DEVICES)
+
+    def rows(table: pa.Table, *positions: int) -> pa.Table:
+        return pa.concat_tables([table.slice(0, 0), *(table.slice(at, 1) for at in positions)])
+
+    assert cut["AKGC417L"].train.equals(rows(train, 1))
+    assert cut["AKGC417L"].selector.equals(rows(selector, 0))
+    assert cut["Meditron"].train.equals(rows(train, 0, 2))
+    assert cut["Meditron"].selector.equals(rows(selector, 1))
+    assert cut["LittC2SE"].train.equals(rows(train, 3))
+    for empty in (cut["LittC2SE"].selector, cut["Litt3200"].train, cut["Litt3200"].selector):
+        assert empty.equals(rows(train))
+
+
+def test_here_trials_run_one_after_the_other_and_finished_ones_not_again(tmp_path: Path) -> None:
+    seen: list[tuple[str, float]] = []
+
+    def noting(trial: str) -> OnEpoch:
+        return lambda row: seen.append((trial, row["epoch"]))
+
+    devices = {device: cycles_of(device) for device in ("Meditron", "AKGC417L")}
+    alone = tune(tmp_path, {"Meditron": devices["Meditron"]}, noting, here=True)
+    assert seen == [("Meditron", 1), ("Meditron", 2), ("Meditron", 3)]
+    seen.clear()
+    both = tune(tmp_path, devices, noting, here=True)
+    assert seen == [("AKGC417L", 1), ("AKGC417L", 2), ("AKGC417L", 3)]
+    assert same(both["Meditron"].trial, alone["Meditron"].trial)
+    again = tune(tmp_path, devices, never, here=True)
+    assert all(same(again[device].trial, both[device].trial) for device in devices)
+    assert len(trials_in(tmp_path)) == 2
+    assert not list(tmp_path.rglob("progress.pt"))
 
 
 @pytest.mark.slow
@@ -170,6 +227,25 @@ def test_every_trial_is_plain_finetune_and_one_killed_half_way_too(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("plain_threads")
+def test_here_trials_are_those_of_ray_tune(
+    tuned: dict[str, DeviceModel], runs: Path, tmp_path: Path
+) -> None:
+    here = tune(tmp_path, {device: cycles_of(device) for device in DEVICES}, silent, here=True)
+    assert here.keys() == tuned.keys()
+    for device in DEVICES:
+        assert here[device].decision == tuned[device].decision
+        assert here[device].reason == tuned[device].reason
+    one, other = trials_in(tmp_path), trials_in(runs)
+    assert len(one) == len(DEVICES)
+    assert one.keys() == other.keys()
+    for key, trial in one.items():
+        assert same(trial, other[key])
+        assert trial.learning_rate == other[key].learning_rate
+        assert (trial.before.confusion == other[key].before.confusion).all()
+
+
+@pytest.mark.slow
 def test_a_second_call_runs_nothing(tuned: dict[str, DeviceModel], runs: Path) -> None:
     again = tune(runs, {device: cycles_of(device) for device in DEVICES}, never)
     for device in DEVICES:
@@ -195,10 +271,7 @@ def test_a_device_without_training_cycles_keeps_stage_1_and_says_so(
 @pytest.mark.usefixtures("ray_session")
 def test_of_four_learning_rates_the_best_by_validation_is_kept(tmp_path: Path) -> None:
     model = tune(tmp_path, {"LittC2SE": cycles_of("LittC2SE")}, silent, FOUR_TRIALS)["LittC2SE"]
-    trials = [
-        Trial.from_state(torch.load(path, weights_only=True))
-        for path in tmp_path.glob("cells/*/trial.pt")
-    ]
+    trials = list(trials_in(tmp_path).values())
     rates = learning_rates(FOUR_TRIALS.finetune)
     assert sorted(trial.learning_rate for trial in trials) == sorted(rates)
     scores = {trial.learning_rate: trial.fit.scores.score for trial in trials}

@@ -1,0 +1,280 @@
+"""What a finished grid says: how far Scores spread, over what, and what sets recipes apart."""
+
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any, TypedDict
+
+import numpy as np
+import pandas as pd
+
+import respire
+from respire.evaluation import coverage, intervals, paired
+from respire.evaluation.composition import (
+    SHARES,
+    Correlation,
+    by_patient,
+    composition,
+    correlate,
+)
+from respire.evaluation.intervals import (
+    Intervals,
+    PatientDifference,
+    bootstrap,
+    bootstrap_difference,
+    no_interval,
+)
+from respire.evaluation.paired import compare, differences
+from respire.evaluation.variance import decompose
+from respire.grid import Grid, Place
+from respire.metrics import overall
+from respire.recipe import NORMAL, NUMERICS_VERSION
+
+METRICS = ("score", "se", "sp")
+
+
+def summarise(grid: Grid, experiment: str) -> dict[str, Any]:
+    """The content of results.json (schema in the README) of a grid whose cells are finished."""
+    runs = grid.table()
+    variants = {name: _variant(grid, runs[runs["variant"] == name], name) for name in grid.variants}
+    study = next(iter(grid.studies.values()))
+    studies = grid.studies.values()
+    seconds = {part: round(s, 2) for part, s in grid.setting.stopwatch.seconds.items()}
+    return {
+        "experiment": experiment,
+        "name": grid.name,
+        "respire_version": respire.__version__,
+        "numerics_version": NUMERICS_VERSION,
+        "stages": list(grid.stages),
+        "split_seeds": sorted(int(seed) for seed in runs["split_seed"].unique()),
+        "seeds": sorted(int(seed) for seed in runs["seed"].unique()),
+        "inner_seed": grid.options.inner_seed,
+        "variants": variants,
+        "comparison": _comparison(grid, runs, variants),
+        "runs": runs.to_dict("records"),
+        "stamps": sorted({stamp for s in studies for stamp in s.recipe.stamps}),
+        "warnings": sorted({warning for s in studies for warning in s.warnings}),
+        "skipped": sorted({line for s in studies for line in s.skipped}),
+        "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
+        "peak_memory_mib": round(grid.setting.memory.mebibytes, 1),
+        "environment": {
+            "device": study.compute.name,
+            "precision": study.compute.precision,
+            **{package: version(package) for package in ("ray", "torch", "mlflow")},
+        },
+    }
+
+
+def _variant(grid: Grid, runs: pd.DataFrame, name: str) -> dict[str, Any]:
+    """All that is said of one variant by itself."""
+    places = [place for place in grid.studies if place.variant == name]
+    splits = [_split(grid, runs, name, seed) for seed in runs["split_seed"].unique()]
+    sizes = _sizes(splits)
+    last = grid.stages[-1]
+    scores = [split["scores"][last]["score"] for split in splits]
+    by_score = sorted(splits, key=lambda split: split["scores"][last]["score"])
+    variance = {
+        stage: {metric: _decomposed(runs, stage, metric, sizes) for metric in METRICS}
+        for stage in grid.stages
+    }
+    return {
+        "recipe": asdict(grid.variants[name].recipe),
+        "stratify": grid.variants[name].stratify,
+        "splits": splits,
+        "variance": variance,
+        "coverage": _coverage(variance[last]["score"]),
+        "baselines": _baselines(grid, splits, name),
+        "composition": {
+            share: _json(correlate(scores, [split[share] for split in splits]))
+            for share in ("cycles", *SHARES)
+        },
+        "ends": {
+            end: {
+                "split_seed": split["split_seed"],
+                "patients": by_patient(_pooled(grid, name, split["split_seed"], last)).to_dict(
+                    "records"
+                ),
+            }
+            for end, split in (("lowest", by_score[0]), ("highest", by_score[-1]))
+        },
+        "selection_cost": _selection_cost(grid, places, sizes),
+    }
+
+
+def _split(grid: Grid, runs: pd.DataFrame, name: str, split_seed: int) -> dict[str, Any]:
+    """One split: what its test side is made of, and the mean over its training seeds."""
+    study = grid.studies[Place(name, split_seed, int(runs["seed"].iloc[0]))]
+    cycles = study.cycles
+    test = cycles[cycles["recording"].isin(study.split.test)]
+    known = None
+    if no_interval(test) is None:
+        # What is predicted plays no part in it.
+        known = intervals.simulated_coverage(test.assign(predicted=NORMAL), split_seed)
+    ours = runs[runs["split_seed"] == split_seed]
+    scores = {}
+    for stage in grid.stages:
+        interval = _json(bootstrap(_pooled(grid, name, split_seed, stage), split_seed))
+        scores[stage] = ours.loc[ours["stage"] == stage, list(METRICS)].mean().to_dict() | {
+            "interval": None if interval is None else interval | {"coverage": known}
+        }
+    return {
+        "split_seed": int(split_seed),
+        **composition(test),
+        "patients_off_test": int(cycles["patient"].nunique() - test["patient"].nunique()),
+        "scores": scores,
+    }
+
+
+def _pooled(grid: Grid, name: str, split_seed: int, stage: str) -> pd.DataFrame:
+    """Test predictions of all training seeds of a split, the seed within the recording's name.
+
+    Se, Sp and Score of them are the means over the seeds, whose cycles are the same.
+    """
+    frames = []
+    for place in grid.studies:
+        if (place.variant, place.split_seed) == (name, split_seed):
+            rows = grid.cell(place).predictions()
+            rows = rows[rows["stage"] == stage]
+            frames.append(rows.assign(recording=f"{place.seed}:" + rows["recording"].astype(str)))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _values(runs: pd.DataFrame, stage: str, metric: str) -> np.ndarray:
+    """A metric by split and training seed, float64 [J, K]."""
+    of_stage = runs[runs["stage"] == stage]
+    return of_stage.pivot(index="split_seed", columns="seed", values=metric).to_numpy()
+
+
+class Sizes(TypedDict):
+    """Patients on the test side of a split and off it, means over the splits."""
+
+    n_test: float
+    n_train: float
+
+
+def _sizes(splits: list[dict[str, Any]]) -> Sizes:
+    return Sizes(
+        n_test=float(np.mean([split["patients"] for split in splits])),
+        n_train=float(np.mean([split["patients_off_test"] for split in splits])),
+    )
+
+
+def _decomposed(runs: pd.DataFrame, stage: str, metric: str, sizes: Sizes) -> dict[str, Any] | None:
+    """None with a single split or seed, which has no spread."""
+    values = _values(runs, stage, metric)
+    return decompose(values, **sizes).to_json() if min(values.shape) > 1 else None
+
+
+def _coverage(found: dict[str, Any] | None) -> dict[str, float] | None:
+    """How often intervals of so many splits and seeds hold what they should."""
+    if found is None or found["share"] is None:
+        return None
+    return coverage.simulated_coverage(
+        found["splits"], found["seeds"], found["share"]["value"], seed=0
+    )
+
+
+def _baselines(grid: Grid, splits: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Each baseline's mean over the splits, and on how many it is at least as good."""
+    last = grid.stages[-1]
+    scored: dict[str, list[dict[str, float]]] = {}
+    for split in splits:
+        place = next(p for p in grid.studies if p[:2] == (name, split["split_seed"]))
+        classes = len(grid.studies[place].recipe.classes)
+        for baseline, rows in grid.cell(place).baseline_predictions().groupby("baseline"):
+            scores = overall(rows, classes)
+            scored.setdefault(str(baseline), []).append(
+                {metric: getattr(scores, metric) for metric in METRICS}
+            )
+    return {
+        baseline: {
+            **{metric: float(np.mean([s[metric] for s in of])) for metric in METRICS},
+            "standard_deviation": float(np.std([s["score"] for s in of], ddof=1))
+            if len(of) > 1
+            else None,
+            "splits": len(of),
+            "beaten_on": sum(
+                split["scores"][last]["score"] > s["score"]
+                for split, s in zip(splits, of, strict=True)
+            ),
+        }
+        for baseline, of in scored.items()
+    }
+
+
+def _comparison(
+    grid: Grid, runs: pd.DataFrame, variants: dict[str, dict[str, Any]]
+) -> dict[str, Any] | None:
+    """Two recipes on the same plain splits, A less B; None where there is one."""
+    plain = [name for name, variant in grid.variants.items() if not variant.stratify]
+    if len(plain) != 2:
+        return None
+    a, b = plain
+    split_seeds = [int(seed) for seed in runs["split_seed"].unique()]
+    by_stage = {}
+    sizes = _sizes(variants[a]["splits"])
+    for stage in grid.stages:
+        values = {
+            name: {m: _values(runs[runs["variant"] == name], stage, m) for m in METRICS}
+            for name in plain
+        }
+        apart = {m: differences(values[a][m], values[b][m]) for m in METRICS}
+        patients = {
+            str(seed): _json(
+                bootstrap_difference(
+                    _pooled(grid, a, seed, stage), _pooled(grid, b, seed, stage), seed
+                )
+            )
+            for seed in split_seeds
+        }
+        by_stage[stage] = {
+            "differences": {metric: d.tolist() for metric, d in apart.items()},
+            "patients": patients,
+            **{
+                metric: compare(d, **sizes).to_json() if len(d) > 1 else None
+                for metric, d in apart.items()
+            },
+        }
+    overlap = sizes["n_test"] / (sizes["n_test"] + sizes["n_train"])
+    return {
+        "a": a,
+        "b": b,
+        "split_seeds": split_seeds,
+        "stages": by_stage,
+        "coverage": [
+            {
+                "correlation": correlation,
+                "coverage": paired.simulated_coverage(
+                    len(split_seeds), correlation, **sizes, seed=0
+                ),
+            }
+            for correlation in (0.0, overlap, 0.5)
+            if len(split_seeds) > 1
+        ],
+    }
+
+
+def _selection_cost(grid: Grid, places: list[Place], sizes: Sizes) -> dict[str, Any] | None:
+    """What stage 1 scores on test at the chosen, the last and the test-best epoch; never used.
+
+    None unless the recipe watches test.
+    """
+    if not grid.studies[places[0]].recipe.watch_test:
+        return None
+    rows = []
+    for place in places:
+        fit = grid.cell(place).fit()
+        seen = np.array([row["test_score"] for row in fit.history])
+        rows.append((place.split_seed, seen[fit.epoch - 1], seen[-1], seen.max()))
+    table = pd.DataFrame(rows, columns=["split_seed", "chosen", "last", "best"])
+    gains = table.assign(gain=table["best"] - table["chosen"]).groupby("split_seed")["gain"].mean()
+    return {
+        "runs": len(table),
+        **{name: float(table[name].mean()) for name in ("chosen", "last", "best")},
+        "best_less_chosen": compare(gains.to_numpy(), **sizes).to_json()
+        if len(gains) > 1
+        else None,
+    }
+
+
+def _json(found: Intervals | PatientDifference | Correlation | None) -> dict[str, Any] | None:
+    return None if found is None else found.to_json()

@@ -1,0 +1,178 @@
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from finished import EPOCHS, finished_grid
+
+from respire.evaluation.intervals import bootstrap
+from respire.evaluation.paired import compare
+from respire.evaluation.variance import decompose
+from respire.grid import Grid, Place, Variant
+from respire.metrics import Scores
+from respire.presets import small
+from respire.report.page import strict
+from respire.spread import METRICS, summarise
+
+WATCHED = replace(small(), watch_test=True)
+ZERO = replace(WATCHED, features=replace(WATCHED.features, padding="zero"))
+SPLITS, SEEDS = 8, 2
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("grid")
+    variants = {"smart": (Variant(WATCHED), 0.2), "zero": (Variant(ZERO), 0.15)}
+    return finished_grid(folder, variants, splits=SPLITS, seeds=SEEDS, stage2=True)
+
+
+@pytest.fixture(scope="module")
+def results(grid):
+    return strict(summarise(grid, "seed_variance"))
+
+
+def scores(grid: Grid, place: Place, stage: str) -> Scores:
+    rows = grid.cell(place).predictions()
+    rows = rows[rows["stage"] == stage]
+    return Scores.of(rows["label"].to_numpy(), rows["predicted"].to_numpy(), 4)
+
+
+def values(grid: Grid, variant: str, stage: str, metric: str) -> np.ndarray:
+    return np.array(
+        [
+            [
+                getattr(scores(grid, Place(variant, split_seed, seed), stage), metric)
+                for seed in range(SEEDS)
+            ]
+            for split_seed in range(SPLITS)
+        ]
+    )
+
+
+def patients(grid: Grid) -> dict[str, float]:
+    """Every split of this corpus tests as many patients."""
+    study = next(iter(grid.studies.values()))
+    tested = study.cycles.loc[study.cycles["recording"].isin(study.split.test), "patient"].nunique()
+    return {"n_test": tested, "n_train": study.cycles["patient"].nunique() - tested}
+
+
+def test_there_is_a_row_for_every_run_and_stage_with_its_own_scores(grid, results):
+    assert len(results["runs"]) == 2 * SPLITS * SEEDS * 2
+    for row in results["runs"]:
+        found = scores(grid, Place(row["variant"], row["split_seed"], row["seed"]), row["stage"])
+        assert [row[m] for m in METRICS] == [getattr(found, m) for m in METRICS]
+        assert row["cycles"] == found.n
+
+
+def test_the_components_are_those_of_the_runs_by_split_and_seed(grid, results):
+    for variant, stage, metric in itertools.product(
+        ("smart", "zero"), ("stage1", "stage2"), METRICS
+    ):
+        expected = decompose(values(grid, variant, stage, metric), **patients(grid))
+        assert results["variants"][variant]["variance"][stage][metric] == expected.to_json()
+
+
+def test_a_splits_scores_and_their_interval_are_the_means_over_its_seeds(grid, results):
+    for split_seed, split in enumerate(results["variants"]["smart"]["splits"]):
+        assert split["split_seed"] == split_seed
+        for metric in METRICS:
+            mean = values(grid, "smart", "stage1", metric)[split_seed].mean()
+            assert split["scores"]["stage1"][metric] == pytest.approx(mean, abs=1e-12)
+        interval = split["scores"]["stage1"]["interval"]
+        assert interval["score"][0] < split["scores"]["stage1"]["score"] < interval["score"][1]
+
+
+def test_the_interval_of_equal_seeds_is_that_of_one(tmp_path):
+    grid = finished_grid(tmp_path, {"smart": (Variant(small()), 0.2)}, splits=2, seeds=2)
+    one = grid.cell(Place("smart", 0, 0))
+    (grid.cell(Place("smart", 0, 1)).home / "predictions.parquet").write_table(
+        (one.home / "predictions.parquet").read_table()
+    )
+    split = summarise(grid, "seed_variance")["variants"]["smart"]["splits"][0]
+    expected = bootstrap(one.predictions(), 0)
+    assert expected is not None
+    assert split["scores"]["stage1"]["interval"]["score"] == pytest.approx(expected.score)
+
+
+def test_two_recipes_are_compared_split_by_split(grid, results):
+    compared = results["comparison"]
+    assert (compared["a"], compared["b"]) == ("smart", "zero")
+    for stage, metric in itertools.product(("stage1", "stage2"), METRICS):
+        apart = (values(grid, "smart", stage, metric) - values(grid, "zero", stage, metric)).mean(1)
+        found = compared["stages"][stage]
+        assert found["differences"][metric] == pytest.approx(apart.tolist(), abs=1e-12)
+        expected = compare(np.array(found["differences"][metric]), **patients(grid)).to_json()
+        assert found[metric] == expected
+
+
+def test_on_each_split_the_recipes_are_compared_on_the_same_patients(grid, results):
+    found = results["comparison"]["stages"]["stage1"]["patients"]["3"]
+    apart = (values(grid, "smart", "stage1", "se") - values(grid, "zero", "stage1", "se")).mean(1)
+    assert found["se"]["value"] == pytest.approx(apart[3], abs=1e-12)
+    assert found["se"]["low"] < found["se"]["value"] < found["se"]["high"]
+
+
+def test_baselines_are_averaged_over_splits_and_counted_where_they_are_beaten(grid, results):
+    for name, of in results["variants"]["smart"]["baselines"].items():
+        by_split = []
+        for split_seed in range(SPLITS):
+            rows = grid.cell(Place("smart", split_seed, 0)).baseline_predictions()
+            rows = rows[rows["baseline"] == name]
+            by_split.append(
+                Scores.of(rows["label"].to_numpy(), rows["predicted"].to_numpy(), 4).score
+            )
+        ours = values(grid, "smart", "stage2", "score").mean(1)
+        assert of["score"] == pytest.approx(np.mean(by_split))
+        assert of["standard_deviation"] == pytest.approx(np.std(by_split, ddof=1))
+        assert of["beaten_on"] == sum(ours > np.array(by_split))
+        assert of["splits"] == SPLITS
+
+
+def test_the_two_ends_are_the_worst_and_the_best_split_with_all_their_patients(grid, results):
+    means = values(grid, "smart", "stage2", "score").mean(1)
+    ends = results["variants"]["smart"]["ends"]
+    assert ends["lowest"]["split_seed"] == means.argmin()
+    assert ends["highest"]["split_seed"] == means.argmax()
+    study = grid.studies[Place("smart", int(means.argmin()), 0)]
+    test = study.cycles[study.cycles["recording"].isin(study.split.test)]
+    listed = {p["patient"]: p["cycles"] for p in ends["lowest"]["patients"]}
+    assert listed == test["patient"].value_counts().to_dict()
+
+
+def test_what_choosing_on_test_would_have_been_worth_is_told_only_of_watched_runs(
+    results, tmp_path
+):
+    cost = results["variants"]["smart"]["selection_cost"]
+    assert cost["runs"] == SPLITS * SEEDS
+    # finished.py: epoch 2 of 3 is chosen, and the last is a point better on test.
+    assert EPOCHS == 3
+    assert cost["last"] - cost["chosen"] == pytest.approx(0.01)
+    assert cost["best"] - cost["chosen"] == pytest.approx(0.01)
+    assert cost["best_less_chosen"]["mean"] == pytest.approx(0.01)
+    unwatched = finished_grid(tmp_path, {"smart": (Variant(small()), 0.2)}, splits=2, seeds=1)
+    assert summarise(unwatched, "x")["variants"]["smart"]["selection_cost"] is None
+
+
+def test_one_split_or_one_seed_has_no_spread_and_no_comparison(tmp_path):
+    variants = {"smart": (Variant(WATCHED), 0.2), "zero": (Variant(ZERO), 0.15)}
+    for name, (splits, seeds) in {"split": (1, 2), "seed": (3, 1)}.items():
+        grid = finished_grid(tmp_path / name, variants, splits=splits, seeds=seeds)
+        found = summarise(grid, "seed_variance")
+        assert found["variants"]["smart"]["variance"]["stage1"]["score"] is None
+        compared = found["comparison"]["stages"]["stage1"]["score"]
+        assert (compared is None) == (splits == 1)
+
+
+def test_stratified_splits_stand_beside_plain_ones_and_are_not_compared_pair_by_pair(tmp_path):
+    variants = {
+        "smart": (Variant(small()), 0.2),
+        "smart, stratified": (Variant(small(), stratify=True), 0.2),
+    }
+    found = summarise(finished_grid(tmp_path, variants, splits=2), "seed_variance")
+    assert [of["stratify"] for of in found["variants"].values()] == [False, True]
+    assert found["comparison"] is None
+
+
+def test_results_are_strict_json(results):
+    assert json.loads(json.dumps(results, allow_nan=False)) == results

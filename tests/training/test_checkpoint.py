@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from respire.metrics import Scores
+from respire.storage import Storage
+from respire.training import checkpoint
+from respire.training.cell import Cell
+from respire.training.checkpoint import Checkpoints
+from respire.training.loop import Fit, Row
+
+
+def under_way(epochs: int) -> Fit:
+    """A run after so many epochs, the last of which is the best."""
+    generator = torch.Generator().manual_seed(epochs)
+    weights, momentum = (torch.randn(2, 3, generator=generator) for _ in range(2))
+    return Fit(
+        weights={"layer": weights},
+        epoch=epochs,
+        scores=Scores(np.array([[5, 1], [2, 2 + epochs]])),
+        history=[{"epoch": epoch, "train_loss": 1 / epoch} for epoch in range(1, epochs + 1)],
+        progress={"network": {"layer": weights}, "optimiser": {"state": {0: momentum}, "lr": 0.1}},
+    )
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two trees of containers, numbers and tensors are equal."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return torch.equal(one, other)
+    return type(one) is type(other) and one == other
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Cell:
+    return Cell(Storage.at(tmp_path), {"test": "checkpoints"})
+
+
+@pytest.fixture
+def rows() -> list[Row]:
+    return []
+
+
+@pytest.fixture
+def checkpoints(cell: Cell, rows: list[Row]) -> Checkpoints:
+    return Checkpoints(cell, rows.append)
+
+
+def test_what_was_not_begun_starts_nowhere(checkpoints: Checkpoints) -> None:
+    assert checkpoints.start() is None
+
+
+def test_a_run_starts_where_it_was_saved(checkpoints: Checkpoints, cell: Cell) -> None:
+    checkpoints(under_way(1))
+    begun = Checkpoints(cell, lambda _: None).start()
+    assert begun is not None
+    assert same(begun.state(), under_way(1).state())
+
+
+def test_a_run_is_saved_only_when_what_was_saved_is_old(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def saved() -> int:
+        start = checkpoints.start()
+        assert start is not None
+        return len(start.history)
+
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 1e9)
+    checkpoints(under_way(1))
+    checkpoints(under_way(2))
+    assert saved() == 1
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    checkpoints(under_way(3))
+    assert saved() == 3
+    checkpoints(under_way(4))
+    assert saved() == 4
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 1e9)
+    checkpoints(under_way(5))
+    assert saved() == 4
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+def test_every_row_is_reported_saved_or_not(
+    checkpoints: Checkpoints, rows: list[Row], monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", seconds)
+    for epochs in (1, 2, 3):
+        checkpoints(under_way(epochs))
+    assert rows == under_way(3).history
+
+
+def test_a_finished_run_is_kept_under_its_name_without_how_it_came_about(
+    checkpoints: Checkpoints, cell: Cell, tmp_path: Path
+) -> None:
+    run = under_way(2)
+    checkpoints(run)
+    checkpoints.finish("fit", run, lambda: {"run": run.state(), "learning_rate": 0.1})
+    assert run.progress is None
+    kept = cell.load("fit")
+    assert kept is not None
+    assert same(kept, {"run": {**under_way(2).state(), "progress": None}, "learning_rate": 0.1})
+    assert checkpoints.start() is None
+    assert not list(tmp_path.rglob("progress*"))
