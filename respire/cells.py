@@ -8,7 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from respire.data.splits import SIDES
-from respire.evaluation.evaluate import baseline_predictions, predict_stages
+from respire.evaluation.evaluate import (
+    STAGE1,
+    STAGE2,
+    baseline_predictions,
+    predict_stages,
+)
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.storage import Storage
@@ -19,7 +24,6 @@ from respire.training.loop import Fit, OnEpoch, Row, fit
 from respire.training.stage2 import each_device, train_stage2
 
 PREDICTIONS = "predictions.parquet"
-STAGE1, STAGE2 = "stage1", "stage2"
 
 
 def unreported(_: str) -> OnEpoch:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 import respire
-from respire.evaluation.evaluate import baseline_predictions, predict_stages
+from respire.evaluation.evaluate import STAGES, baseline_predictions, predict_stages
 from respire.evaluation.intervals import bootstrap, no_interval, simulated_coverage
 from respire.metrics import Scores, by_device, overall
 from respire.recipe import NUMERICS_VERSION
@@ -20,8 +20,6 @@ from respire.training.finetune import DeviceModel
 from respire.training.loop import Fit, OnEpoch
 from respire.training.stage1 import train_stage1
 from respire.training.stage2 import each_device, train_stage2
-
-STAGES = ("stage1", "stage2")
 
 
 @dataclass(frozen=True)

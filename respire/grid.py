@@ -11,8 +11,9 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from respire.cells import STAGE1, STAGE2, GridCell, run_cell, unreported
+from respire.cells import GridCell, run_cell, unreported
 from respire.command import GridOptions
+from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.metrics import overall, percent
 from respire.recipe import Recipe
 from respire.run import EpochReport, Setting, open_setting
@@ -79,6 +80,11 @@ class Grid:
         """The stages that every cell has."""
         return (STAGE1, STAGE2) if self.options.stage2 else (STAGE1,)
 
+    @property
+    def split_seeds(self) -> list[int]:
+        """Of its splits, in order."""
+        return sorted({place.split_seed for place in self.studies})
+
     def cell(self, place: Place) -> GridCell:
         """The cell of a place, where its results are or will be kept."""
         return GridCell(place.name, self.studies[place], self.options.stage2)
@@ -123,7 +129,7 @@ class Grid:
                     {
                         **place._asdict(),
                         "stage": stage,
-                        **{name: getattr(scores, name) for name in ("se", "sp", "score")},
+                        **scores.fractions,
                         "cycles": scores.n,
                         "patients": predictions["patient"].nunique(),
                         "epoch": fit.epoch,
@@ -135,10 +141,11 @@ class Grid:
     def _run(self, waiting: list[Place]) -> list[str]:
         """Run these cells; why some failed."""
         failures, began = [], time.monotonic()
+        places = {place.name: place for place in waiting}
         gpu = any(self.studies[place].compute.device == "cuda" for place in waiting)
         ended = run_grid(run_cell, self._jobs(waiting), gpu=gpu, per_gpu=self.options.per_gpu)
         for done, (cell, failure) in enumerate(ended, 1):
-            place = next(place for place in waiting if place.name == cell.name)
+            place = places[cell.name]
             if failure is None:
                 said = self._log(place)
             else:
@@ -182,9 +189,9 @@ class Grid:
         said = ""
         for stage in self.stages:
             scores = overall(by_stage[stage], len(cell.study.recipe.classes))
-            metrics = {name: getattr(scores, name) for name in ("score", "se", "sp")}
-            run.log_metrics({f"{stage}.{name}": value for name, value in metrics.items()})
-            said = ", ".join(f"{name} {percent(value)}%" for name, value in metrics.items())
+            run.log_metrics({f"{stage}.{name}": v for name, v in scores.fractions.items()})
+            told = ("score", "se", "sp")
+            said = ", ".join(f"{name} {percent(scores.fractions[name])}%" for name in told)
         run.finish("FINISHED")
         return said
 

@@ -131,6 +131,11 @@ class Scores:
         """The ICBHI Score, (Se + Sp) / 2."""
         return (self.se + self.sp) / 2
 
+    @property
+    def fractions(self) -> dict[str, float]:
+        """Se, Sp and Score, by their names."""
+        return {"se": self.se, "sp": self.sp, "score": self.score}
+
     def to_json(self) -> dict[str, Any]:
         """The form kept in results.json: fractions or None, the confusion as lists."""
         return {

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from respire.command import Options
 from respire.data.cycles import PreparedCycles, prepare_cycles
-from respire.experiment import STAGES, Outcome, histories, run_stages, summarise
+from respire.evaluation.evaluate import STAGES
+from respire.experiment import Outcome, histories, run_stages, summarise
 from respire.metrics import percent
 from respire.recipe import Preprocess
 from respire.report.report import FIGURES, write_report

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
+
 from respire.command import GridOptions, recipe_of
 from respire.errors import InputError
 from respire.grid import Grid, Variant, start_grid
@@ -36,7 +38,8 @@ def seed_variance(options: GridOptions, compared: tuple[str, str] | None = None)
             grid.run()
         with grid.setting.stopwatch.part("statistics"):
             results = strict(summarise(grid, EXPERIMENT))
-        (grid.folder / RUNS).write_bytes(grid.table().to_csv(index=False).encode())
+        runs = pd.DataFrame(results["runs"])
+        (grid.folder / RUNS).write_bytes(runs.to_csv(index=False).encode())
         figures = write_report(results, grid.folder)
         _log(grid, results, figures)
         print(f"report: {grid.folder.uri}/report.html\nMLflow: {grid.tracker.where}", flush=True)
@@ -47,8 +50,7 @@ def _variants(options: GridOptions, compared: tuple[str, str] | None) -> dict[st
     recipes: dict[str, Recipe] = {options.preset: options.recipe}
     if compared is not None:
         recipes = {name: recipe_of(name, options.recipe) for name in compared}
-        a, b = (replace(recipe_of(name, options.recipe), preset="") for name in compared)
-        if a == b:
+        if len({replace(recipe, preset="") for recipe in recipes.values()}) == 1:
             raise InputError(f"--compare {' '.join(compared)}: both are the same recipe")
     variants = {name: Variant(recipe) for name, recipe in recipes.items()}
     if options.stratify:

@@ -1,5 +1,6 @@
 """What a finished grid says: how far Scores spread, over what, and what sets recipes apart."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any, TypedDict
@@ -30,12 +31,18 @@ from respire.metrics import overall
 from respire.recipe import NORMAL, NUMERICS_VERSION
 
 METRICS = ("score", "se", "sp")
+Tested = Mapping[tuple[str, int, str], pd.DataFrame]
+"""Test predictions of all training seeds by variant, split seed and stage, the seed within the
+recording's name. Se, Sp and Score of them are the means over the seeds, whose cycles are the same.
+"""
 
 
 def summarise(grid: Grid, experiment: str) -> dict[str, Any]:
     """The content of results.json (schema in the README) of a grid whose cells are finished."""
-    runs = grid.table()
-    variants = {name: _variant(grid, runs[runs["variant"] == name], name) for name in grid.variants}
+    runs, tested = grid.table(), _tested(grid)
+    variants = {
+        name: _variant(grid, runs[runs["variant"] == name], tested, name) for name in grid.variants
+    }
     study = next(iter(grid.studies.values()))
     studies = grid.studies.values()
     seconds = {part: round(s, 2) for part, s in grid.setting.stopwatch.seconds.items()}
@@ -45,11 +52,12 @@ def summarise(grid: Grid, experiment: str) -> dict[str, Any]:
         "respire_version": respire.__version__,
         "numerics_version": NUMERICS_VERSION,
         "stages": list(grid.stages),
-        "split_seeds": sorted(int(seed) for seed in runs["split_seed"].unique()),
+        "split": grid.options.split,
+        "split_seeds": grid.split_seeds,
         "seeds": sorted(int(seed) for seed in runs["seed"].unique()),
         "inner_seed": grid.options.inner_seed,
         "variants": variants,
-        "comparison": _comparison(grid, runs, variants),
+        "comparison": _comparison(grid, runs, tested, variants),
         "runs": runs.to_dict("records"),
         "stamps": sorted({stamp for s in studies for stamp in s.recipe.stamps}),
         "warnings": sorted({warning for s in studies for warning in s.warnings}),
@@ -64,10 +72,20 @@ def summarise(grid: Grid, experiment: str) -> dict[str, Any]:
     }
 
 
-def _variant(grid: Grid, runs: pd.DataFrame, name: str) -> dict[str, Any]:
+def _tested(grid: Grid) -> Tested:
+    frames: dict[tuple[str, int, str], list[pd.DataFrame]] = {}
+    for place in grid.studies:
+        for stage, rows in grid.cell(place).predictions().groupby("stage"):
+            seeded = f"{place.seed}:" + rows["recording"].astype(str)
+            key = place.variant, place.split_seed, str(stage)
+            frames.setdefault(key, []).append(rows.assign(recording=seeded))
+    return {key: pd.concat(of, ignore_index=True) for key, of in frames.items()}
+
+
+def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> dict[str, Any]:
     """All that is said of one variant by itself."""
     places = [place for place in grid.studies if place.variant == name]
-    splits = [_split(grid, runs, name, seed) for seed in runs["split_seed"].unique()]
+    splits = [_split(grid, runs, tested, name, seed) for seed in grid.split_seeds]
     sizes = _sizes(splits)
     last = grid.stages[-1]
     scores = [split["scores"][last]["score"] for split in splits]
@@ -90,9 +108,7 @@ def _variant(grid: Grid, runs: pd.DataFrame, name: str) -> dict[str, Any]:
         "ends": {
             end: {
                 "split_seed": split["split_seed"],
-                "patients": by_patient(_pooled(grid, name, split["split_seed"], last)).to_dict(
-                    "records"
-                ),
+                "patients": by_patient(tested[name, split["split_seed"], last]).to_dict("records"),
             }
             for end, split in (("lowest", by_score[0]), ("highest", by_score[-1]))
         },
@@ -100,7 +116,9 @@ def _variant(grid: Grid, runs: pd.DataFrame, name: str) -> dict[str, Any]:
     }
 
 
-def _split(grid: Grid, runs: pd.DataFrame, name: str, split_seed: int) -> dict[str, Any]:
+def _split(
+    grid: Grid, runs: pd.DataFrame, tested: Tested, name: str, split_seed: int
+) -> dict[str, Any]:
     """One split: what its test side is made of, and the mean over its training seeds."""
     study = grid.studies[Place(name, split_seed, int(runs["seed"].iloc[0]))]
     cycles = study.cycles
@@ -112,30 +130,16 @@ def _split(grid: Grid, runs: pd.DataFrame, name: str, split_seed: int) -> dict[s
     ours = runs[runs["split_seed"] == split_seed]
     scores = {}
     for stage in grid.stages:
-        interval = _json(bootstrap(_pooled(grid, name, split_seed, stage), split_seed))
+        interval = _json(bootstrap(tested[name, split_seed, stage], split_seed))
         scores[stage] = ours.loc[ours["stage"] == stage, list(METRICS)].mean().to_dict() | {
             "interval": None if interval is None else interval | {"coverage": known}
         }
     return {
-        "split_seed": int(split_seed),
+        "split_seed": split_seed,
         **composition(test),
         "patients_off_test": int(cycles["patient"].nunique() - test["patient"].nunique()),
         "scores": scores,
     }
-
-
-def _pooled(grid: Grid, name: str, split_seed: int, stage: str) -> pd.DataFrame:
-    """Test predictions of all training seeds of a split, the seed within the recording's name.
-
-    Se, Sp and Score of them are the means over the seeds, whose cycles are the same.
-    """
-    frames = []
-    for place in grid.studies:
-        if (place.variant, place.split_seed) == (name, split_seed):
-            rows = grid.cell(place).predictions()
-            rows = rows[rows["stage"] == stage]
-            frames.append(rows.assign(recording=f"{place.seed}:" + rows["recording"].astype(str)))
-    return pd.concat(frames, ignore_index=True)
 
 
 def _values(runs: pd.DataFrame, stage: str, metric: str) -> np.ndarray:
@@ -174,17 +178,14 @@ def _coverage(found: dict[str, Any] | None) -> dict[str, float] | None:
 
 
 def _baselines(grid: Grid, splits: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Each baseline's mean over the splits, and on how many it is at least as good."""
+    """Each baseline's mean over the splits, and on how many the variant beats it."""
     last = grid.stages[-1]
     scored: dict[str, list[dict[str, float]]] = {}
     for split in splits:
         place = next(p for p in grid.studies if p[:2] == (name, split["split_seed"]))
         classes = len(grid.studies[place].recipe.classes)
         for baseline, rows in grid.cell(place).baseline_predictions().groupby("baseline"):
-            scores = overall(rows, classes)
-            scored.setdefault(str(baseline), []).append(
-                {metric: getattr(scores, metric) for metric in METRICS}
-            )
+            scored.setdefault(str(baseline), []).append(overall(rows, classes).fractions)
     return {
         baseline: {
             **{metric: float(np.mean([s[metric] for s in of])) for metric in METRICS},
@@ -202,14 +203,14 @@ def _baselines(grid: Grid, splits: list[dict[str, Any]], name: str) -> dict[str,
 
 
 def _comparison(
-    grid: Grid, runs: pd.DataFrame, variants: dict[str, dict[str, Any]]
+    grid: Grid, runs: pd.DataFrame, tested: Tested, variants: dict[str, dict[str, Any]]
 ) -> dict[str, Any] | None:
     """Two recipes on the same plain splits, A less B; None where there is one."""
     plain = [name for name, variant in grid.variants.items() if not variant.stratify]
     if len(plain) != 2:
         return None
     a, b = plain
-    split_seeds = [int(seed) for seed in runs["split_seed"].unique()]
+    split_seeds = grid.split_seeds
     by_stage = {}
     sizes = _sizes(variants[a]["splits"])
     for stage in grid.stages:
@@ -220,9 +221,7 @@ def _comparison(
         apart = {m: differences(values[a][m], values[b][m]) for m in METRICS}
         patients = {
             str(seed): _json(
-                bootstrap_difference(
-                    _pooled(grid, a, seed, stage), _pooled(grid, b, seed, stage), seed
-                )
+                bootstrap_difference(tested[a, seed, stage], tested[b, seed, stage], seed)
             )
             for seed in split_seeds
         }

@@ -16,6 +16,8 @@ from respire.training.device import Compute
 from respire.training.loop import Weights
 from respire.training.predict import predict
 
+STAGE1, STAGE2 = STAGES = ("stage1", "stage2")
+
 
 def predict_stages(
     recipe: Recipe,
@@ -44,7 +46,7 @@ def predict_stages(
             own = test.filter(pc.equal(test.column("device"), device))
             rows = _predict(recipe, own, weights, compute).set_index(rows.index)
         by_device.append(rows)
-    return {"stage1": common, "stage2": pd.concat(by_device).sort_index()}
+    return {STAGE1: common, STAGE2: pd.concat(by_device).sort_index()}
 
 
 def baseline_predictions(

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from respire.evaluation.variance import MIN_SPLITS
 from respire.metrics import percent
+from respire.report import run_tables
 from respire.report import spread_figures as draw
 from respire.report import spread_tables as tables
 from respire.report.page import Page, Picture, Section
@@ -190,12 +191,16 @@ def _sections(results: Mapping[str, Any]) -> list[Section]:
                 ],
             )
         )
-    selection = tables.selection(results)
+    selection = run_tables.selection(results)
     return [
         *sections,
         Section(
             "What makes a split lucky",
-            [tables.correlations(results), tables.splits(results), tables.ends_of_range(results)],
+            [
+                run_tables.correlations(results),
+                run_tables.splits(results),
+                run_tables.ends_of_range(results),
+            ],
             [
                 _picture(
                     "score-composition.png",
@@ -206,8 +211,8 @@ def _sections(results: Mapping[str, Any]) -> list[Section]:
             ],
         ),
         *([Section("Choosing the epoch on test", [selection])] if selection else []),
-        Section("Runs", [tables.runs(results)]),
-        Section("Reproduction", tables.made(results)),
+        Section("Runs", [run_tables.runs(results)]),
+        Section("Reproduction", run_tables.made(results)),
     ]
 
 
@@ -241,9 +246,10 @@ def _picture(name: str, caption: str, figure: Figure) -> Picture:
 def _facts(results: Mapping[str, Any]) -> str:
     variants = results["variants"]
     recipe = next(iter(variants.values()))["recipe"]
+    disjoint = "" if results["split"] == "60-40" else "patient-disjoint "
     return (
         f"Recipes {', '.join(variants)} · {recipe['task']} · {len(results['split_seeds'])} "
-        f"patient-disjoint 80-20 splits (seeds {_span(results['split_seeds'])}) × "
+        f"{disjoint}{results['split']} splits (seeds {_span(results['split_seeds'])}) × "
         f"{len(results['seeds'])} training seeds ({_span(results['seeds'])}) · inner seed "
         f"{results['inner_seed']} · {recipe['optimisation']['epochs']} epochs, chosen on "
         f"{recipe['selection']} · respire {results['respire_version']}"

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from respire.report.style import BASELINE_LINES, STYLE, colours, spread, titled
+from respire.report.style import BASELINE_LINES, COLOURS, STYLE, colours, spread, titled
 
 GREY = "#666666"
 METRICS = {"score": "Score", "se": "Se", "sp": "Sp"}
@@ -176,8 +176,8 @@ def paired_differences(
                 patients = of_stage["patients"][str(seeds[index])]
                 if patients is not None:
                     ends = _percent([patients[metric][end] for end in ("low", "high")])
-                    axis.vlines(x, *ends, color="#0072b2", lw=5, alpha=0.25)
-            axis.plot(100 * values[order], "o", color="#0072b2", ms=5, label="a split")
+                    axis.vlines(x, *ends, color=COLOURS[0], lw=5, alpha=0.25)
+            axis.plot(100 * values[order], "o", color=COLOURS[0], ms=5, label="a split")
             found = of_stage[metric]
             if found is not None:
                 rope = 100 * found["posterior"]["rope"]
@@ -190,12 +190,12 @@ def paired_differences(
                     ),
                     start=len(values),
                 ):
-                    axis.vlines(x + 0.3, *_percent(ends), color="#d55e00", lw=2)
+                    axis.vlines(x + 0.3, *_percent(ends), color=COLOURS[1], lw=2)
                     axis.plot(
                         x + 0.3,
                         100 * found["mean"],
                         marker,
-                        color="#d55e00",
+                        color=COLOURS[1],
                         ms=6,
                         label=f"mean, interval for {whose}",
                     )

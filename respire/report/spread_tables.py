@@ -1,15 +1,11 @@
 """Tables of many runs: results.json in, rows of text out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from respire.metrics import percent
-from respire.recipe import flatten
-from respire.report.spread_figures import COMPONENTS, METRICS, SHARES
+from respire.report.spread_figures import COMPONENTS, METRICS
 from respire.report.tables import STAGES, Table
-
-LARGEST = 8
-"""Patients that are listed of each end of the range."""
 
 
 def scores(results: Mapping[str, Any]) -> Table:
@@ -161,184 +157,8 @@ def comparison(results: Mapping[str, Any]) -> Table:
         note="n: splits, training seeds averaged. These patients: t interval of the average over "
         "splits. New patients and p: corrected resampled t-test (Nadeau and Bengio 2003). A "
         "better, equal, B better: probabilities by the Bayesian correlated t-test (Benavoli et al. "
-        "2017), equal being within a point either way. On simulated differences the interval for "
-        "new patients holds the truth "
-        + ", ".join(
-            f"{of['coverage']:.0%} of the time where any two correlate by {of['correlation']:.2f}"
-            for of in compared["coverage"]
-        )
-        + "; it is made for the second.",
+        "2017), equal being within a point either way." + _held_on_new(compared["coverage"]),
     )
-
-
-def splits(results: Mapping[str, Any]) -> Table:
-    """Every split's mean Score and what its test side is made of."""
-    stage = results["stages"][-1]
-    shares = [
-        share
-        for share in next(iter(results["variants"].values()))["composition"]
-        if share != "cycles"
-    ]
-    return Table(
-        "Splits, the worst first",
-        (
-            *("Recipe", "Split", "Score (%)", "Interval", "Cycles", "Patients"),
-            *(share.capitalize() if share.islower() else share for share in shares),
-        ),
-        tuple(
-            (
-                name,
-                str(split["split_seed"]),
-                percent(split["scores"][stage]["score"]),
-                _interval_of_split(split["scores"][stage]["interval"]),
-                f"{split['cycles']:,}",
-                str(split["patients"]),
-                *(percent(split[share]) for share in shares),
-            )
-            for name, variant in results["variants"].items()
-            for split in sorted(
-                variant["splits"], key=lambda split: split["scores"][stage]["score"]
-            )
-        ),
-        text_columns=2,
-        note=f"Score: mean of {len(results['seeds'])} training seeds; its interval is over the "
-        f"patients of that test side (percentile bootstrap{_covered(results, stage)}). Shares in % "
-        "of the test cycles; largest: of the five patients with the most.",
-    )
-
-
-def correlations(results: Mapping[str, Any]) -> Table:
-    """How the splits' Scores go with what is tested."""
-    return Table(
-        "What a split's Score goes with",
-        ("Recipe", "Of the test side", "r", "Interval", "p", "n"),
-        tuple(
-            (
-                name,
-                SHARES.get(share, f"{share} (% of cycles)"),
-                *(
-                    ("–", "–", "–")
-                    if found is None
-                    else (
-                        f"{found['r']:+.2f}",
-                        f"{found['low']:+.2f} to {found['high']:+.2f}",
-                        f"{found['p']:.2f}",
-                    )
-                ),
-                str(len(variant["splits"])),
-            )
-            for name, variant in results["variants"].items()
-            for share, found in variant["composition"].items()
-        ),
-        text_columns=2,
-        note="n: splits. Pearson's correlation with the mean Score over training seeds, Fisher's "
-        "interval; p is of one look, and these are several.",
-    )
-
-
-def ends_of_range(results: Mapping[str, Any]) -> Table:
-    """The patients of the worst and of the best split."""
-    return Table(
-        f"The two ends of the range: their {LARGEST} largest patients",
-        ("Split", "Patient", "Device", "Cycles", "Abnormal (%)", "Recognised (%)"),
-        tuple(
-            (
-                f"{name}: {which}, split {end['split_seed']}",
-                str(patient["patient"]),
-                patient["devices"],
-                f"{patient['cycles']:,}",
-                percent(patient["abnormal"]),
-                percent(patient["recognised"]),
-            )
-            for name, variant in results["variants"].items()
-            for which, end in variant["ends"].items()
-            for patient in end["patients"][:LARGEST]
-        ),
-        text_columns=3,
-        note="Recognised: cycles given exactly their class, mean of the training seeds.",
-    )
-
-
-def selection(results: Mapping[str, Any]) -> Table | None:
-    """What choosing the epoch on test would have been worth; None where test was not watched."""
-    rows = []
-    for name, variant in results["variants"].items():
-        cost = variant["selection_cost"]
-        if cost is None:
-            continue
-        gain = cost["best_less_chosen"]
-        rows.append(
-            (
-                name,
-                *(percent(cost[epoch]) for epoch in ("chosen", "last", "best")),
-                f"{100 * (cost['best'] - cost['chosen']):+.1f}",
-                "–" if gain is None else between(*gain["this_data_set"]),
-                str(cost["runs"]),
-            )
-        )
-    if not rows:
-        return None
-    return Table(
-        "SELECTED ON TEST: what choosing the epoch there would have been worth",
-        (
-            *("Recipe", "Chosen on validation", "Last epoch", "Best on test"),
-            *("Best less chosen", "Interval", "n"),
-        ),
-        tuple(rows),
-        note="Stage 1, mean test Score (%). n: runs. The best epoch on test was looked up to tell "
-        "this, and used for nothing else.",
-    )
-
-
-def runs(results: Mapping[str, Any]) -> Table:
-    """A row a run and stage."""
-    return Table(
-        "Runs",
-        ("Recipe", "Split", "Seed", "Stage", "Se", "Sp", "Score", "Epoch", "Cycles"),
-        tuple(
-            (
-                run["variant"],
-                str(run["split_seed"]),
-                str(run["seed"]),
-                STAGES[run["stage"]],
-                *(percent(run[metric]) for metric in ("se", "sp", "score")),
-                str(run["epoch"]),
-                f"{run['cycles']:,}",
-            )
-            for run in results["runs"]
-        ),
-        text_columns=4,
-        note="Test scores (%), also in runs.csv. Epoch: of stage 1, chosen on validation.",
-    )
-
-
-def made(results: Mapping[str, Any]) -> list[Table]:
-    """How the results were made."""
-    run = Table(
-        "Run",
-        ("", "Value"),
-        (
-            ("respire", results["respire_version"]),
-            ("numerics version", str(results["numerics_version"])),
-            *((f"{step} (s)", f"{took:,.1f}") for step, took in results["seconds"].items()),
-            ("peak memory (MiB)", f"{results['peak_memory_mib']:,.0f}"),
-            *((name, str(value)) for name, value in results["environment"].items()),
-        ),
-        text_columns=2,
-    )
-    recipes = {name: flatten(v["recipe"]) for name, v in results["variants"].items()}
-    fields = next(iter(recipes.values()))
-    return [
-        run,
-        Table(
-            "Recipe" if len(recipes) == 1 else "Recipes",
-            ("Field", *(recipes if len(recipes) > 1 else ["Value"])),
-            tuple(
-                (field, *(str(recipe[field]) for recipe in recipes.values())) for field in fields
-            ),
-            text_columns=1 + len(recipes),
-        ),
-    ]
 
 
 def _held(results: Mapping[str, Any]) -> str:
@@ -350,17 +170,18 @@ def _held(results: Mapping[str, Any]) -> str:
     return f" Simulated coverage of the intervals for such a Score: {held}."
 
 
-def _covered(results: Mapping[str, Any], stage: str) -> str:
-    """The range of simulated coverages of the splits' intervals, where there are any."""
-    found = [
-        split["scores"][stage]["interval"]["coverage"]
-        for variant in results["variants"].values()
-        for split in variant["splits"]
-        if split["scores"][stage]["interval"] is not None
-    ]
-    if not found:
+def _held_on_new(coverage: Sequence[Mapping[str, float]]) -> str:
+    """How often the interval for new patients holds the truth, as the end of a note."""
+    if not coverage:
         return ""
-    return f"; on simulated test sides like them it holds {min(found):.0%}–{max(found):.0%}"
+    held = ", ".join(
+        f"{of['coverage']:.0%} of the time where any two correlate by {of['correlation']:.2f}"
+        for of in coverage
+    )
+    return (
+        f" On simulated differences the interval for new patients holds the truth {held}; it is "
+        f"made for the second."
+    )
 
 
 def deviation(found: Mapping[str, Any], part: str) -> Mapping[str, Any]:
@@ -386,7 +207,3 @@ def between(low: float, high: float) -> str:
 def _interval_of(splits: Mapping[str, Any]) -> str:
     value, low, high = ("∞" if n is None else f"{n:,}" for n in splits.values())
     return f"{value} ({low}–{high})"
-
-
-def _interval_of_split(interval: Mapping[str, Any] | None) -> str:
-    return "–" if interval is None else "–".join(map(percent, interval["score"]))

@@ -175,9 +175,7 @@ def run(results: Mapping[str, Any]) -> Table:
         "Run",
         ("", "Value"),
         (
-            ("experiment", results["experiment"]),
-            ("name", results["name"]),
-            ("key", results["key"]),
+            *((n, results[n]) for n in ("experiment", "name", "key") if n in results),
             ("respire", results["respire_version"]),
             ("numerics version", str(results["numerics_version"])),
             *((f"{step} (s)", f"{took:,.1f}") for step, took in results["seconds"].items()),

@@ -220,7 +220,7 @@ def evaluate(
 
 
 def _noted(side: str, scores: Scores) -> Row:
-    return {f"{side}_{name}": getattr(scores, name) for name in ("se", "sp", "score")}
+    return {f"{side}_{name}": value for name, value in scores.fractions.items()}
 
 
 def _better(scores: Scores, before: Scores, recipe: Recipe) -> bool:
