@@ -1,5 +1,7 @@
+import gc
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,20 +14,35 @@ from respire.data.synthetic import write_corpus
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
+CPUS = 2
+PATIENCE_S = 60.0
+
+
 @pytest.fixture(scope="session")
-def ray_session() -> Iterator[None]:
+def ray_cluster() -> Iterator[None]:
     """One Ray on two CPUs for all tests: starting one takes seconds."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_AUTH_MODE", "disabled")
         environment.setenv("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
         ray.init(
-            num_cpus=2,
+            num_cpus=CPUS,
             include_dashboard=False,
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
         yield
         ray.shutdown()
+
+
+@pytest.fixture
+def ray_session(ray_cluster: None) -> Iterator[None]:  # noqa: ARG001
+    """That Ray, which a test leaves as it was found: nothing of it runs on."""
+    yield
+    gc.collect()
+    patience = time.monotonic() + PATIENCE_S
+    while (free := ray.available_resources().get("CPU", 0)) < CPUS:
+        assert time.monotonic() < patience, f"only {free} of {CPUS} CPUs were given back"
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

@@ -51,39 +51,47 @@ def run_grid(
     sent: dict[int, tuple[pa.Table, ray.ObjectRef]] = {}
     busy: dict[ray.ObjectRef, tuple[Any, T, ray.ObjectRef, int]] = {}
     idle: list[Any] = []
+    started: list[Any] = []
     waiting = iter(jobs)
     more = True
 
     def begin(of: T, table: ray.ObjectRef, times: int) -> None:
-        actor = idle.pop() if idle else _start(room, gpu)
+        if not idle:
+            started.append(_start(room, gpu))
+            idle.append(started[-1])
+        actor = idle.pop()
         busy[actor.run.remote(run, of, table)] = actor, of, table, times
 
-    while more or busy:
-        while more and len(busy) < room:
-            job = next(waiting, None)
-            if job is None:
-                more = False
-                break
-            of, cycles = job
-            if id(cycles) not in sent:
-                sent[id(cycles)] = cycles, ray.put(cycles)
-            begin(of, sent[id(cycles)][1], 1)
-        while idle and not more:  # one that is begun again may wait for their room
-            idle.pop().__ray_terminate__.remote()
-        if busy:
-            (ended,), _ = ray.wait(list(busy), num_returns=1)
-            actor, of, table, times = busy.pop(ended)
-            try:
-                failure = _failure(ended)
-                idle.append(actor)
-            except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
-                ray.kill(actor)
-                if times <= RETRIES:
-                    begin(of, table, times + 1)
-                    continue
-                reason = str(error).strip().splitlines()[0]
-                failure = f"its process was lost {times} times ({reason})"
-            yield of, failure
+    try:
+        while more or busy:
+            while more and len(busy) < room:
+                job = next(waiting, None)
+                if job is None:
+                    more = False
+                    break
+                of, cycles = job
+                if id(cycles) not in sent:
+                    sent[id(cycles)] = cycles, ray.put(cycles)
+                begin(of, sent[id(cycles)][1], 1)
+            while idle and not more:  # one that is begun again may wait for their room
+                idle.pop().__ray_terminate__.remote()
+            if busy:
+                (ended,), _ = ray.wait(list(busy), num_returns=1)
+                actor, of, table, times = busy.pop(ended)
+                try:
+                    failure = _failure(ended)
+                    idle.append(actor)
+                except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
+                    ray.kill(actor)
+                    if times <= RETRIES:
+                        begin(of, table, times + 1)
+                        continue
+                    reason = str(error).strip().splitlines()[0]
+                    failure = f"its process was lost {times} times ({reason})"
+                yield of, failure
+    finally:  # whatever ends it, nothing keeps the cluster's room
+        for actor in started:
+            ray.kill(actor)
 
 
 class _Runner:

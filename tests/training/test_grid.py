@@ -50,6 +50,14 @@ def killer(folder: Path, always: str | None = None) -> Run:
     return run
 
 
+def assert_free() -> None:
+    """The cluster has all its CPUs again, soon."""
+    began = time.monotonic()
+    while ray.available_resources().get("CPU", 0) < ray.cluster_resources()["CPU"]:
+        assert time.monotonic() - began < PATIENCE_S / 4
+        time.sleep(0.1)
+
+
 def never(job: str, _: pa.Table) -> None:
     raise AssertionError(f"{job} was run")
 
@@ -61,7 +69,7 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def asked(
-    ray_session: None,  # noqa: ARG001
+    ray_cluster: None,  # noqa: ARG001
     notes: Path,
 ) -> list[tuple[str, list[str]]]:
     """Five jobs are run, each of which notes when, and waits until two have begun.
@@ -185,8 +193,22 @@ def test_a_bug_in_a_job_ends_the_grid() -> None:
         if job == "b":
             raise ZeroDivisionError("a bug")
 
-    with pytest.raises(ZeroDivisionError, match="a bug"):
+    with pytest.raises(ZeroDivisionError, match="a bug") as bug:
         ended(run, JOBS)
+    assert bug.tb is not None  # and, though it holds all that the grid held, no room:
+    assert_free()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_a_grid_that_nobody_follows_to_its_end_gives_back_its_room() -> None:
+    def run(job: str, _: pa.Table) -> None:
+        time.sleep(0 if job == "a" else PATIENCE_S)
+
+    half = run_grid(run, ((job, TABLE) for job in JOBS), gpu=False, per_gpu=1)
+    assert next(half) == ("a", None)
+    half.close()
+    assert_free()
 
 
 @pytest.mark.slow

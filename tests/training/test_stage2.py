@@ -143,7 +143,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tuned(
-    ray_session: None,  # noqa: ARG001
+    ray_cluster: None,  # noqa: ARG001
     notes: Path,
     runs: Path,
 ) -> dict[str, DeviceModel]:
