@@ -89,7 +89,7 @@ def run_grid(
                     reason = str(error).strip().splitlines()[0]
                     failure = f"its process was lost {times} times ({reason})"
                 yield of, failure
-    finally:  # whatever ends it, nothing keeps the cluster's room
+    finally:  # a lost actor's error refers to this frame and back, which would keep the others
         for actor in started:
             ray.kill(actor)
 
