@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from respire.command import Options, command
-from respire.presets import PresetName, scratch
+from respire.command import RECIPES, Options, command
+from respire.presets import scratch
 from respire.recipe import Recipe
 
 Part = Literal["input", "step", "ray", "scaling", "recordings"]
@@ -25,7 +25,7 @@ class BenchmarkOptions(Options):
 
     data: str | None = field(default_factory=lambda: os.environ.get("RESPIRE_DATA"))
     """Recordings in ICBHI's layout whose preparation is measured too; none are downloaded."""
-    preset: Annotated[PresetName, tyro.conf.arg(name="recipe")] = "scratch"
+    preset: Annotated[str, tyro.conf.arg(name="recipe", metavar=RECIPES)] = "scratch"
     """Recipe to start from; any field of it can be overridden below."""
     recipe: Recipe = field(default_factory=scratch)
     """The recipe's fields."""

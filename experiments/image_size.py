@@ -11,8 +11,8 @@ from typing import Annotated
 
 import tyro
 
-from respire.command import Options, command
-from respire.presets import PresetName, scratch
+from respire.command import RECIPES, Options, command
+from respire.presets import scratch
 from respire.recipe import Recipe
 
 SIZES, QUICK_SIZES = (1, 2, 3), (1, 2)
@@ -22,7 +22,7 @@ SIZES, QUICK_SIZES = (1, 2, 3), (1, 2)
 class ImageSizeOptions(Options):
     """What every experiment can be told, and which sizes."""
 
-    preset: Annotated[PresetName, tyro.conf.arg(name="recipe")] = "scratch"
+    preset: Annotated[str, tyro.conf.arg(name="recipe", metavar=RECIPES)] = "scratch"
     """Recipe to start from; any field of it can be overridden below."""
     recipe: Recipe = field(default_factory=scratch)
     """The recipe's fields; features.upsample is what is compared."""

@@ -6,17 +6,20 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Literal, NoReturn, Self, TypeVar, cast, get_args
 
 import tyro
 
 from respire.errors import InputError
-from respire.presets import PRESETS, PresetName, paper
+from respire.presets import PRESETS, paper
 from respire.recipe import Recipe
 
 SplitKind = Literal["80-20", "60-40", "60-40-disjoint"]
 Gpu = Literal["auto", "none"]
 SYNTHETIC = "synthetic"
+RECIPES = f"{{{','.join(PRESETS)}}}|FILE.toml"
+"""What a recipe can be called by."""
 QUICK_SPLITS, QUICK_SEEDS, QUICK_EPOCHS = 4, 2, 4
 """A grid that is done in minutes, and concludes nothing."""
 
@@ -35,7 +38,7 @@ class Options:
     data: str | None = field(default_factory=lambda: os.environ.get("RESPIRE_DATA"))
     """Folder or s3:// URI in ICBHI's layout, searched recursively, or "synthetic"; left out, the
     published data set is downloaded (2 GB) into the cache."""
-    preset: Annotated[PresetName, tyro.conf.arg(name="recipe")] = "paper"
+    preset: Annotated[str, tyro.conf.arg(name="recipe", metavar=RECIPES)] = "paper"
     """Recipe to start from; any field of it can be overridden below."""
     recipe: Recipe = field(default_factory=paper)
     """The recipe's fields."""
@@ -117,26 +120,43 @@ def parse(options: type[O], arguments: Sequence[str], description: str) -> O:
         SystemExit: --help, or an unknown option.
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    first.add_argument("--recipe", choices=list(PRESETS))
+    first.add_argument("--recipe")
     first.add_argument("--quick", action="store_true")
     try:
         early, _ = first.parse_known_args(arguments)
     except argparse.ArgumentError as error:
         raise InputError(f"--recipe: {error.message}") from error
-    preset: PresetName = early.recipe or ("quick" if early.quick else options.preset)
-    default = options(preset=preset, recipe=PRESETS[preset]())
+    preset = early.recipe or ("quick" if early.quick else options.preset)
+    default = options(preset=preset, recipe=recipe_named(preset))
     if early.quick:
         default = default.shortened()
     return tyro.cli(options, args=arguments, default=default, description=description)
+
+
+def recipe_named(name: str) -> Recipe:
+    """A preset by its name, or the recipe in a TOML file (recipe_file.py) by its path.
+
+    Raises:
+        InputError: neither, or a file that is no recipe.
+    """
+    if name.endswith(".toml"):
+        from respire.recipe_file import read_recipe  # pydantic takes long to import
+
+        return read_recipe(Path(name))
+    if name not in PRESETS:
+        raise InputError(
+            f"recipe {name!r} is neither one of {', '.join(PRESETS)} nor a file that ends in .toml"
+        )
+    return PRESETS[name]()
 
 
 def recipe_of(text: str, base: Recipe) -> Recipe:
     """A recipe as ``--compare`` names it.
 
     Args:
-        text: a preset, a preset and overrides, or overrides of ``base``, separated by commas, such
-            as ``small,features.padding=zero``.
-        base: the recipe that is overridden where no preset is named.
+        text: a preset or file, one with overrides, or overrides of ``base``, separated by commas,
+            such as ``small,features.padding=zero``.
+        base: the recipe that is overridden where none is named.
 
     Raises:
         InputError: neither a preset nor a field and its value.
@@ -147,12 +167,12 @@ def recipe_of(text: str, base: Recipe) -> Recipe:
         field_, equals, value = word.strip().partition("=")
         if equals:
             arguments += [f"--recipe.{field_}", *value.split()]
-        elif position == 0 and field_ in PRESETS:
-            base = PRESETS[field_]()
+        elif position == 0 and (field_ in PRESETS or field_.endswith(".toml")):
+            base = recipe_named(field_)
         else:
             raise InputError(
-                f"--compare {text}: {field_!r} is neither a recipe ({', '.join(PRESETS)}) nor an "
-                f"override such as features.padding=zero"
+                f"--compare {text}: {field_!r} is neither a recipe ({', '.join(PRESETS)}, or a "
+                f"file that ends in .toml) nor an override such as features.padding=zero"
             )
     # As the recipe of Options, for by itself its --task would clash with the alias.
     default, words = Options(recipe=base), (tyro.conf.FlagConversionOff,)

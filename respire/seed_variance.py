@@ -47,7 +47,7 @@ def seed_variance(options: GridOptions, compared: tuple[str, str] | None = None)
 
 
 def _variants(options: GridOptions, compared: tuple[str, str] | None) -> dict[str, Variant]:
-    recipes: dict[str, Recipe] = {options.preset: options.recipe}
+    recipes: dict[str, Recipe] = {options.recipe.preset: options.recipe}
     if compared is not None:
         recipes = {name: recipe_of(name, options.recipe) for name in compared}
         if len({replace(recipe, preset="") for recipe in recipes.values()}) == 1:

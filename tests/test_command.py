@@ -275,7 +275,7 @@ def test_the_command_line_outranks_the_environment(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--recipe", "nope"], r"--recipe: invalid choice: 'nope' .*paper.*quick"),
+        (["--recipe", "nope"], r"recipe 'nope' is neither one of paper.*quick nor a file"),
         (["--recipe"], r"--recipe: expected one argument"),
         (["--recipe.features.window-seconds", "0.01"], r"40 samples.*FFT of 256.*least 0\.064 s"),
         (["--recipe", "quick", "--recipe.features.n-fft", "99999"], r"too short for an FFT"),

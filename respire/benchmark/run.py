@@ -73,7 +73,7 @@ def measure(options: Options, parts: Sequence[str], load: Load) -> str:
     effort = QUICK if options.quick else Effort()
     if compute.device == "cuda":
         effort = replace(effort, batches=ON_GPU * effort.batches, steps=ON_GPU * effort.steps)
-    name = options.name or f"{options.preset}-{compute.device}"
+    name = options.name or f"{recipe.preset}-{compute.device}"
     folder = Storage.at(options.storage) / "benchmark" / name
     folder.check_writable()
     stopwatch = Stopwatch()
