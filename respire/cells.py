@@ -1,13 +1,13 @@
 """Cells: a recipe trained on one split with one seed, and tested; what every grid is made of."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from respire.data.splits import SIDES
+from respire.data.splits import Split
 from respire.evaluation.evaluate import (
     STAGE1,
     STAGE2,
@@ -15,15 +15,16 @@ from respire.evaluation.evaluate import (
     predict_stages,
 )
 from respire.features.bank import CycleBank
+from respire.metrics import Scores, overall
 from respire.models.network import respirenet
 from respire.storage import Storage
 from respire.study import Study
 from respire.training.cell import Cell
 from respire.training.checkpoint import Checkpoints
-from respire.training.loop import Fit, OnEpoch, Row, fit
+from respire.training.loop import Fit, OnEpoch, Row, Weights, fit
 from respire.training.stage2 import each_device, train_stage2
 
-PREDICTIONS = "predictions.parquet"
+PREDICTIONS, VALIDATION = "predictions.parquet", "validation.json"
 
 
 def unreported(_: str) -> OnEpoch:
@@ -79,6 +80,15 @@ class GridCell:
         """A row a test cycle and baseline, with a column ``baseline``."""
         return (self.baselines / PREDICTIONS).read_table().to_pandas()
 
+    @property
+    def validated(self) -> bool:
+        """Whether its validation Scores are there."""
+        return (self.home / VALIDATION).exists()
+
+    def validation(self) -> Scores:
+        """Scores of the validation side after its last stage (``validate_cell``)."""
+        return Scores.from_json((self.home / VALIDATION).read_json())
+
     def fit(self) -> Fit:
         """Stage 1's run."""
         finished = self.study.stage1.load("fit")
@@ -98,53 +108,88 @@ def run_cell(cell: GridCell, cycles: pa.Table) -> None:
     """
     study = cell.study
     recipe, compute = study.recipe, study.compute
-    rows = {side: _rows(cycles, getattr(study.split, side)) for side in SIDES}
-    selector = rows[recipe.selection]
+    train, test = (_rows(cycles, study.split, side) for side in ("train", "test"))
     if not (cell.home / PREDICTIONS).exists():
-        stage1 = _train(cell, rows["train"], selector, rows["test"])
-        own = {}
-        if cell.stage2:
-            tuned = train_stage2(
-                recipe,
-                stage1.weights,
-                each_device(rows["train"], selector),
-                compute,
-                study.stage2,
-                seed=study.seed,
-                on_epoch=cell.on_epoch,
-                here=True,
-            )
-            own = {device: model.weights for device, model in tuned.items()}
-        predicted = predict_stages(recipe, rows["test"], stage1.weights, own, compute)
+        weights, own = _train(cell, cycles)
+        predicted = predict_stages(recipe, test, weights, own, compute)
         stages = (STAGE1, STAGE2) if cell.stage2 else (STAGE1,)
         _keep(cell.home, {stage: predicted[stage] for stage in stages}, "stage")
     if not (cell.baselines / PREDICTIONS).exists():
-        baselines = baseline_predictions(recipe, rows["train"], rows["test"], compute)
-        _keep(cell.baselines, baselines, "baseline")
+        _keep(cell.baselines, baseline_predictions(recipe, train, test, compute), "baseline")
 
 
-def _train(cell: GridCell, train: pa.Table, selector: pa.Table, test: pa.Table) -> Fit:
+def validate_cell(cell: GridCell, cycles: pa.Table) -> None:
+    """Train a cell as ``run_cell`` does, and score it on its validation side; test is not read.
+
+    Args:
+        cell: the cell; its results are kept where it says.
+        cycles: rows of its recordings in train and validation at least.
+
+    Raises:
+        FloatingPointError: training diverged.
+    """
+    if cell.validated:
+        return
+    study = cell.study
+    weights, own = _train(cell, cycles)
+    rows = _rows(cycles, study.split, "validation")
+    predicted = predict_stages(study.recipe, rows, weights, own, study.compute)
+    last = predicted[STAGE2 if cell.stage2 else STAGE1]
+    scores = overall(last, len(study.recipe.classes))
+    (cell.home / VALIDATION).write_json(scores.to_json())
+
+
+def _train(cell: GridCell, cycles: pa.Table) -> tuple[Weights, Mapping[str, Weights | None]]:
+    """Stage 1's weights and, where the cell has a stage 2, each device's own."""
+    study = cell.study
+    train, selector = (
+        _rows(cycles, study.split, side) for side in ("train", study.recipe.selection)
+    )
+    test = _rows(cycles, study.split, "test") if study.recipe.watch_test else None
+    stage1 = _train_stage1(cell, train, selector, test).weights
+    if not cell.stage2:
+        return stage1, {}
+    tuned = train_stage2(
+        study.recipe,
+        stage1,
+        each_device(train, selector),
+        study.compute,
+        study.stage2,
+        seed=study.seed,
+        on_epoch=cell.on_epoch,
+        here=True,
+    )
+    return stage1, {device: model.weights for device, model in tuned.items()}
+
+
+def _train_stage1(
+    cell: GridCell, train: pa.Table, selector: pa.Table, watched: pa.Table | None
+) -> Fit:
     """Stage 1 in this process, or as some experiment has run it before."""
     study = cell.study
-    recipe, device = study.recipe, study.compute.device
+    recipe = study.recipe
     if study.stage1.exists("fit"):
         return cell.fit()
+
+    def bank(rows: pa.Table | None) -> CycleBank | None:
+        if rows is None or not len(rows):
+            return None
+        return CycleBank.from_table(rows, recipe.task, study.compute.device)
+
     network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
     network.load_state_dict(study.initial)
-    banks = [
-        CycleBank.from_table(rows, recipe.task, device)
-        for rows in (train, selector, *([test] if recipe.watch_test else []))
-    ]
+    cycles = bank(train)
+    assert cycles is not None
     checkpoints = Checkpoints(study.stage1, cell.on_epoch(STAGE1))
     run = fit(
         network,
-        banks[0],
-        banks[1],
+        cycles,
+        bank(selector),
         recipe,
         recipe.optimisation,
         study.compute,
         seed=study.seed,
-        watched=banks[2] if recipe.watch_test else None,
+        watched=bank(watched),
         start=checkpoints.start(),
         after_epoch=checkpoints,
     )
@@ -152,8 +197,9 @@ def _train(cell: GridCell, train: pa.Table, selector: pa.Table, test: pa.Table) 
     return run
 
 
-def _rows(cycles: pa.Table, recordings: Sequence[str]) -> pa.Table:
-    return cycles.filter(pc.is_in(cycles.column("recording"), pa.array(recordings)))
+def _rows(cycles: pa.Table, split: Split, side: str) -> pa.Table:
+    recordings = pa.array(getattr(split, side), pa.string())
+    return cycles.filter(pc.is_in(cycles.column("recording"), recordings))
 
 
 def _keep(home: Storage, predictions: Mapping[str, pd.DataFrame], column: str) -> None:

@@ -20,6 +20,8 @@ Gpu = Literal["auto", "none"]
 SYNTHETIC = "synthetic"
 RECIPES = f"{{{','.join(PRESETS)}}}|FILE.toml"
 """What a recipe can be called by."""
+Sampler = Literal["tpe", "random", "cmaes", "gp"]
+QUICK_TRIALS, QUICK_INNER_SPLITS = 6, 2
 QUICK_SPLITS, QUICK_SEEDS, QUICK_EPOCHS = 4, 2, 4
 """A grid that is done in minutes, and concludes nothing."""
 
@@ -107,6 +109,58 @@ class GridOptions(Options):
             raise InputError(
                 f"--split {self.split} is the same for every seed; use --split 80-20, or --splits 1"
             )
+
+
+@dataclass(frozen=True)
+class SearchOptions(Options):
+    """What every experiment can be told, and how to search."""
+
+    trials: int = 40
+    """How many recipes to try."""
+    inner_splits: int = 3
+    """Validation splits that each is scored on; --inner-seed is the first one's seed."""
+    outer_seeds: tuple[int, ...] = (0,)
+    """Split seeds that set test patients apart; the search is repeated for each of them."""
+    sampler: Sampler = "tpe"
+    """Who proposes recipes; cmaes and gp need a space without conditions, cmaes numbers only."""
+    caution: float = 0.0
+    """Standard errors that are taken off a recipe's gain."""
+    vary: tuple[str, ...] = ()
+    """Dimensions FIELD=LOW:HIGH[:log|:STEP] or FIELD=A|B|C, each with " if FIELD[=VALUE]" after it
+    where it depends on another; they replace those of the same field, or come on top."""
+    only: tuple[str, ...] | None = None
+    """Fields of the space that are varied; left out, all."""
+    stage2: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Score recipes after device-specific fine-tuning, and vary its learning rate too."""
+    per_gpu: int = 2
+    """How many trials share a GPU; without GPUs each gets a core."""
+
+    def shortened(self) -> Self:
+        """The options that ``--quick`` stands for."""
+        optimisation = dataclasses.replace(self.recipe.optimisation, epochs=QUICK_EPOCHS)
+        return dataclasses.replace(
+            super().shortened(),
+            recipe=dataclasses.replace(self.recipe, optimisation=optimisation),
+            trials=QUICK_TRIALS,
+            inner_splits=QUICK_INNER_SPLITS,
+            only=("features.window_seconds", "optimisation.learning_rate"),
+        )
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "inner_splits", "per_gpu"):
+            if getattr(self, name) < 1:
+                option = name.replace("_", "-")
+                raise InputError(f"--{option} {getattr(self, name)}: must be at least 1")
+        if self.workers != 1:
+            raise InputError("--workers: each trial trains on one; leave it out")
+        if not self.outer_seeds or len(set(self.outer_seeds)) < len(self.outer_seeds):
+            raise InputError(f"--outer-seeds {self.outer_seeds}: give one or more, each once")
+        if self.split != "80-20" and len(self.outer_seeds) > 1:
+            raise InputError(
+                f"--split {self.split} has one test side; use --split 80-20, or one outer seed"
+            )
+        if self.recipe.selection != "validation" or self.recipe.watch_test:
+            raise InputError("a search must not read test: --recipe.selection and .watch-test")
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741

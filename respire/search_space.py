@@ -12,6 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from respire.errors import InputError
 from respire.recipe import Range, Recipe
@@ -110,10 +116,19 @@ class Dimension:
         value = values[self.when]
         return value not in (0, False, "off") if self.equals is None else value == self.equals
 
+    def distribution(self) -> BaseDistribution:
+        """What Optuna calls it."""
+        if self.choices:
+            return CategoricalDistribution(self.choices)
+        if self.whole:
+            step = 1 if self.step is None else int(self.step)
+            return IntDistribution(int(self.low), int(self.high), self.log, step)
+        return FloatDistribution(self.low, self.high, self.log, self.step)
+
     def suggest(self, trial: optuna.Trial) -> Any:
         """A value for a trial."""
         if self.choices:
-            return trial.suggest_categorical(self.field, list(self.choices))
+            return trial.suggest_categorical(self.field, self.choices)
         if self.whole:
             step = 1 if self.step is None else int(self.step)
             return trial.suggest_int(

@@ -4,7 +4,7 @@ The outer seed sets the test side apart; the inner seed cuts validation patients
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Literal
 
@@ -72,6 +72,11 @@ class Split:
                     f"patients {_enumerate(shared)} are in {first} and in {second}; "
                     f"sides must not share patients"
                 )
+
+    def without_validation(self) -> "Split":
+        """The same test side, and everybody else in train: for a recipe that is settled."""
+        train = tuple(sorted(self.train + self.validation))
+        return replace(self, train=train, validation=())
 
     def side_of(self, cycles: pd.DataFrame) -> pd.Series:
         """The side of each cycle: "train", "validation" or "test", on the cycles' index.

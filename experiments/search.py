@@ -1,0 +1,20 @@
+"""Which recipe holds across patient splits, and not on one lucky split?
+
+Ray Tune tries recipes that Optuna proposes. Test patients are set apart first. Each recipe is
+scored on validation patients, on several inner splits of the rest, by how much better it is than
+the default recipe on the same ones; poor recipes are stopped early. Default and winner are
+then refitted on all but the test patients, and these are read once. The same command resumes.
+"""
+
+from respire.command import SearchOptions, command
+
+
+def main(options: SearchOptions) -> None:
+    """Search, and print the report's tables."""
+    from respire.search import search
+
+    print(search(options))
+
+
+if __name__ == "__main__":
+    command(SearchOptions, main, __doc__)

@@ -1,0 +1,96 @@
+"""What a search found: results.json, and how much of the gain survives on test."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+import respire
+from respire.cells import STAGE1, STAGE2
+from respire.evaluation.intervals import bootstrap_difference
+from respire.evaluation.paired import compare
+from respire.metrics import overall
+from respire.nested import DEFAULT, EXPERIMENT, WINNER, Outer, Search
+from respire.recipe import NUMERICS_VERSION
+from respire.search_space import Space
+from respire.study import Study
+from respire.trials import importance, study_of
+
+
+def summarise(under_way: Search, found: Sequence[Outer]) -> dict[str, Any]:
+    """The content of results.json (schema in the README)."""
+    options, setting = under_way.options, under_way.setting
+    studies = [study for of in under_way.inner.values() for study in of]
+    outer = [_outer(of, len(options.recipe.classes), under_way.space) for of in found]
+    seconds = {part: round(s, 2) for part, s in setting.stopwatch.seconds.items()}
+    return {
+        "experiment": EXPERIMENT,
+        "name": under_way.name,
+        "respire_version": respire.__version__,
+        "numerics_version": NUMERICS_VERSION,
+        "recipe": asdict(options.recipe),
+        "space": [str(dimension) for dimension in under_way.space],
+        "sampler": options.sampler,
+        "caution": options.caution,
+        "stage": STAGE2 if options.stage2 else STAGE1,
+        "training_seed": options.seed,
+        "outer": outer,
+        "survival": _survival(outer, studies),
+        "warnings": sorted({warning for study in studies for warning in study.warnings}),
+        "skipped": sorted({line for study in studies for line in study.skipped}),
+        "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
+        "peak_memory_mib": round(setting.memory.mebibytes, 1),
+        "environment": {
+            "device": studies[0].compute.name,
+            "precision": studies[0].compute.precision,
+            **{package: version(package) for package in ("ray", "torch", "mlflow", "optuna")},
+        },
+    }
+
+
+def _outer(outer: Outer, classes: int, space: Space) -> dict[str, Any]:
+    test = {name: overall(rows, classes) for name, rows in outer.test.items()}
+    told: dict[str, Any] = {
+        "split_seed": outer.split_seed,
+        "inner_seeds": list(outer.inner_seeds),
+        "default": {"validation": list(outer.default), "test": test[DEFAULT].to_json()},
+        "trials": [asdict(trial) for trial in outer.trials],
+        "winner": None,
+        "importance": importance(study_of(outer.trials, space), outer.split_seed),
+        "train_s": sum(trial.seconds for trial in outer.trials),
+    }
+    if outer.winner is not None:
+        apart = bootstrap_difference(outer.test[WINNER], outer.test[DEFAULT], outer.split_seed)
+        told["winner"] = {
+            "name": outer.winner.name,
+            "gain": outer.winner.gain,
+            "test": test[WINNER].to_json(),
+            "test_gain": test[WINNER].score - test[DEFAULT].score,
+            "on_patients": None if apart is None else apart.to_json(),
+        }
+    return told
+
+
+def _survival(outer: Sequence[Mapping[str, Any]], studies: Sequence[Study]) -> dict[str, Any]:
+    """How much of the gain on validation is there on test; none where there is no winner."""
+    gains = [(of["winner"] or {"gain": 0.0, "test_gain": 0.0}) for of in outer]
+    validation, test = ([float(of[which]) for of in gains] for which in ("gain", "test_gain"))
+    cycles = studies[0].cycles
+    tested = [
+        cycles.loc[cycles["recording"].isin(study.split.test), "patient"].nunique()
+        for study in studies
+    ]
+    n_test = float(np.mean(tested))
+    compared = None
+    if len(test) > 1:
+        everybody = float(cycles["patient"].nunique())
+        compared = compare(np.array(test), n_test=n_test, n_train=everybody - n_test).to_json()
+    return {
+        "outer_splits": len(outer),
+        "validation_gain": float(np.mean(validation)),
+        "test_gain": float(np.mean(test)),
+        "share": float(np.mean(test) / np.mean(validation)) if any(validation) else None,
+        "test": compared,
+    }
