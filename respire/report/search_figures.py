@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from respire.report.style import COLOURS, STYLE, colours, titled
 
@@ -44,6 +45,7 @@ def history(outer: Sequence[OutOf]) -> Figure:
                     x.append(number)
                     y.append(100 * best)
             axis.step(x, y, where="post", color=colour, lw=1.3, label=_outer(of))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlabel("Trial (filled: all inner splits; open: stopped early)")
         axis.set_ylabel("Gain on validation (points)")
         axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -73,32 +75,48 @@ def importance(outer: Sequence[OutOf]) -> Figure:
 
 
 def parallel_coordinates(outer: Sequence[OutOf]) -> Figure:
-    """A line a trial through the values it varies, the better the darker."""
+    """A line a trial, from the top down through the values it varies; the colour is its gain."""
     trials = [t for of in outer for t in of["trials"] if t["gain"] is not None]
+    trials.sort(key=lambda trial: float(trial["gain"]))
     fields = _fields(trials)
-    gains = np.array([100 * trial["gain"] for trial in trials])
-    with matplotlib.rc_context(STYLE | {"axes.grid": False, "axes.spines.left": False}):
-        figure = titled(f"Recipes that were tried (n = {len(trials)})", (8.6, 4.2), [])
+    gains = [100 * trial["gain"] for trial in trials]
+    with matplotlib.rc_context(STYLE | {"axes.grid": False, "axes.spines.bottom": False}):
+        height = 1.0 + 0.36 * len(fields)
+        figure = titled(f"Recipes that were tried (n = {len(trials)})", (8.6, height), [])
         axis = figure.subplots()
         colour = matplotlib.cm.ScalarMappable(
-            matplotlib.colors.Normalize(gains.min(), gains.max() + 1e-9), "viridis_r"
+            matplotlib.colors.Normalize(gains[0], gains[-1] + 1e-9), "viridis_r"
         )
-        scales = {field: _scale([t["values"].get(field) for t in trials]) for field in fields}
-        for trial, gain in sorted(zip(trials, gains, strict=True), key=lambda pair: float(pair[1])):
-            heights = [scales[field][0].get(trial["values"].get(field), np.nan) for field in fields]
-            axis.plot(range(len(fields)), heights, color=colour.to_rgba(gain), lw=1.2, marker=".")
-        for x, field in enumerate(fields):
-            axis.axvline(x, color="#bbbbbb", lw=0.8, zorder=0)
-            for y, label in scales[field][1]:
-                axis.annotate(label, (x, y), (3, 0), textcoords="offset points", fontsize=7)
-        axis.set_xticks(
-            range(len(fields)),
-            [field.replace(".", "\n") for field in fields],
-            rotation=90 if len(fields) > 6 else 0,
-        )
-        axis.set_yticks([])
-        axis.set_ylabel("Value, from the least to the greatest that was tried")
-        figure.colorbar(colour, ax=axis, pad=0.02).set_label("Gain on validation (points)")
+        places = {}
+        for row, field in enumerate(fields):
+            places[field], labels = _scale([t["values"].get(field) for t in trials])
+            axis.axhline(row, color="#cccccc", lw=0.8, zorder=0)
+            for x, label in labels:
+                axis.annotate(
+                    label,
+                    (x, row),
+                    (0, -2),
+                    textcoords="offset points",
+                    ha="center",
+                    va="top",
+                    fontsize=7,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
+                )
+        for trial, gain in zip(trials, gains, strict=True):
+            there = [(row, field) for row, field in enumerate(fields) if field in trial["values"]]
+            axis.plot(
+                [places[field][trial["values"][field]] for _, field in there],
+                [row for row, _ in there],
+                color=colour.to_rgba(gain),
+                lw=1.1,
+                marker=".",
+            )
+        axis.set_yticks(range(len(fields)), fields)
+        axis.set_ylim(len(fields) - 0.3, -0.5)
+        axis.set_xticks([])
+        axis.set_xlabel("From the least to the greatest value that was tried")
+        bar = figure.colorbar(colour, ax=axis, pad=0.02, aspect=40)
+        bar.set_label("Gain on validation (points)")
     return figure
 
 
