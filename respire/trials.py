@@ -1,7 +1,10 @@
 """Trials of a search on Ray Tune: a recipe each, scored on one inner split after the other."""
 
 import importlib.util
+import logging
+import os
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 import optuna
 import pyarrow as pa
 import ray
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
@@ -26,8 +30,11 @@ from respire.storage import Storage
 from respire.study import Study
 from respire.tracking import Tracker
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # trials are told of in our own words
+
 KEEP = 2
 """After each inner split the better one in so many trials goes on."""
+SNAPSHOT_SECONDS = 5
 METRIC = "gain"
 MIN_TRIALS = 8
 """Trials that importance needs: a forest grown on fewer tells noise."""
@@ -93,6 +100,7 @@ def sampler_of(name: str, seed: int) -> BaseSampler:
     """
     samplers = optuna.samplers
     if name == "tpe":
+        warnings.filterwarnings("ignore", "Argument ``group``", ExperimentalWarning)
         return samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
     if name == "random":
         return samplers.RandomSampler(seed)
@@ -150,6 +158,9 @@ def run_trials(
         tune.with_parameters(_try, trials=trials, cycles=cycles),
         {"GPU": part.gpus} if gpu else {"CPU": part.cpus},
     )
+    # A failed trial is told of in our own words, and Tune keeps up with those that have ended.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(SNAPSHOT_SECONDS))
     path = f"{folder.uri}/tune"
     if tune.Tuner.can_restore(path):
         tuner = tune.Tuner.restore(path, trainable)

@@ -211,16 +211,17 @@ def _sections(results: Mapping[str, Any]) -> list[Section]:
                 "Gain of every trial over the default recipe on the same inner splits, and the "
                 "best so far of those that came to all.",
                 draw.history(outer),
-            ),
-            "parallel-coordinates.png": (
+            )
+        }
+        if draw.fields_that_differ(scored):
+            drawn["parallel-coordinates.png"] = (
                 "A line a trial through the values it varied; the colour is its gain.",
                 draw.parallel_coordinates(outer),
-            ),
-            "slices.png": (
+            )
+            drawn["slices.png"] = (
                 "Gain against each field by itself; open: stopped early.",
                 draw.slices(outer),
-            ),
-        }
+            )
         if any(of["importance"] for of in outer):
             drawn["importance.png"] = (
                 "Share of the gain's variance that each field explains by itself (fANOVA); fields "

@@ -78,7 +78,7 @@ def parallel_coordinates(outer: Sequence[OutOf]) -> Figure:
     """A line a trial, from the top down through the values it varies; the colour is its gain."""
     trials = [t for of in outer for t in of["trials"] if t["gain"] is not None]
     trials.sort(key=lambda trial: float(trial["gain"]))
-    fields = _fields(trials)
+    fields = fields_that_differ(trials)
     gains = [100 * trial["gain"] for trial in trials]
     with matplotlib.rc_context(STYLE | {"axes.grid": False, "axes.spines.bottom": False}):
         height = 1.0 + 0.36 * len(fields)
@@ -123,7 +123,7 @@ def parallel_coordinates(outer: Sequence[OutOf]) -> Figure:
 def slices(outer: Sequence[OutOf]) -> Figure:
     """Gain against each field by itself."""
     trials = [t for of in outer for t in of["trials"] if t["gain"] is not None]
-    fields = _fields(trials)
+    fields = fields_that_differ(trials)
     rows = -(-len(fields) // COLUMNS)
     with matplotlib.rc_context(STYLE):
         figure = titled(f"Gain by field (n = {len(trials)} trials)", (8.6, 2.2 * rows), [])
@@ -178,7 +178,7 @@ def _scale(values: Sequence[Any]) -> tuple[dict[Any, float], list[tuple[float, s
     return where, [(where[name], str(name)) for name in names]
 
 
-def _fields(trials: Sequence[Mapping[str, Any]]) -> list[str]:
+def fields_that_differ(trials: Sequence[Mapping[str, Any]]) -> list[str]:
     """Fields that differ between trials, in the order of the space."""
     seen: dict[str, set[str]] = {}
     for trial in trials:

@@ -156,6 +156,14 @@ def test_a_search_in_which_every_trial_failed_is_reported(tmp_path) -> None:
     assert write_report(made_up(outer), Storage.at(tmp_path)) == []
 
 
+def test_trials_that_all_tried_the_same_have_nothing_to_slice(tmp_path) -> None:
+    outer = outer_split(0)
+    for trial in outer["trials"]:
+        trial["values"] = outer["trials"][0]["values"]
+    outer["importance"] = {}
+    assert write_report(made_up(outer), Storage.at(tmp_path)) == ["history.png"]
+
+
 @pytest.mark.slow
 def test_a_browser_shows_every_figure_and_reports_no_error(results, tmp_path) -> None:
     write_report(results, Storage.at(tmp_path))
