@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import respire
-from respire.cells import STAGE1, STAGE2
+from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.evaluation.intervals import bootstrap_difference
 from respire.evaluation.paired import compare
 from respire.metrics import overall

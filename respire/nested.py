@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import pyarrow as pa
 
-from respire.cells import STAGE1, STAGE2, GridCell, run_cell, validate_cell
+from respire.cells import GridCell, run_cell, validate_cell
 from respire.command import SearchOptions
 from respire.data.cycles import PreparedCycles
+from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.recipe import Recipe
 from respire.run import Setting, open_setting
 from respire.search_space import SPACE, STAGE2_SPACE, Space, apply, read_space
