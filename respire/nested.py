@@ -11,6 +11,7 @@ from respire.cells import GridCell, run_cell, validate_cell
 from respire.command import SearchOptions
 from respire.data.cycles import PreparedCycles
 from respire.evaluation.evaluate import STAGE1, STAGE2
+from respire.proposals import check_sampler
 from respire.recipe import Recipe
 from respire.run import Setting, open_setting
 from respire.search_space import SPACE, STAGE2_SPACE, Space, apply, read_space
@@ -19,7 +20,7 @@ from respire.study import Study, choose_compute, claim, initial_weights, open_st
 from respire.tracking import Tracker
 from respire.training.cell import digest
 from respire.training.grid import run_grid, slots
-from respire.trials import FINISHED, Trial, Trials, check_sampler, run_trials
+from respire.trials import FINISHED, Trial, Trials, run_trials
 
 EXPERIMENT = "search"
 DEFAULT, WINNER = "default", "winner"

@@ -1,10 +1,8 @@
 """Trials of a search on Ray Tune: a recipe each, scored on one inner split after the other."""
 
-import importlib.util
 import logging
 import os
 import time
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,19 +10,16 @@ from typing import Any
 
 import optuna
 import pyarrow as pa
-import ray
-from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from respire.cells import GridCell, validate_cell
-from respire.errors import InputError
 from respire.evaluation.objective import gain
+from respire.proposals import sampler_of
 from respire.recipe import Recipe
 from respire.resources import set_up_torch
-from respire.search_space import Space, apply, is_flat, suggest
+from respire.search_space import Space, apply, suggest
 from respire.session import Queue, share
 from respire.storage import Storage
 from respire.study import Study
@@ -39,6 +34,8 @@ METRIC = "gain"
 MIN_TRIALS = 8
 """Trials that importance needs: a forest grown on fewer tells noise."""
 FINISHED, STOPPED, FAILED, OUT_OF_MEMORY = "finished", "stopped early", "failed", "out of memory"
+MEMORY_SIGNS = ("running low on memory", "out of memory", "MemoryError")
+"""What Ray's monitor, a GPU and Python say."""
 
 
 @dataclass(frozen=True)
@@ -92,43 +89,6 @@ class Trials:
     parallel: int
 
 
-def sampler_of(name: str, seed: int) -> BaseSampler:
-    """Optuna's sampler of a name: tpe, random, cmaes or gp.
-
-    TPE is multivariate, groups the dimensions that are there together, and keeps its distance from
-    trials that still run.
-    """
-    samplers = optuna.samplers
-    if name == "tpe":
-        warnings.filterwarnings("ignore", "Argument ``group``", ExperimentalWarning)
-        return samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
-    if name == "random":
-        return samplers.RandomSampler(seed)
-    return {"cmaes": samplers.CmaEsSampler, "gp": samplers.GPSampler}[name](seed=seed)
-
-
-def check_sampler(name: str, space: Space) -> None:
-    """Refuse a sampler that cannot search a space.
-
-    Raises:
-        InputError: Optuna would draw dimensions with conditions, or for cmaes choices, at random.
-    """
-    if name in ("cmaes", "gp") and not is_flat(space):
-        conditional = [str(dimension) for dimension in space if dimension.when]
-        raise InputError(
-            f"--sampler {name}: would draw {conditional[0]!r} at random, for it has a condition; "
-            f"leave {len(conditional)} such out with --only, or use tpe"
-        )
-    if name == "cmaes" and any(len(dimension.choices) > 1 for dimension in space):
-        choice = next(dimension for dimension in space if len(dimension.choices) > 1)
-        raise InputError(
-            f"--sampler cmaes: would draw {str(choice)!r} at random, for it is no number; leave "
-            f"it out with --only, or use tpe or gp"
-        )
-    if name == "cmaes" and importlib.util.find_spec("cmaes") is None:
-        raise InputError("--sampler cmaes: needs the package cmaes; pip install cmaes")
-
-
 def run_trials(
     trials: Trials,
     cycles: pa.Table,
@@ -172,6 +132,7 @@ def run_trials(
                 mode="max",
                 num_samples=samples,
                 max_concurrent_trials=trials.parallel,
+                trial_dirname_creator=lambda trial: trial.trial_id,
                 search_alg=OptunaSearch(
                     _Suggest(trials.space, trials.recipe),
                     metric=METRIC,
@@ -294,35 +255,43 @@ class _Ends(tune.Callback):
 
     def on_trial_error(self, *_: Any, trial: Any, **__: Any) -> None:
         """A trial failed."""
-        self._end(trial, FAILED)
+        state, reason = failure(trial.get_error())
+        self._end(trial, state, f" ({reason})")
 
-    def _end(self, trial: Any, state: str) -> None:
+    def _end(self, trial: Any, state: str, why: str = "") -> None:
         run = self.tracker.child(f"trial {trial.trial_id}")
         run.log_tags({"respire.state": state})
-        run.finish("FAILED" if state == FAILED else "FINISHED")
+        run.finish("FINISHED" if state in (FINISHED, STOPPED) else "FAILED")
         self.ended += 1
         left = (time.monotonic() - self.began) / self.ended * (self.samples - self.ended)
         print(
-            f"trial {trial.trial_id}: {state}; {self.ended} of {self.samples} trials done, about "
+            f"trial {trial.trial_id}: {state}{why}; {self.ended} of {self.samples} trials done, about "
             f"{left / 60:.0f} min left",
             flush=True,
         )
 
 
+def failure(error: BaseException | str) -> tuple[str, str]:
+    """FAILED or OUT_OF_MEMORY, and why in one line; Tune keeps some errors as text only."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    for line in lines:
+        if any(sign in line for sign in MEMORY_SIGNS):
+            return OUT_OF_MEMORY, line.strip()
+    return FAILED, lines[-1].strip()
+
+
 def _told(result: Any, splits: int) -> Trial:
     metrics = result.metrics or {}
     scores = tuple(metrics.get("scores", ()))
+    state, reason = FINISHED if len(scores) == splits else STOPPED, ""
     if result.error is not None:
-        memory = isinstance(result.error, ray.exceptions.OutOfMemoryError)
-        state = OUT_OF_MEMORY if memory else FAILED
-    else:
-        state = FINISHED if len(scores) == splits else STOPPED
+        state, reason = failure(result.error)
     return Trial(
-        name=metrics.get("trial_id", Path(result.path).name),
+        name=Path(result.path).name,
         values=result.config["values"],
         scores=scores,
         gain=metrics.get(METRIC),
         state=state,
-        reason="" if result.error is None else str(result.error).strip().splitlines()[-1],
+        reason=reason,
         seconds=float(metrics.get("train_s", 0.0)),
     )

@@ -6,20 +6,22 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+import torch
 from scipy import stats
 
 from respire.errors import InputError
 from respire.evaluation.objective import gain
 from respire.presets import small
+from respire.proposals import check_sampler, sampler_of
 from respire.search_space import SPACE, apply, read_space, suggest
 from respire.trials import (
     FAILED,
     FINISHED,
+    OUT_OF_MEMORY,
     STOPPED,
     Trial,
-    check_sampler,
+    failure,
     importance,
-    sampler_of,
     study_of,
 )
 
@@ -92,6 +94,37 @@ def test_samplers_that_would_draw_at_random_are_refused_by_the_dimension() -> No
         ("gp", read_space(small(), TEXTS)),
     ):
         check_sampler(sampler, space)
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "reason"),
+    [
+        # Ray's monitor; Tune hands such an error over as text.
+        (
+            "Failure # 1 (occurred at 07-43-27)\n1 worker(s) were killed due to the node "
+            "running low on memory. Memory on the node was 6.29GB used\nOOM kill reason: usage",
+            OUT_OF_MEMORY,
+            "1 worker(s) were killed due to the node running low on memory. Memory on the node was "
+            "6.29GB used",
+        ),
+        (torch.OutOfMemoryError("CUDA out of memory."), OUT_OF_MEMORY, "CUDA out of memory."),
+        (
+            "Traceback\n  File\nnumpy.core._exceptions._ArrayMemoryError: Unable to allocate 7 GiB",
+            OUT_OF_MEMORY,
+            "numpy.core._exceptions._ArrayMemoryError: Unable to allocate 7 GiB",
+        ),
+        (
+            "Traceback\n  File\nFloatingPointError: loss is nan",
+            FAILED,
+            "FloatingPointError: loss is nan",
+        ),
+        (ValueError(), FAILED, "ValueError"),
+    ],
+)
+def test_a_trial_that_ran_out_of_memory_is_told_from_one_that_failed(
+    error: BaseException | str, state: str, reason: str
+) -> None:
+    assert failure(error) == (state, reason)
 
 
 def tried(number: int, values: dict[str, Any], value: float | None, state: str) -> Trial:
