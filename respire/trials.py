@@ -265,8 +265,8 @@ class _Ends(tune.Callback):
         self.ended += 1
         left = (time.monotonic() - self.began) / self.ended * (self.samples - self.ended)
         print(
-            f"trial {trial.trial_id}: {state}{why}; {self.ended} of {self.samples} trials done, about "
-            f"{left / 60:.0f} min left",
+            f"trial {trial.trial_id}: {state}{why}; {self.ended} of {self.samples} trials done, "
+            f"about {left / 60:.0f} min left",
             flush=True,
         )
 
