@@ -23,7 +23,7 @@ KEYS = {
     *("selection", "stages", "baselines", "stamps", "warnings", "skipped", "seconds"),
     *("peak_memory_mib", "environment"),
 }
-EPOCHS = 10
+EPOCHS = 6
 NAME = "small"
 SMALL = (
     *("--recipe", "quick", "--name", NAME, "--recipe.optimisation.epochs", str(EPOCHS)),
