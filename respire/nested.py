@@ -78,10 +78,13 @@ class Search:
         compute = studies[0].compute
         split = studies[0].split
         known = self.prepared.read(sorted(split.train + split.validation))
-        tracker = self.tracker.child(f"outer split {split_seed}")
+        outer = f"outer split {split_seed}"
+        tracker = self.tracker.child(outer)
         parallel = slots(compute.device == "cuda", self.options.per_gpu)
-        default = self._default(studies, known)
-        with tracker:
+        part = self.setting.stopwatch.part
+        with part(f"default recipe, {outer}"):
+            default = self._default(studies, known)
+        with tracker, part(f"trials, {outer}"):
             trials = run_trials(
                 Trials(
                     self.options.recipe,
@@ -105,13 +108,15 @@ class Search:
         recipes = {DEFAULT: self.options.recipe}
         if winner is not None:
             recipes[WINNER] = apply(self.options.recipe, winner.values)
+        with part(f"refit, {outer}"):
+            test = self._refit(studies[0], recipes)
         return Outer(
             split_seed,
             tuple(study.split.inner_seed for study in studies),
             default,
             tuple(trials),
             winner,
-            self._refit(studies[0], recipes),
+            test,
         )
 
     def _default(self, studies: Sequence[Study], known: pa.Table) -> tuple[float, ...]:

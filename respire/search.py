@@ -24,8 +24,7 @@ def search(options: SearchOptions) -> str:
         FloatingPointError: the default recipe, or a winner refitted, diverged.
     """
     with start_search(options) as under_way:
-        with under_way.setting.stopwatch.part("search"):
-            found = [under_way.run(split_seed) for split_seed in options.outer_seeds]
+        found = [under_way.run(split_seed) for split_seed in options.outer_seeds]
         results = strict(summarise(under_way, found))
         for outer in found:
             _keep_study(under_way, outer)

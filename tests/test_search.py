@@ -124,11 +124,11 @@ def test_a_recipe_that_is_impossible_fails_its_trial_and_not_the_search(
     )
     assert done.returncode == 0, done.stderr
     (outer,) = results_in(tmp_path)["outer"]
-    states = {trial["state"] for trial in outer["trials"]}
     for trial in outer["trials"]:
         assert (trial["state"] == "failed") == (trial["values"]["features.n_fft"] == 99999)
         assert ("too short for an FFT" in trial["reason"]) == (trial["state"] == "failed")
-    assert states <= {"finished", "stopped early", "failed"}
+    states = [trial["state"] for trial in outer["trials"]]
+    assert 0 < states.count("failed") < len(states)
 
 
 def test_bad_input_is_refused_in_one_line(corpus: Path, tmp_path: Path) -> None:
