@@ -5,10 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import pytest
-import soundfile as sf
 from commands import client_of, finished, killed
 
 from respire.evaluation.objective import gain
@@ -24,7 +22,6 @@ TINY = (
     *("--only", "features.window_seconds", "optimisation.learning_rate"),
 )
 """A search of seconds, where only the mechanics matter."""
-LATE_S, SLOW = 1.5, 1e-4
 
 
 def results_in(folder: Path) -> dict[str, Any]:
@@ -38,47 +35,6 @@ def uninterrupted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     assert done.returncode == 0, done.stderr
     assert f"{TRIALS} of {TRIALS} trials done" in done.stdout
     return folder
-
-
-def heard_late(corpus: Path, folder: Path) -> Path:
-    """The corpus with LATE_S of faint noise before every cycle: shorter windows hear nothing."""
-    folder.mkdir()
-    noise = np.random.default_rng(0)
-    for wav in sorted(corpus.glob("*.wav")):
-        audio, rate = sf.read(wav)
-        rows = [line.split("\t") for line in wav.with_suffix(".txt").read_text().splitlines()]
-        pieces, annotation, at = [], [], 0.0
-        for start, end, *classes in rows:
-            cycle = audio[round(float(start) * rate) : round(float(end) * rate)]
-            faint = 0.05 * cycle.std() * noise.standard_normal(round(LATE_S * rate))
-            pieces += [faint, cycle]
-            ends = at + (len(faint) + len(cycle)) / rate
-            annotation.append("\t".join([f"{at:.3f}", f"{ends - 1e-3:.3f}", *classes]))
-            at = ends
-        sf.write(folder / wav.name, np.concatenate(pieces), rate, "PCM_16")
-        (folder / wav.name).with_suffix(".txt").write_text("\n".join(annotation) + "\n")
-    return folder
-
-
-def test_a_search_finds_a_window_and_a_learning_rate_that_work(
-    corpus: Path, tmp_path: Path
-) -> None:
-    """Windows up to LATE_S hear nothing, and rates under SLOW learn nothing in so few epochs."""
-    done = finished(
-        THIS,
-        tmp_path,
-        *("--data", str(heard_late(corpus, tmp_path / "late")), *TINY, "--trials", "10"),
-        *("--inner-splits", "1", "--sampler", "tpe", "--recipe.optimisation.epochs", "4"),
-        *("--recipe.features.window-seconds", "1", "--recipe.optimisation.learning-rate", "1e-6"),
-        *("--vary", "features.window_seconds=0.5:5"),
-        "optimisation.learning_rate=0.000001:0.01:log",
-    )
-    assert done.returncode == 0, done.stderr
-    (outer,) = results_in(tmp_path)["outer"]
-    winner = next(t for t in outer["trials"] if t["name"] == outer["winner"]["name"])
-    assert winner["values"]["features.window_seconds"] > LATE_S
-    assert winner["values"]["optimisation.learning_rate"] > SLOW
-    assert outer["winner"]["test_gain"] > 0
 
 
 def test_every_trial_is_scored_against_the_default_on_the_same_splits(uninterrupted: Path) -> None:
