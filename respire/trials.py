@@ -154,7 +154,7 @@ def run_trials(
                 callbacks=[_Ends(trials.tracker, len(trials.studies), samples)],
             ),
         )
-    return [_told(result, len(trials.studies)) for result in tuner.fit()]
+    return [_told(result, len(trials.studies), folder / "tune") for result in tuner.fit()]
 
 
 def study_of(trials: Iterable[Trial], space: Space, storage: str | None = None) -> optuna.Study:
@@ -280,15 +280,17 @@ def failure(error: BaseException | str) -> tuple[str, str]:
     return FAILED, lines[-1].strip()
 
 
-def _told(result: Any, splits: int) -> Trial:
+def _told(result: Any, splits: int, folder: Storage) -> Trial:
+    name = Path(result.path).name
     metrics = result.metrics or {}
     scores = tuple(metrics.get("scores", ()))
     state, reason = FINISHED if len(scores) == splits else STOPPED, ""
     if result.error is not None:
         state, reason = failure(result.error)
     return Trial(
-        name=Path(result.path).name,
-        values=result.config["values"],
+        name=name,
+        # Of a trial that failed before a kill the result itself has forgotten them.
+        values=(folder / name / "params.json").read_json()["values"],
         scores=scores,
         gain=metrics.get(METRIC),
         state=state,
