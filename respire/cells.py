@@ -108,13 +108,14 @@ def run_cell(cell: GridCell, cycles: pa.Table) -> None:
     """
     study = cell.study
     recipe, compute = study.recipe, study.compute
-    train, test = (_rows(cycles, study.split, side) for side in ("train", "test"))
+    test = _rows(cycles, study.split, "test")
     if not (cell.home / PREDICTIONS).exists():
         weights, own = _train(cell, cycles)
         predicted = predict_stages(recipe, test, weights, own, compute)
         stages = (STAGE1, STAGE2) if cell.stage2 else (STAGE1,)
         _keep(cell.home, {stage: predicted[stage] for stage in stages}, "stage")
     if not (cell.baselines / PREDICTIONS).exists():
+        train = _rows(cycles, study.split, "train")
         _keep(cell.baselines, baseline_predictions(recipe, train, test, compute), "baseline")
 
 

@@ -76,6 +76,17 @@ class Options:
         """The options that ``--quick`` stands for."""
         return dataclasses.replace(self, data=SYNTHETIC)
 
+    def check_counts(self, *names: str) -> None:
+        """Refuse options of these names that are below 1.
+
+        Raises:
+            InputError: one is.
+        """
+        for name in names:
+            if getattr(self, name) < 1:
+                option = name.replace("_", "-")
+                raise InputError(f"--{option} {getattr(self, name)}: must be at least 1")
+
 
 @dataclass(frozen=True)
 class GridOptions(Options):
@@ -92,17 +103,15 @@ class GridOptions(Options):
 
     def shortened(self) -> Self:
         """The options that ``--quick`` stands for."""
-        optimisation = dataclasses.replace(self.recipe.optimisation, epochs=QUICK_EPOCHS)
-        recipe = dataclasses.replace(self.recipe, optimisation=optimisation)
         return dataclasses.replace(
-            super().shortened(), recipe=recipe, splits=QUICK_SPLITS, seeds=QUICK_SEEDS
+            super().shortened(),
+            recipe=_shortly_trained(self.recipe),
+            splits=QUICK_SPLITS,
+            seeds=QUICK_SEEDS,
         )
 
     def __post_init__(self) -> None:
-        for name in ("splits", "seeds", "per_gpu"):
-            if getattr(self, name) < 1:
-                option = name.replace("_", "-")
-                raise InputError(f"--{option} {getattr(self, name)}: must be at least 1")
+        self.check_counts("splits", "seeds", "per_gpu")
         if self.workers != 1:
             raise InputError("--workers: each run of a grid trains on one; leave it out")
         if self.splits > 1 and self.split != "80-20":
@@ -137,20 +146,16 @@ class SearchOptions(Options):
 
     def shortened(self) -> Self:
         """The options that ``--quick`` stands for."""
-        optimisation = dataclasses.replace(self.recipe.optimisation, epochs=QUICK_EPOCHS)
         return dataclasses.replace(
             super().shortened(),
-            recipe=dataclasses.replace(self.recipe, optimisation=optimisation),
+            recipe=_shortly_trained(self.recipe),
             trials=QUICK_TRIALS,
             inner_splits=QUICK_INNER_SPLITS,
             only=("features.window_seconds", "optimisation.learning_rate"),
         )
 
     def __post_init__(self) -> None:
-        for name in ("trials", "inner_splits", "per_gpu"):
-            if getattr(self, name) < 1:
-                option = name.replace("_", "-")
-                raise InputError(f"--{option} {getattr(self, name)}: must be at least 1")
+        self.check_counts("trials", "inner_splits", "per_gpu")
         if self.workers != 1:
             raise InputError("--workers: each trial trains on one; leave it out")
         if not self.outer_seeds or len(set(self.outer_seeds)) < len(self.outer_seeds):
@@ -161,6 +166,11 @@ class SearchOptions(Options):
             )
         if self.recipe.selection != "validation" or self.recipe.watch_test:
             raise InputError("a search must not read test: --recipe.selection and .watch-test")
+
+
+def _shortly_trained(recipe: Recipe) -> Recipe:
+    optimisation = dataclasses.replace(recipe.optimisation, epochs=QUICK_EPOCHS)
+    return dataclasses.replace(recipe, optimisation=optimisation)
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741
