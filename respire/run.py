@@ -14,7 +14,7 @@ from respire.evaluation.evaluate import STAGES
 from respire.experiment import Outcome, histories, run_stages, summarise
 from respire.metrics import percent
 from respire.recipe import Preprocess
-from respire.report.report import FIGURES, write_report
+from respire.report.report import write_report
 from respire.resources import PeakMemory, Stopwatch
 from respire.session import Queue, console, missing_room, session
 from respire.storage import Storage
@@ -35,8 +35,8 @@ from respire.training.sampling import share_of_batch
 from respire.training.stage2 import trial_name
 
 PREDICTIONS = "predictions.parquet"
-KEPT = (PREDICTIONS, "models", "results.json", "report.md", "report.html", *FIGURES)
-"""What a run's folder holds and MLflow gets."""
+KEPT = (PREDICTIONS, "models", "results.json", "report.md", "report.html")
+"""What a run's folder holds beside figures, and MLflow gets."""
 
 
 @dataclass(frozen=True)
@@ -204,8 +204,9 @@ def run_experiment(experiment: str, options: Options) -> dict[str, Any]:
             peak_memory_mib=run.setting.memory.mebibytes,
         )
         _keep(run.folder, study, outcome)
-        write_report(results, histories(outcome), run.folder)
-        _log_results(run.tracker, study, outcome, results, run.folder)
+        figures = write_report(results, histories(outcome), run.folder)
+        _log_results(run.tracker, study, outcome, results)
+        run.tracker.log_files(run.folder, *KEPT, *figures)
         print(f"report: {run.folder.uri}/report.html\nMLflow: {run.tracker.where}", flush=True)
     return results
 
@@ -243,12 +244,10 @@ def _log_results(
     study: Study,
     outcome: Outcome,
     results: Mapping[str, Any],
-    folder: Storage,
 ) -> None:
-    """Final metrics on the parent, where the UI compares runs, and everything that was written."""
+    """Final metrics on the parent, where the UI compares runs, and what became of each device."""
     parent.log_results(results)
     for device, model in outcome.devices.items():
         if model.trial is not None:
             run = parent.child(trial_name(device, model.trial.learning_rate, study.recipe))
             run.log_tags({"respire.decision": model.decision, "respire.reason": model.reason})
-    parent.log_files(folder, *KEPT)

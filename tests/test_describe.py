@@ -255,7 +255,8 @@ def test_the_same_corpus_is_described_anew_in_the_same_place(
 
 
 def test_the_report_holds_its_tables_and_its_figure(whole: Described) -> None:
-    names = {"results.json", "report.md", "report.html", "splits.csv", "splits.png"}
+    names = {"results.json", "report.md", "report.html", "splits.csv"}
+    names |= {"splits.png", "splits.svg"}
     assert names <= {file.name for file in whole.folder.iterdir()}
     figure = (whole.folder / "splits.png").read_bytes()
     assert figure.startswith(b"\x89PNG\r\n\x1a\n")

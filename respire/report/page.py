@@ -5,27 +5,41 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from matplotlib.figure import Figure
 
+from respire.report.style import png, svg
 from respire.report.tables import Table, escape
 from respire.storage import Storage
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as a file and on the page."""
+    """A figure as files and on the page.
+
+    Attributes:
+        name: of its files, without the ending.
+        caption: what it shows.
+        figure: as drawn.
+    """
 
     name: str
     caption: str
-    png: bytes
+    figure: Figure
+
+    @cached_property
+    def files(self) -> Mapping[str, bytes]:
+        """The PNG, for the page, and the SVG, for print, by their names."""
+        return {f"{self.name}.png": png(self.figure), f"{self.name}.svg": svg(self.figure)}
 
     @property
     def base64(self) -> str:
         """The PNG as text for a data URI."""
-        return base64.b64encode(self.png).decode()
+        return base64.b64encode(self.files[f"{self.name}.png"]).decode()
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,7 @@ class Page:
     skipped: Sequence[str]
     sections: Sequence[Section]
 
-    def write(self, results: Mapping[str, Any], directory: Storage) -> None:
+    def write(self, results: Mapping[str, Any], directory: Storage) -> list[str]:
         """Write the figures, report.md, the self-contained report.html and results.json.
 
         results.json is written last: where it is, the report is whole.
@@ -70,16 +84,21 @@ class Page:
             results: content of results.json, strict JSON (``strict``).
             directory: where the files go.
 
+        Returns:
+            The figures' file names.
+
         Raises:
             InputError: the directory cannot be written.
         """
-        for section in self.sections:
-            for picture in section.figures:
-                (directory / picture.name).write_bytes(picture.png)
+        pictures = [picture for section in self.sections for picture in section.figures]
+        figures = {name: file for picture in pictures for name, file in picture.files.items()}
+        for name, file in figures.items():
+            (directory / name).write_bytes(file)
         (directory / "report.md").write_bytes(self.markdown().encode())
         (directory / "report.html").write_bytes(self.html().encode())
         content = json.dumps(results, indent=2, allow_nan=False, ensure_ascii=False)
         (directory / "results.json").write_bytes(f"{content}\n".encode())
+        return list(figures)
 
     def html(self) -> str:
         """The page by itself, figures and style in it."""
@@ -106,7 +125,7 @@ class Page:
             parts.append(f"## {section.title}")
             parts += [table.markdown(self.stamps) for table in section.tables]
             parts += [
-                f"![{figure.caption}]({figure.name})\n\n{figure.caption}"
+                f"![{figure.caption}]({figure.name}.png)\n\n{figure.caption}"
                 for figure in section.figures
             ]
         return "\n\n".join([*parts, *_listed("Skipped recordings", self.skipped)]) + "\n"

@@ -1,4 +1,4 @@
-"""Write what a run found: results.json, report.md, report.html and PNG figures."""
+"""Write what a run found: results.json, report.md, report.html and figures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,15 +11,13 @@ from respire.metrics import MIN_SE, Scores, percent, shortcomings
 from respire.recipe import CLASSES
 from respire.report import figures, tables
 from respire.report.page import Page, Picture, Section, strict
-from respire.report.style import png
 from respire.report.tables import ALL, STAGES
 from respire.storage import Storage
 
-FIGURES = ("learning-curves.png", "confusion.png", "score-by-device.png")
-"""What is drawn, each as a file beside the report and on its page."""
 
-
-def write_report(results: Mapping[str, Any], histories: pd.DataFrame, directory: Storage) -> None:
+def write_report(
+    results: Mapping[str, Any], histories: pd.DataFrame, directory: Storage
+) -> list[str]:
     """Write results.json, report.md, the self-contained report.html and three figures.
 
     results.json is written last: where it is, the report is whole. It is strict JSON: a number
@@ -31,11 +29,14 @@ def write_report(results: Mapping[str, Any], histories: pd.DataFrame, directory:
             (from 1), train_loss and validation_score (fraction, NaN where undefined).
         directory: where the files go.
 
+    Returns:
+        Names of the figures' files.
+
     Raises:
         InputError: the directory cannot be written.
     """
     results = strict(results)
-    Page(
+    return Page(
         title=f"respire · {results['experiment']} · {results['name']}",
         facts=_facts(results),
         lead=lead(results),
@@ -117,7 +118,7 @@ def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Pictu
     selection, devices = results["selection"], stages["stage2"]["devices"]
 
     drawn: dict[str, tuple[str, Figure]] = {
-        "learning-curves.png": (
+        "learning-curves": (
             f"Training loss and {selection} Score by epoch, of stage 1 and of each device's "
             "fine-tuning. A ring marks the epoch whose weights are used; a device without one "
             "keeps those of stage 1.",
@@ -143,7 +144,7 @@ def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Pictu
                 stamps,
             ),
         ),
-        "confusion.png": (
+        "confusion": (
             "Test cycles by true and predicted class before and after device-specific "
             "fine-tuning: counts, and shares of the true class (as Fig. 6 of the paper).",
             figures.confusion(
@@ -155,7 +156,7 @@ def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Pictu
                 stamps,
             ),
         ),
-        "score-by-device.png": (
+        "score-by-device": (
             "Score (dot), Se (triangle) and Sp (square) on the test cycles of each device; "
             "lines are the baselines' Scores.",
             figures.score_by_device(
@@ -172,7 +173,7 @@ def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Pictu
             ),
         ),
     }
-    return [Picture(name, caption, png(figure)) for name, (caption, figure) in drawn.items()]
+    return [Picture(name, caption, figure) for name, (caption, figure) in drawn.items()]
 
 
 def _groups(model: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -11,7 +11,6 @@ from respire.recipe import flatten
 from respire.report import search_figures as draw
 from respire.report.page import Page, Picture, Section
 from respire.report.spread_tables import between, points
-from respire.report.style import png
 from respire.report.tables import STAGES, Table
 from respire.storage import Storage
 
@@ -32,8 +31,7 @@ def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
     Raises:
         InputError: the directory cannot be written.
     """
-    sections = _sections(results)
-    Page(
+    return Page(
         title=f"respire · {results['experiment']} · {results['name']}",
         facts=_facts(results),
         lead=lead(results),
@@ -41,9 +39,8 @@ def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
         stamps=[],
         warnings=results["warnings"],
         skipped=results["skipped"],
-        sections=sections,
+        sections=_sections(results),
     ).write(results, directory)
-    return [figure.name for section in sections for figure in section.figures]
 
 
 def summary(results: Mapping[str, Any]) -> str:
@@ -207,28 +204,28 @@ def _sections(results: Mapping[str, Any]) -> list[Section]:
     pictures: list[Picture] = []
     if scored:
         drawn: dict[str, tuple[str, Figure]] = {
-            "history.png": (
+            "history": (
                 "Gain of every trial over the default recipe on the same inner splits, and the "
                 "best so far of those that came to all.",
                 draw.history(outer),
             )
         }
         if draw.fields_that_differ(scored):
-            drawn["parallel-coordinates.png"] = (
+            drawn["parallel-coordinates"] = (
                 "A line a trial through the values it varied; the colour is its gain.",
                 draw.parallel_coordinates(outer),
             )
-            drawn["slices.png"] = (
+            drawn["slices"] = (
                 "Gain against each field by itself; open: stopped early.",
                 draw.slices(outer),
             )
         if any(of["importance"] for of in outer):
-            drawn["importance.png"] = (
+            drawn["importance"] = (
                 "Share of the gain's variance that each field explains by itself (fANOVA); fields "
                 "that only some trials have are not in it.",
                 draw.importance(outer),
             )
-        pictures = [Picture(name, text, png(figure)) for name, (text, figure) in drawn.items()]
+        pictures = [Picture(name, text, figure) for name, (text, figure) in drawn.items()]
     return [
         Section("Results", [survival(results), winners(results)]),
         Section("Trials", [_trials(results), _states(results)], pictures),

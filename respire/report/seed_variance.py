@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from respire.evaluation.variance import MIN_SPLITS
 from respire.metrics import percent
 from respire.report import run_tables
@@ -12,7 +10,6 @@ from respire.report import spread_figures as draw
 from respire.report import spread_tables as tables
 from respire.report.page import Page, Picture, Section
 from respire.report.spread_tables import between, deviation, ends, points
-from respire.report.style import png
 from respire.report.tables import STAGES
 from respire.storage import Storage
 
@@ -30,9 +27,8 @@ def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
     Raises:
         InputError: the directory cannot be written.
     """
-    sections = _sections(results)
     lead, *verdict = conclusions(results)
-    Page(
+    return Page(
         title=f"respire · {results['experiment']} · {results['name']}",
         facts=_facts(results),
         lead=lead,
@@ -40,9 +36,8 @@ def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
         stamps=results["stamps"],
         warnings=results["warnings"],
         skipped=results["skipped"],
-        sections=sections,
+        sections=_sections(results),
     ).write(results, directory)
-    return [figure.name for section in sections for figure in section.figures]
 
 
 def summary(results: Mapping[str, Any]) -> str:
@@ -164,8 +159,8 @@ def _sections(results: Mapping[str, Any]) -> list[Section]:
             "Results",
             [tables.scores(results)],
             [
-                _picture(
-                    "score-by-split.png",
+                Picture(
+                    "score-by-split",
                     f"{label}: Score of every run (rings), the split's mean (dash) and its "
                     "interval over patients (bar), the splits ordered by their means; grey: the "
                     "mean over splits and its interval.",
@@ -181,8 +176,8 @@ def _sections(results: Mapping[str, Any]) -> list[Section]:
                 "Comparison",
                 [tables.comparison(results)],
                 [
-                    _picture(
-                        "differences.png",
+                    Picture(
+                        "differences",
                         f"{label}: difference on each split (dot; bar: interval over its patients, "
                         "the two models as they are), its mean with the interval for these "
                         "patients (square) and for new ones (diamond). Grey: within a point.",
@@ -202,8 +197,8 @@ def _sections(results: Mapping[str, Any]) -> list[Section]:
                 run_tables.ends_of_range(results),
             ],
             [
-                _picture(
-                    "score-composition.png",
+                Picture(
+                    "score-composition",
                     f"{label}: mean Score of each split against what its test side is made of, "
                     "with Pearson's r and its interval.",
                     draw.score_composition(variants, stage, stamps),
@@ -234,13 +229,9 @@ def _spread(results: Mapping[str, Any], stage: str) -> list[Section]:
         Section(
             "Where the spread comes from",
             [tables.components(results), tables.plan(results)],
-            [_picture("variance-components.png", caption, figure)],
+            [Picture("variance-components", caption, figure)],
         )
     ]
-
-
-def _picture(name: str, caption: str, figure: Figure) -> Picture:
-    return Picture(name, caption, png(figure))
 
 
 def _facts(results: Mapping[str, Any]) -> str:

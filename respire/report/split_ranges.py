@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from respire.metrics import percent
 from respire.report.page import Page, Picture, Section
-from respire.report.style import STYLE, colours, png, titled
+from respire.report.style import STYLE, colours, titled
 from respire.report.tables import Table
 from respire.storage import Storage
 
@@ -50,9 +50,7 @@ def write_report(
         skipped=results["skipped"],
         sections=[
             Section("Ranges", [ranges(results), *([placed(results)] * bool(results["placed"]))]),
-            Section(
-                "Distributions", [], [Picture("splits.png", caption, png(draw(results, drawn)))]
-            ),
+            Section("Distributions", [], [Picture("splits", caption, draw(results, drawn))]),
         ],
     ).write(results, directory)
 

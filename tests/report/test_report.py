@@ -11,7 +11,11 @@ from respire.report.report import lead, table, verdict, write_report
 from respire.storage import Storage
 
 STAMPS = ["selected on test", "test labels shaped the padding of test cycles"]
-FIGURES = ("learning-curves.png", "confusion.png", "score-by-device.png")
+FIGURES = [
+    f"{name}.{form}"
+    for name in ("learning-curves", "confusion", "score-by-device")
+    for form in ("png", "svg")
+]
 
 
 @pytest.fixture
@@ -59,13 +63,13 @@ def test_every_figure_has_words_for_those_who_cannot_see_it(page):
     assert all(len(image["alt"]) > 40 for image in images)
 
 
-def test_the_folder_holds_the_results_two_reports_and_three_pngs(results, histories, tmp_path):
+def test_the_folder_holds_the_results_two_reports_and_three_figures(results, histories, tmp_path):
     write_report(results, histories, Storage.at(tmp_path / "new" / "folder"))
     written = {path.name for path in (tmp_path / "new" / "folder").iterdir()}
     assert written == {"results.json", "report.md", "report.html", *FIGURES}
     for name in FIGURES:
-        png = (tmp_path / "new" / "folder" / name).read_bytes()
-        assert png.startswith(b"\x89PNG")
+        begin = b"\x89PNG" if name.endswith(".png") else b"<?xml"
+        assert (tmp_path / "new" / "folder" / name).read_bytes().startswith(begin)
 
 
 def test_results_survive_strict_json(results, histories, tmp_path):

@@ -141,7 +141,7 @@ def test_the_folder_holds_results_two_reports_and_four_figures(
     results: dict[str, Any], tmp_path
 ) -> None:
     figures = write_report(results, Storage.at(tmp_path))
-    assert len(figures) == 4
+    assert [name.rpartition(".")[2] for name in figures] == ["png", "svg"] * 4
     assert {path.name for path in tmp_path.iterdir()} == {
         *("results.json", "report.md", "report.html"),
         *figures,
@@ -161,7 +161,10 @@ def test_trials_that_all_tried_the_same_have_nothing_to_slice(tmp_path) -> None:
     for trial in outer["trials"]:
         trial["values"] = outer["trials"][0]["values"]
     outer["importance"] = {}
-    assert write_report(made_up(outer), Storage.at(tmp_path)) == ["history.png"]
+    assert write_report(made_up(outer), Storage.at(tmp_path)) == [
+        "history.png",
+        "history.svg",
+    ]
 
 
 @pytest.mark.slow

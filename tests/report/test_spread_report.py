@@ -14,7 +14,7 @@ from respire.report.seed_variance import conclusions, summary, write_report
 from respire.spread import summarise
 from respire.storage import Storage
 
-FIGURES = ["score-by-split.png", "variance-components.png", "score-composition.png"]
+FIGURES = ["score-by-split", "variance-components", "score-composition"]
 WATCHED = replace(small(), watch_test=True)
 ZERO = replace(small(), features=replace(small().features, padding="zero"))
 
@@ -119,14 +119,16 @@ def test_what_choosing_on_test_would_have_been_worth_is_labelled(results, compar
 
 
 def test_the_folder_holds_results_two_reports_and_the_figures(results, compared, tmp_path):
-    for stored, figures in ((results, FIGURES), (compared, [*FIGURES, "differences.png"])):
-        folder = tmp_path / str(len(figures))
+    for stored, drawn in ((results, FIGURES), (compared, [*FIGURES, "differences"])):
+        folder = tmp_path / str(len(drawn))
+        figures = [f"{name}.{form}" for name in drawn for form in ("png", "svg")]
         assert sorted(write_report(stored, Storage.at(folder))) == sorted(figures)
         written = {path.name for path in folder.iterdir()}
         assert written == {"results.json", "report.md", "report.html", *figures}
         assert json.loads((folder / "results.json").read_text()) == stored
         for name in figures:
-            assert (folder / name).read_bytes().startswith(b"\x89PNG")
+            begin = b"\x89PNG" if name.endswith(".png") else b"<?xml"
+            assert (folder / name).read_bytes().startswith(begin)
 
 
 def test_every_run_is_in_the_table_of_runs(results, tmp_path):
