@@ -15,7 +15,8 @@ from respire.errors import InputError
 from respire.presets import PRESETS, paper
 from respire.recipe import Recipe
 
-SplitKind = Literal["80-20", "60-40", "60-40-disjoint"]
+SplitKind = Literal["80-20", "60-40", "60-40-disjoint", "by-cycle"]
+OFFICIAL: tuple[SplitKind, ...] = ("60-40", "60-40-disjoint")
 Gpu = Literal["auto", "none"]
 SYNTHETIC = "synthetic"
 RECIPES = f"{{{','.join(PRESETS)}}}|FILE.toml"
@@ -48,11 +49,12 @@ class Options:
     """Minutes on two cores, no download: synthetic data and the quick recipe."""
     split: SplitKind = "80-20"
     """80-20: random patients; 60-40: the official list, two patients on both sides;
-    60-40-disjoint: the same without those patients' test recordings."""
+    60-40-disjoint: the same without those patients' test recordings; by-cycle: random cycles, their
+    patients on all sides (stamped)."""
     stratify: tyro.conf.FlagCreatePairsOff[bool] = False
     """Draw an 80-20 split's patients stratified by device and class."""
     split_seed: int = 0
-    """Who is in test (80-20)."""
+    """Who is in test (not of the official list)."""
     inner_seed: int = 0
     """Who is in validation."""
     seed: int = 0
@@ -114,7 +116,7 @@ class GridOptions(Options):
         self.check_counts("splits", "seeds", "per_gpu")
         if self.workers != 1:
             raise InputError("--workers: each run of a grid trains on one; leave it out")
-        if self.splits > 1 and self.split != "80-20":
+        if self.splits > 1 and self.split in OFFICIAL:
             raise InputError(
                 f"--split {self.split} is the same for every seed; use --split 80-20, or --splits 1"
             )
@@ -160,10 +162,12 @@ class SearchOptions(Options):
             raise InputError("--workers: each trial trains on one; leave it out")
         if not self.outer_seeds or len(set(self.outer_seeds)) < len(self.outer_seeds):
             raise InputError(f"--outer-seeds {self.outer_seeds}: give one or more, each once")
-        if self.split != "80-20" and len(self.outer_seeds) > 1:
+        if self.split in OFFICIAL and len(self.outer_seeds) > 1:
             raise InputError(
                 f"--split {self.split} has one test side; use --split 80-20, or one outer seed"
             )
+        if self.split == "by-cycle":
+            raise InputError("--split by-cycle: a search needs patients apart; use --split 80-20")
         if self.recipe.selection != "validation" or self.recipe.watch_test:
             raise InputError("a search must not read test: --recipe.selection and .watch-test")
 

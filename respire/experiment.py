@@ -148,7 +148,7 @@ def summarise(
         "selection": study.recipe.selection,
         "stages": stages,
         "baselines": {name: scored(p) for name, p in outcome.baselines.items()},
-        "stamps": list(study.recipe.stamps),
+        "stamps": list(study.stamps),
         "warnings": list(study.warnings),
         "skipped": list(study.skipped),
         "seconds": seconds | {"total": round(sum(seconds.values()), 2)},

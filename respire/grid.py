@@ -5,17 +5,20 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
 
+import respire
 from respire.cells import GridCell, run_cell, unreported
-from respire.command import GridOptions
+from respire.command import OFFICIAL, GridOptions
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.metrics import overall, percent
-from respire.recipe import Recipe
+from respire.question import Variant
+from respire.recipe import NUMERICS_VERSION
 from respire.run import EpochReport, Setting, open_setting
 from respire.storage import Storage
 from respire.study import Study, choose_compute, claim, initial_weights, open_study
@@ -23,19 +26,6 @@ from respire.tracking import Tracker
 from respire.training.cell import digest
 from respire.training.grid import run_grid
 from respire.training.loop import OnEpoch
-
-
-@dataclass(frozen=True)
-class Variant:
-    """What is compared with others over the same split seeds.
-
-    Attributes:
-        recipe: how to train.
-        stratify: whether the patients of splits are drawn stratified by device and class.
-    """
-
-    recipe: Recipe
-    stratify: bool = False
 
 
 class Place(NamedTuple):
@@ -49,6 +39,10 @@ class Place(NamedTuple):
     def name(self) -> str:
         """What a user reads."""
         return f"{self.variant}, split {self.split_seed}, seed {self.seed}"
+
+
+Tested = Mapping[tuple[str, int, str], pd.DataFrame]
+"""Test predictions by variant, split seed and stage."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ class Grid:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages that every cell has."""
+        """The stages that every cell has at least."""
         return (STAGE1, STAGE2) if self.options.stage2 else (STAGE1,)
 
     @property
@@ -87,7 +81,8 @@ class Grid:
 
     def cell(self, place: Place) -> GridCell:
         """The cell of a place, where its results are or will be kept."""
-        return GridCell(place.name, self.studies[place], self.options.stage2)
+        stage2 = self.options.stage2 or self.variants[place.variant].stage2
+        return GridCell(place.name, self.studies[place], stage2)
 
     def run(self) -> None:
         """Run every cell that no experiment has finished, as many at once as there is room for.
@@ -138,6 +133,43 @@ class Grid:
                 )
         return pd.DataFrame(rows)
 
+    def tested(self) -> Tested:
+        """Test predictions of all training seeds, the seed within the recording's name.
+
+        Se, Sp and Score of them are the means over the seeds, whose cycles are the same.
+        """
+        frames: dict[tuple[str, int, str], list[pd.DataFrame]] = {}
+        for place in self.studies:
+            for stage, rows in self.cell(place).predictions().groupby("stage"):
+                seeded = f"{place.seed}:" + rows["recording"].astype(str)
+                key = place.variant, place.split_seed, str(stage)
+                frames.setdefault(key, []).append(rows.assign(recording=seeded))
+        return {key: pd.concat(of, ignore_index=True) for key, of in frames.items()}
+
+    def facts(self) -> dict[str, Any]:
+        """What results.json has of every grid, whatever it asks."""
+        studies = list(self.studies.values())
+        seconds = {part: round(s, 2) for part, s in self.setting.stopwatch.seconds.items()}
+        return {
+            "name": self.name,
+            "respire_version": respire.__version__,
+            "numerics_version": NUMERICS_VERSION,
+            "split": self.options.split,
+            "split_seeds": self.split_seeds,
+            "seeds": sorted({place.seed for place in self.studies}),
+            "inner_seed": self.options.inner_seed,
+            "stamps": sorted({stamp for study in studies for stamp in study.stamps}),
+            "warnings": sorted({warning for study in studies for warning in study.warnings}),
+            "skipped": sorted({line for study in studies for line in study.skipped}),
+            "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
+            "peak_memory_mib": round(self.setting.memory.mebibytes, 1),
+            "environment": {
+                "device": studies[0].compute.name,
+                "precision": studies[0].compute.precision,
+                **{package: version(package) for package in ("ray", "torch", "mlflow")},
+            },
+        }
+
     def _run(self, waiting: list[Place]) -> list[str]:
         """Run these cells; why some failed."""
         failures, began = [], time.monotonic()
@@ -185,10 +217,9 @@ class Grid:
     def _log(self, place: Place) -> str:
         """End a finished cell's MLflow run with its metrics; says what they are."""
         run, cell = self.nested.pop(place), self.cell(place)
-        by_stage = dict(list(cell.predictions().groupby("stage")))
         said = ""
-        for stage in self.stages:
-            scores = overall(by_stage[stage], len(cell.study.recipe.classes))
+        for stage, predictions in cell.predictions().groupby("stage"):
+            scores = overall(predictions, len(cell.study.recipe.classes))
             run.log_metrics({f"{stage}.{name}": v for name, v in scores.fractions.items()})
             told = ("score", "se", "sp")
             said = ", ".join(f"{name} {percent(scores.fractions[name])}%" for name in told)
@@ -225,21 +256,27 @@ def start_grid(
             for split_seed, seed in product(split_seeds, seeds):
                 own = replace(
                     options,
+                    splits=1,
                     recipe=recipe,
                     stratify=variant.stratify,
+                    split=variant.split or options.split,
                     split_seed=split_seed,
                     seed=seed,
                 )
+                if own.split in OFFICIAL:
+                    # There is one such test side: what can differ is who is in validation.
+                    own = replace(own, inner_seed=own.inner_seed + split_seed - options.split_seed)
                 studies[Place(name, split_seed, seed)] = open_study(
-                    own, setting.corpus, prepared, initial[name, seed], compute
+                    own, setting.corpus, prepared, initial[name, seed], compute, variant.heard
                 )
         identity = {place.name: study.whole.key for place, study in studies.items()}
         identity["stages"] = STAGE2 if options.stage2 else STAGE1
+        identity |= {name: STAGE2 for name, variant in variants.items() if variant.stage2}
         key = digest(identity)
         name = options.name or re.sub(r"[^\w.=-]+", "-", f"{'-'.join(variants)}-{key[:8]}")
         folder = setting.storage / experiment / name
         claim(folder, identity)
-        stamps = {stamp for variant in variants.values() for stamp in variant.recipe.stamps}
+        stamps = {stamp for study in studies.values() for stamp in study.stamps}
         warnings = {warning for study in studies.values() for warning in study.warnings}
         setting.warn((*sorted(stamps), *sorted(warnings)))
         tracker = setting.children.enter_context(Tracker.start(setting.uri, experiment, name, key))

@@ -171,7 +171,7 @@ def start_run(experiment: str, options: Options) -> Iterator[Run]:
         folder = study.storage / experiment / name
         claim(folder, study.whole.identity)
         room = missing_room(study.workers, compute.device == "cuda")
-        setting.warn((*recipe.stamps, *study.warnings, *([room] if room else [])))
+        setting.warn((*study.stamps, *study.warnings, *([room] if room else [])))
         tracker = Tracker.start(setting.uri, experiment, name, study.whole.key)
         setting.children.enter_context(tracker)
         _log_study(tracker, study)
@@ -235,7 +235,7 @@ def _log_study(parent: Tracker, study: Study) -> None:
     """What is known before training."""
     parent.log_params(study.recipe.flat())
     cut = study.split
-    parent.log_stamps(study.recipe.stamps, study.warnings)
+    parent.log_stamps(study.stamps, study.warnings)
     parent.log_split(study.cycles, cut.side_of(study.cycles), f"{cut.kind} split {cut.split_seed}")
 
 

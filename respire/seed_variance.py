@@ -9,7 +9,8 @@ import pandas as pd
 
 from respire.command import GridOptions, recipe_of
 from respire.errors import InputError
-from respire.grid import Grid, Variant, start_grid
+from respire.grid import Grid, start_grid
+from respire.question import Variant
 from respire.recipe import Recipe
 from respire.report.page import strict
 from respire.report.seed_variance import summary, write_report

@@ -1,14 +1,11 @@
 """What a finished grid says: how far Scores spread, over what, and what sets recipes apart."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
 
-import respire
 from respire.evaluation import coverage, intervals, paired
 from respire.evaluation.composition import (
     SHARES,
@@ -26,60 +23,27 @@ from respire.evaluation.intervals import (
 )
 from respire.evaluation.paired import compare, differences
 from respire.evaluation.variance import decompose
-from respire.grid import Grid, Place
+from respire.grid import Grid, Place, Tested
 from respire.metrics import overall
-from respire.recipe import NORMAL, NUMERICS_VERSION
+from respire.recipe import NORMAL
 
 METRICS = ("score", "se", "sp")
-Tested = Mapping[tuple[str, int, str], pd.DataFrame]
-"""Test predictions of all training seeds by variant, split seed and stage, the seed within the
-recording's name. Se, Sp and Score of them are the means over the seeds, whose cycles are the same.
-"""
 
 
 def summarise(grid: Grid, experiment: str) -> dict[str, Any]:
     """The content of results.json (schema in the README) of a grid whose cells are finished."""
-    runs, tested = grid.table(), _tested(grid)
+    runs, tested = grid.table(), grid.tested()
     variants = {
         name: _variant(grid, runs[runs["variant"] == name], tested, name) for name in grid.variants
     }
-    study = next(iter(grid.studies.values()))
-    studies = grid.studies.values()
-    seconds = {part: round(s, 2) for part, s in grid.setting.stopwatch.seconds.items()}
     return {
         "experiment": experiment,
-        "name": grid.name,
-        "respire_version": respire.__version__,
-        "numerics_version": NUMERICS_VERSION,
+        **grid.facts(),
         "stages": list(grid.stages),
-        "split": grid.options.split,
-        "split_seeds": grid.split_seeds,
-        "seeds": sorted(int(seed) for seed in runs["seed"].unique()),
-        "inner_seed": grid.options.inner_seed,
         "variants": variants,
         "comparison": _comparison(grid, runs, tested, variants),
         "runs": runs.to_dict("records"),
-        "stamps": sorted({stamp for s in studies for stamp in s.recipe.stamps}),
-        "warnings": sorted({warning for s in studies for warning in s.warnings}),
-        "skipped": sorted({line for s in studies for line in s.skipped}),
-        "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
-        "peak_memory_mib": round(grid.setting.memory.mebibytes, 1),
-        "environment": {
-            "device": study.compute.name,
-            "precision": study.compute.precision,
-            **{package: version(package) for package in ("ray", "torch", "mlflow")},
-        },
     }
-
-
-def _tested(grid: Grid) -> Tested:
-    frames: dict[tuple[str, int, str], list[pd.DataFrame]] = {}
-    for place in grid.studies:
-        for stage, rows in grid.cell(place).predictions().groupby("stage"):
-            seeded = f"{place.seed}:" + rows["recording"].astype(str)
-            key = place.variant, place.split_seed, str(stage)
-            frames.setdefault(key, []).append(rows.assign(recording=seeded))
-    return {key: pd.concat(of, ignore_index=True) for key, of in frames.items()}
 
 
 def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> dict[str, Any]:

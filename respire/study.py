@@ -1,7 +1,7 @@
 """Study: from options to all that a run's numbers follow from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +11,9 @@ import pandas as pd
 import pooch
 import torch
 
-from respire.command import SYNTHETIC, Gpu, Options
+from respire.command import OFFICIAL, SYNTHETIC, Gpu, Options
 from respire.data import icbhi
+from respire.data.apart import CyclesApart, split_by_cycle, take_apart
 from respire.data.cycles import PreparedCycles
 from respire.data.download import download
 from respire.data.splits import Split, split
@@ -59,6 +60,11 @@ class Study:
     compute: Compute
     workers: int
     storage: Storage
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """What every result must carry, loudly."""
+        return (*self.recipe.stamps, *self.split.stamps)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -108,15 +114,24 @@ class Corpus:
         cycles: the catalogue (data/icbhi.py).
         skipped: recordings left out because of ``--skip-bad``, one line each.
         warnings: what a reader must know about the recordings.
-        official: each recording's side in the official split, where that was asked for.
+        directory: where they lie.
         fingerprint: of the recordings' and annotations' content.
     """
 
     cycles: pd.DataFrame
     skipped: tuple[str, ...]
     warnings: tuple[str, ...]
-    official: Mapping[str, str] | None
+    directory: str
     fingerprint: str
+
+    @cached_property
+    def official(self) -> Mapping[str, str]:
+        """Each recording's side in the official split.
+
+        Raises:
+            InputError: its list is missing or bad.
+        """
+        return icbhi.official_split(self.directory)
 
 
 def open_corpus(options: Options) -> Corpus:
@@ -127,15 +142,17 @@ def open_corpus(options: Options) -> Corpus:
     """
     directory = locate(options.data)
     catalogue = icbhi.read_catalogue(directory, options.skip_bad)
-    official = None if options.split == "80-20" else icbhi.official_split(directory)
     synthetic = options.data == SYNTHETIC
-    return Corpus(
+    corpus = Corpus(
         cycles=catalogue.cycles,
         skipped=catalogue.skipped,
         warnings=(SYNTHETIC_WARNING,) if synthetic else (),
-        official=official,
+        directory=directory,
         fingerprint=icbhi.fingerprint(catalogue.cycles),
     )
+    if options.split in OFFICIAL:
+        _ = corpus.official  # a missing list is told before anything is decoded
+    return corpus
 
 
 def initial_weights(recipe: Recipe, seed: int) -> Weights:
@@ -166,22 +183,36 @@ def open_study(
     prepared: PreparedCycles,
     initial: Weights,
     compute: Compute,
+    heard: Sequence[str] | None = None,
 ) -> Study:
     """Cut the split of the recordings that could be prepared.
+
+    Args:
+        options: recipe, split and seeds.
+        corpus: the recordings.
+        prepared: their cycles.
+        initial: weights of the untrained network.
+        compute: what trains.
+        heard: devices that training and validation are restricted to; None for all.
 
     Raises:
         InputError: the split cannot be had, or lacks normal or abnormal cycles where it needs both.
     """
     whole = corpus.cycles["recording"].isin(prepared.recordings())
     cycles = corpus.cycles[whole].reset_index(drop=True)
-    cut = split(
-        cycles,
-        options.split,
-        options.split_seed,
-        options.inner_seed,
-        corpus.official,
-        options.stratify,
-    )
+    if options.split == "by-cycle":
+        cycles, prepared = take_apart(cycles), CyclesApart.of(prepared)
+        cut = split_by_cycle(cycles, options.split_seed, options.inner_seed)
+    else:
+        cut = split(
+            cycles,
+            options.split,
+            options.split_seed,
+            options.inner_seed,
+            corpus.official if options.split in OFFICIAL else None,
+            options.stratify,
+        )
+    cut = cut if heard is None else cut.heard_on(heard)
     for side in ("train", options.recipe.selection):
         on_side = cycles["recording"].isin(getattr(cut, side))
         check_scorable(cycles.loc[on_side, "label"].to_numpy(), side)

@@ -14,9 +14,10 @@ from respire.cells import PREDICTIONS, STAGE1, STAGE2
 from respire.command import GridOptions
 from respire.data.recording import DEVICES
 from respire.data.splits import split
-from respire.grid import Grid, Place, Variant
+from respire.grid import Grid, Place
 from respire.metrics import Scores
 from respire.presets import small
+from respire.question import Variant
 from respire.resources import PeakMemory, Stopwatch
 from respire.storage import Storage
 from respire.study import Study

@@ -9,9 +9,10 @@ from finished import EPOCHS, finished_grid
 from respire.evaluation.intervals import bootstrap
 from respire.evaluation.paired import compare
 from respire.evaluation.variance import decompose
-from respire.grid import Grid, Place, Variant
+from respire.grid import Grid, Place
 from respire.metrics import Scores
 from respire.presets import small
+from respire.question import Variant
 from respire.report.page import strict
 from respire.spread import METRICS, summarise
 

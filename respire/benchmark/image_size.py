@@ -208,7 +208,7 @@ def _results(run: Run, sizes: list[dict[str, Any]]) -> dict[str, Any]:
         "baselines": {
             name: _scored(study.recipe, study.seed, of) for name, of in baselines.items()
         },
-        "stamps": list(study.recipe.stamps),
+        "stamps": list(study.stamps),
         "warnings": list(study.warnings),
         "skipped": list(study.skipped),
         "seconds": run.setting.stopwatch.seconds,

@@ -15,7 +15,7 @@ from respire.data.recording import DEVICES, parse_name
 from respire.errors import InputError
 from respire.recipe import CLASSES
 
-Kind = Literal["80-20", "60-40", "60-40-disjoint"]
+Kind = Literal["80-20", "60-40", "60-40-disjoint", "by-cycle"]
 SIDES = ("train", "validation", "test")
 
 TEST_SHARE = 0.2
@@ -33,8 +33,9 @@ _OUTER, _INNER = 0, 1  # keep the streams of equal outer and inner seeds apart
 class Split:
     """Recordings on three sides, no patient on two of them.
 
-    The one exception is kind "60-40", the official split as published, whose train and test
-    sides share patients; train and validation are patient-disjoint there too.
+    There are two exceptions. Kind "60-40" is the official split as published, whose train and test
+    sides share patients; train and validation are patient-disjoint there too. Kind "by-cycle"
+    knows no patients (data/apart.py), and is stamped.
 
     Attributes:
         kind: how the test side was chosen.
@@ -67,11 +68,26 @@ class Split:
                     f"sides must not share recordings"
                 )
             shared = patients[first] & patients[second]
-            if shared and not (self.kind == "60-40" and second == "test"):
+            allowed = self.kind == "by-cycle" or (self.kind == "60-40" and second == "test")
+            if shared and not allowed:
                 raise InputError(
                     f"patients {_enumerate(shared)} are in {first} and in {second}; "
                     f"sides must not share patients"
                 )
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """What every result on it must carry, loudly."""
+        return ("cycles of one patient are on both sides",) if self.kind == "by-cycle" else ()
+
+    def heard_on(self, devices: Iterable[str]) -> "Split":
+        """The same test side, and on the others only recordings of some devices."""
+        heard = set(devices)
+        train, validation = (
+            tuple(recording for recording in side if parse_name(recording).device in heard)
+            for side in (self.train, self.validation)
+        )
+        return replace(self, train=train, validation=validation)
 
     def without_validation(self) -> "Split":
         """The same test side, and everybody else in train: for a recipe that is settled."""
@@ -136,7 +152,7 @@ def split(
         cycles: the catalogue's cycles.
         kind: "60-40", the official split as published, which shares patients between its sides;
             "60-40-disjoint", the same without these patients' test recordings; or "80-20", a
-            random fifth of the patients in test (paper section 3).
+            random fifth of the patients in test (paper section 3). Data/apart.py has "by-cycle".
         split_seed: outer seed, who is in test ("80-20" only).
         inner_seed: who is in validation, a fifth of the patients not in test. Equal for both
             official kinds.

@@ -41,14 +41,19 @@ class BlankRegion:
             return shade
         return stretch(shade, self.rows(shade))
 
+    def is_blank(self, shade: Tensor) -> Tensor:
+        """Whether each row of each image is blank, bool [B, M]; nothing is cut."""
+        black = (shade < self.lightest_black).sum(2, dtype=torch.int32).double() / shade.shape[2]
+        return black >= self.features.blank_share
+
     def rows(self, shade: Tensor) -> Tensor:
         """Rows to be cut from the top of each image, int64 [B]."""
-        black = (shade < self.lightest_black).sum(2, dtype=torch.int32).double() / shade.shape[2]
-        filled = black < self.features.blank_share
-        blank = torch.where(filled.any(1), filled.to(torch.uint8).argmax(1), -1)
+        filled = ~self.is_blank(shade)
+        height = shade.shape[1]
+        blank = torch.where(filled.any(1), filled.to(torch.uint8).argmax(1), height)
         rows = blank + (self.features.blank_region == "clip-one-more")
         # Nothing is cut where no row is filled, nor where nothing would be left.
-        return torch.where((blank >= 0) & (rows < shade.shape[1]), rows, 0)
+        return torch.where(rows < height, rows, 0)
 
 
 def stretch(shade: Tensor, rows: Tensor) -> Tensor:

@@ -1,0 +1,106 @@
+"""The split by cycle, for which recordings are taken apart: every cycle one of its own.
+
+It puts cycles of one patient, even of one recording, on both sides (what DESIGN invariant 1
+forbids). It is here to measure what that is worth, and everything it produces is stamped.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
+
+from respire.data.cycles import SCHEMA, PreparedCycles
+from respire.data.splits import SIDES, TEST_SHARE, VALIDATION_SHARE, Split
+
+
+def take_apart(cycles: pd.DataFrame) -> pd.DataFrame:
+    """A catalogue (data/icbhi.py) in which each cycle is the one cycle of a recording.
+
+    Such a recording keeps patient, location, mode and device; the cycle's number joins its session.
+    """
+    names = [
+        _name(recording, cycle)
+        for recording, cycle in zip(cycles["recording"], cycles["cycle"], strict=True)
+    ]
+    return cycles.assign(recording=names).sort_values("recording", ignore_index=True)
+
+
+class CyclesApart(PreparedCycles):
+    """The cycles of a corpus taken apart: as ``PreparedCycles``, each a row by itself."""
+
+    @classmethod
+    def of(cls, prepared: PreparedCycles) -> "CyclesApart":
+        """The same cycles, not copied until they are read."""
+        return cls(prepared.storage, f"{prepared.key} taken apart", prepared.skipped)
+
+    def recordings(self) -> frozenset[str]:
+        """Names of all cycles."""
+        return frozenset(self._rows().column("recording").to_pylist())
+
+    def read(self, recordings: Sequence[str]) -> pa.Table:
+        """Rows of some of them, in SCHEMA, sorted by name.
+
+        Raises:
+            KeyError: a cycle is not there.
+        """
+        rows = self._rows()
+        missing = set(recordings) - set(rows.column("recording").to_pylist())
+        if missing:
+            raise KeyError(f"not among the prepared cycles: {', '.join(sorted(missing))}")
+        wanted = pa.compute.is_in(rows.column("recording"), pa.array(list(recordings), pa.string()))
+        return rows.filter(wanted).sort_by("recording")
+
+    def _rows(self) -> pa.Table:
+        return _apart(super().read(sorted(super().recordings())))
+
+
+def split_by_cycle(cycles: pd.DataFrame, split_seed: int, inner_seed: int) -> Split:
+    """Cycles on sides as large as those of an 80-20 split, whoever their patients are.
+
+    Args:
+        cycles: taken apart (``take_apart``).
+        split_seed: which are in test.
+        inner_seed: which are in validation.
+    """
+    test, rest = _cut(cycles["recording"].to_numpy(), TEST_SHARE, [0, split_seed])
+    validation, train = _cut(rest, VALIDATION_SHARE, [1, inner_seed])
+    sides = {
+        side: tuple(map(str, names))
+        for side, names in zip(SIDES, (train, validation, test), strict=True)
+    }
+    return Split("by-cycle", split_seed, inner_seed, **sides)
+
+
+def _cut(names: np.ndarray, share: float, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """A share of the names, drawn at random, and the rest; both sorted."""
+    drawn = np.random.default_rng(seed).permutation(np.sort(names))
+    size = round(share * len(names))
+    return np.sort(drawn[:size]), np.sort(drawn[size:])
+
+
+def _apart(table: pa.Table) -> pa.Table:
+    """Rows of recordings (SCHEMA) as rows of cycles."""
+    table = table.combine_chunks()
+    columns = {name: table.column(name) for name in SCHEMA.names}
+    cycle = pa.compute.list_flatten(columns["cycle"]).to_numpy()
+    counts = pa.compute.list_value_length(columns["cycle"]).to_numpy()
+    samples = pa.compute.list_flatten(columns["samples"]).to_numpy()
+    recordings = np.repeat(columns["recording"].to_numpy(), counts)
+    one_each = np.arange(len(cycle) + 1, dtype=np.int32)
+    ends = {"audio": np.append(0, samples.cumsum()).astype(np.int32)}
+    made = {}
+    for field in SCHEMA:
+        if pa.types.is_list(field.type):
+            values = pa.compute.list_flatten(columns[field.name]).combine_chunks()
+            made[field.name] = pa.ListArray.from_arrays(ends.get(field.name, one_each), values)
+        else:
+            made[field.name] = columns[field.name].take(np.repeat(np.arange(len(table)), counts))
+    made["recording"] = pa.array(map(_name, recordings, cycle), pa.string())
+    return pa.table(made, schema=SCHEMA)
+
+
+def _name(recording: str, cycle: int) -> str:
+    patient, session, *rest = recording.split("_")
+    return "_".join([patient, f"{session}c{cycle}", *rest])
