@@ -25,6 +25,7 @@ Sampler = Literal["tpe", "random", "cmaes", "gp"]
 QUICK_TRIALS, QUICK_INNER_SPLITS = 6, 2
 QUICK_SPLITS, QUICK_SEEDS, QUICK_EPOCHS = 4, 2, 4
 """A grid that is done in minutes, and concludes nothing."""
+QUICK_TABLE_SPLITS = 2
 
 
 def _gpu_from_environment() -> Gpu:
@@ -120,6 +121,22 @@ class GridOptions(Options):
             raise InputError(
                 f"--split {self.split} is the same for every seed; use --split 80-20, or --splits 1"
             )
+
+
+@dataclass(frozen=True)
+class TableOptions(GridOptions):
+    """What every grid can be told, and which rows of the table to fill."""
+
+    splits: int = 5
+    """How many splits; --split-seed is the first one's seed, the others follow."""
+    seeds: int = 1
+    """How many training seeds on each split; --seed is the first."""
+    rows: tuple[str, ...] | None = None
+    """Names of rows to fill, with those that they are compared with; left out, all."""
+
+    def shortened(self) -> Self:
+        """The options that ``--quick`` stands for."""
+        return dataclasses.replace(super().shortened(), splits=QUICK_TABLE_SPLITS, seeds=1)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Question:
     Attributes:
         title: what it tells.
         variants: what is trained, by name.
-        rows: its lines; one comes after that which it is compared with.
+        rows: its lines.
         axis: what the rows differ in, where that is a number, with its unit.
         along: that number by row.
         by_device: whether rows are told by device too.
@@ -72,6 +72,14 @@ class Question:
     by_device: bool = False
     confusions: Sequence[str] = ()
     note: str = ""
+
+    def gain(self, row: Row) -> float | None:
+        """Points of Score that the paper gives a row over the one it is compared with."""
+        other = next((other for other in self.rows if other.name == row.against), row)
+        if row.printed.gain is not None or other is row:
+            return row.printed.gain
+        ours, theirs = row.printed.score, other.printed.score
+        return None if ours is None or theirs is None else ours - theirs
 
     def only(self, names: Sequence[str] | None) -> "Question":
         """The same with some rows, and those that they are compared with.

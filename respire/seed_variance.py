@@ -1,6 +1,5 @@
 """How robust a result is: a recipe over many splits and training seeds, from options to report."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -69,7 +68,7 @@ def _log(grid: Grid, results: Mapping[str, Any], figures: list[str]) -> None:
         for stage, of_stage in variant["variance"].items():
             for metric, found in of_stage.items():
                 if found is not None:
-                    label = re.sub(r"[^\w./ -]", " ", f"{name}.{stage}.{metric}")
+                    label = f"{name}.{stage}.{metric}"
                     grid.tracker.log_metrics(
                         {
                             f"{label}.mean": found["mean"]["value"],

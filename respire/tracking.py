@@ -5,6 +5,7 @@ holds only strings and can be pickled, so that Ray workers log for themselves. M
 in functions: see tracking_store.
 """
 
+import re
 import tempfile
 import time
 import warnings
@@ -205,12 +206,16 @@ def _resume_or_create(
     return store.create_run(experiment_id, run_name=name, tags=tags).info.run_id
 
 
+_REFUSED = re.compile(r"[^\w./ -]")
+"""What the name of a metric must not have in it."""
+
+
 def _log_metrics(uri: str, run_id: str, metrics: Mapping[str, float | None], step: int) -> None:
     from mlflow.entities import Metric
 
     now_ms = int(time.time() * 1000)
     entities = [
-        Metric(name, float(value), now_ms, step)
+        Metric(_REFUSED.sub(" ", name), float(value), now_ms, step)
         for name, value in metrics.items()
         if value is not None and not isnan(value)
     ]

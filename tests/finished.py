@@ -13,7 +13,7 @@ import torch
 from respire.cells import PREDICTIONS, STAGE1, STAGE2
 from respire.command import GridOptions
 from respire.data.recording import DEVICES
-from respire.data.splits import split
+from respire.data.splits import Split, split
 from respire.grid import Grid, Place
 from respire.metrics import Scores
 from respire.presets import small
@@ -53,7 +53,7 @@ def finished_grid(
             prepared=cast(Any, SimpleNamespace(key="made up")),
             skipped=(),
             warnings=("made up",),
-            split=split(cycles, "80-20", split_seed, 0, stratify=variant.stratify),
+            split=_split(cycles, variant, split_seed),
             seed=seed,
             initial={"weight": torch.zeros(1) + seed},
             compute=Compute("cpu", "fp32", "made up"),
@@ -79,6 +79,15 @@ def finished_grid(
     return grid
 
 
+def _split(cycles: pd.DataFrame, variant: Variant, split_seed: int) -> Split:
+    official = None
+    if variant.split == "60-40":
+        names = cycles["recording"].unique()
+        official = {name: ("train", "test")[number % 3 == 0] for number, name in enumerate(names)}
+    cut = split(cycles, variant.split or "80-20", split_seed, 0, official, variant.stratify)
+    return cut if variant.heard is None else cut.heard_on(variant.heard)
+
+
 def _catalogue() -> pd.DataFrame:
     random = np.random.default_rng(0)
     patient = np.repeat(np.arange(101, 101 + PATIENTS), CYCLES)
@@ -99,7 +108,8 @@ def _finish(grid: Grid, place: Place, skill: float, number: int) -> None:
     test = study.cycles[study.cycles["recording"].isin(study.split.test)]
     skill += 0.02 * ((place.split_seed * 7) % 5 - 2)  # some splits are luckier
     guesses = {
-        stage: _guess(test, skill + 0.02 * (stage == STAGE2), [number]) for stage in grid.stages
+        stage: _guess(test, skill + 0.02 * (stage == STAGE2), [number])
+        for stage in (STAGE1, STAGE2)[: 1 + cell.stage2]
     }
     _keep(cell.home, guesses, "stage")
     _keep(

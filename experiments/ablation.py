@@ -1,0 +1,117 @@
+"""What is each of the paper's techniques worth? Table 1 and the single steps of section 3.
+
+CBA: concatenation-based augmentation; BRC: blank region clipping; FT: device-specific fine-tuning.
+All rows of one split and task are trained on the same patients, and each is compared with the row
+that the paper compares it with. The same command resumes, and a run that another experiment has
+done is not done again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from respire.command import SplitKind, TableOptions, command
+from respire.paper_scores import (
+    CBA_BRC,
+    CNN,
+    FINE_TUNED,
+    NO_AUGMENTATION,
+    NOTHING,
+    REFLECT_PADDING,
+    TABLE_1,
+    WITH_BRC,
+    WITH_CBA,
+    ZERO_PADDING,
+    Printed,
+)
+from respire.question import Question, Row, Variant
+from respire.recipe import Padding, Recipe, Task
+
+BLOCKS: tuple[tuple[SplitKind, Task], ...] = (
+    ("80-20", "4-class"),
+    ("60-40", "4-class"),
+    ("80-20", "2-class"),
+)
+"""Of Table 1; the first has the single steps too."""
+
+
+def question(recipe: Recipe) -> Question:
+    """The rows of Table 1 and of section 3."""
+    variants: dict[str, Variant] = {}
+    rows: list[Row] = []
+    for split, task in BLOCKS:
+        ours = replace(recipe, task=task)
+        base = with_techniques(ours, cba=False, brc=False)
+        suffix = "" if (split, task) == BLOCKS[0] else f", {split} {task}"
+        printed = TABLE_1[split, task]
+        for name, of in ((CNN, base), (CBA_BRC, with_techniques(ours, cba=True, brc=True))):
+            variants[name + suffix] = Variant(of, split=split, stage2=name == CBA_BRC)
+        rows.append(Row(CNN + suffix, CNN + suffix, printed=printed[CNN]))
+        if not suffix:
+            for name, (step, of_step) in steps(base).items():
+                variants[name] = Variant(step, split=split)
+                rows.append(Row(name, name, against=CNN, printed=of_step))
+        whole = CBA_BRC + suffix
+        rows += [
+            Row(whole, whole, against=CNN + suffix, printed=printed[CBA_BRC]),
+            Row(FINE_TUNED + suffix, whole, whole, stage2=True, printed=printed[FINE_TUNED]),
+        ]
+    note = (
+        "CNN: the recipe with smart padding and standard augmentation, without CBA and BRC. Those "
+        "of split 60-40 have one test side, and differ in who is in validation."
+    )
+    return Question("Table 1 and section 3, ablation", variants, rows, note=note)
+
+
+def steps(base: Recipe) -> Mapping[str, tuple[Recipe, Printed]]:
+    """Section 3: one thing changed about the base model each."""
+
+    def padded(padding: Padding) -> Recipe:
+        return replace(base, features=replace(base.features, padding=padding))
+
+    never = replace(
+        base.augmentation,
+        noise_p=0.0,
+        speed_p=0.0,
+        loudness_p=0.0,
+        pitch_p=0.0,
+        vtlp_p=0.0,
+        shift_p=0.0,
+        time_mask_p=0.0,
+        frequency_mask_p=0.0,
+    )
+    plain = replace(base, augmentation=never)
+    return {
+        "CNN, no augmentation": (plain, NO_AUGMENTATION),
+        "CNN + CBA": (with_techniques(base, cba=True, brc=False), WITH_CBA),
+        "CNN + BRC": (with_techniques(base, cba=False, brc=True), WITH_BRC),
+        "CNN, zero padding": (padded("zero"), ZERO_PADDING),
+        "CNN, reflect padding": (padded("reflect"), REFLECT_PADDING),
+        "CNN, repeat padding": (padded("repeat"), NOTHING),
+    }
+
+
+def with_techniques(recipe: Recipe, *, cba: bool, brc: bool) -> Recipe:
+    """The recipe with or without concatenation-based augmentation and blank region clipping."""
+    scheme = recipe.concatenation.scheme
+    clip = recipe.features.blank_region
+    concatenation = replace(
+        recipe.concatenation,
+        scheme="off" if not cba else "same-class" if scheme == "off" else scheme,
+    )
+    features = replace(
+        recipe.features,
+        padding="smart",
+        blank_region="keep" if not brc else "clip" if clip == "keep" else clip,
+    )
+    return replace(recipe, concatenation=concatenation, features=features)
+
+
+def main(options: TableOptions) -> None:
+    """Fill the table, and print it beside the paper's."""
+    from respire.paper_table import run_table
+
+    print(run_table("ablation", options, question(options.recipe)))
+
+
+if __name__ == "__main__":
+    command(TableOptions, main, __doc__)

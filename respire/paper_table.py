@@ -1,0 +1,37 @@
+"""A table of the paper, from options to report."""
+
+from respire.command import TableOptions
+from respire.contrasts import summarise
+from respire.grid import start_grid
+from respire.question import Question
+from respire.report.contrasts import summary, write_report
+from respire.report.page import strict
+
+
+def run_table(experiment: str, options: TableOptions, question: Question) -> str:
+    """Train what is not trained yet, and write the report; the same options resume.
+
+    Args:
+        experiment: its name.
+        options: from the command line.
+        question: what is compared.
+
+    Returns:
+        The report's sentences and tables.
+
+    Raises:
+        InputError: bad input or an unusable setting, found before anything is trained.
+        FloatingPointError: some runs failed; all others are kept.
+    """
+    question = question.only(options.rows)
+    with start_grid(experiment, options, question.variants) as grid:
+        with grid.setting.stopwatch.part("runs"):
+            grid.run()
+        results = strict(summarise(grid, question, experiment))
+        figures = write_report(results, grid.folder)
+        grid.tracker.log_stamps(results["stamps"], results["warnings"])
+        for row in results["rows"]:
+            grid.tracker.log_metrics({f"{row['name']}.score": row["score"]})
+        grid.tracker.log_files(grid.folder, "results.json", "report.md", "report.html", *figures)
+        print(f"report: {grid.folder.uri}/report.html\nMLflow: {grid.tracker.where}", flush=True)
+    return summary(results)
