@@ -80,6 +80,18 @@ class Pipeline:
         """
         return self._evaluation(self._evaluation_images, bank, chosen)
 
+    def unclipped_shades(self, bank: CycleBank, chosen: Tensor) -> Tensor:
+        """Shades of evaluation cycles before blank rows are clipped, as ``evaluation_images`` has.
+
+        Args:
+            bank: the cycles.
+            chosen: int64 [B] in host memory, indices into the bank.
+
+        Returns:
+            float32 [B, M, F] in [0, 255] on the device, high frequencies on top (row 0).
+        """
+        return self._evaluation(self._unclipped_shades, bank, chosen)
+
     def mean_mel_bands(self, bank: CycleBank, batch: int = 256) -> Tensor:
         """Each cycle's mean decibels in every mel band, float32 [N, M], for the baselines."""
         every = torch.arange(len(bank)).split(batch)
@@ -99,6 +111,9 @@ class Pipeline:
 
     def _evaluation_images(self, bank: CycleBank, splice: Splice, _: Tensor) -> Tensor:
         return self.palette(self._shades(self.spectrogram(gather(bank, splice, self.window))))
+
+    def _unclipped_shades(self, bank: CycleBank, splice: Splice, _: Tensor) -> Tensor:
+        return shades(self.spectrogram(gather(bank, splice, self.window)))
 
     def _shades(self, decibels: Tensor) -> Tensor:
         shade = self.blank_region(shades(decibels))

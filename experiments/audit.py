@@ -1,0 +1,20 @@
+"""What is the data set made of, and is what the paper says about it true?
+
+Cycles by device and class, their lengths, sample rates, patients a device, who is on both sides of
+the official split, and how many windows are blank at the top: of any directory in ICBHI's layout.
+Of the published data set every number is held against the paper's, and its errata are listed.
+Nothing is trained. Of the options --data, --recipe, --storage, --name and --skip-bad matter.
+"""
+
+from respire.command import Options, command
+
+
+def main(options: Options) -> None:
+    """Audit the data, and print the report's conclusions."""
+    from respire.audit import audit
+
+    print(audit(options))
+
+
+if __name__ == "__main__":
+    command(Options, main, __doc__)

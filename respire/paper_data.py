@@ -1,0 +1,185 @@
+"""What the paper says about the data set, number by number, and where a census has the same."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from respire.data.recording import DEVICES
+from respire.recipe import CLASSES
+
+RECORDINGS, PATIENTS = 920, 126
+"""By these the published data set is recognised."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A number of the paper.
+
+    Attributes:
+        where: it stands.
+        what: it counts.
+        printed: as the paper has it: "63%" is .63, and half a unit of its last digit is allowed.
+        at: where the same number is in the census, by dots.
+        instead: where another number is that the paper may have meant, and in words which.
+        made_of: two other printed numbers whose quotient it may be.
+        told: what else there is to say where it differs; filled in from the census by its names.
+        of_audio: hangs on how a copy's audio was processed; a difference is then no erratum.
+    """
+
+    where: str
+    what: str
+    printed: str
+    at: str
+    instead: tuple[str, str] | None = None
+    made_of: tuple[str, str] | None = None
+    told: str = ""
+    of_audio: bool = False
+
+    @property
+    def value(self) -> float:
+        """The number; percentages as fractions."""
+        return number_of(self.printed)
+
+    @property
+    def tolerance(self) -> float:
+        """Half a unit of the last printed digit."""
+        digits = self.printed.rstrip("%")
+        decimals = len(digits.partition(".")[2])
+        return 0.5 * 10.0**-decimals / (100 if self.printed.endswith("%") else 1)
+
+    def agrees(self, ours: float | None) -> bool:
+        """Whether a number rounds to the printed one."""
+        return ours is not None and abs(ours - self.value) <= self.tolerance * (1 + 1e-9)
+
+    def is_cut_off(self, ours: float | None) -> bool:
+        """Whether a number is the printed one where digits are cut off instead of rounded."""
+        return ours is not None and 0 <= ours - self.value < 2 * self.tolerance
+
+
+def number_of(printed: str) -> float:
+    """A printed number; percentages as fractions."""
+    return float(printed.rstrip("%")) / (100 if printed.endswith("%") else 1)
+
+
+_TABLE_3 = {"AKGC417L": "63%", "Meditron": "21%", "Litt3200": "9%", "LittC2SE": "7%"}
+_TABLE_4 = {  # patients, then cycles by class, then all cycles
+    "AKGC417L": "32 1922 1543 500 381 4346",
+    "Meditron": "64 1037 215 148 56 1456",
+    "Litt3200": "11 347 77 126 44 594",
+    "LittC2SE": "23 336 29 112 25 502",
+}
+_TABLE_5 = {
+    "AKGC417L": "0.53 0.83 0.56 0.75",
+    "Meditron": "0.28 0.11 0.17 0.11",
+    "Litt3200": "0.10 0.02 0.14 0.09",
+    "LittC2SE": "0.09 0.04 0.13 0.05",
+}
+_CYCLES = {"normal": "3642", "crackle": "1864", "wheeze": "886", "both": "506"}
+
+
+def _table_3() -> Iterator[Claim]:
+    for device, share in _TABLE_3.items():
+        yield Claim("Table 3", f"{device}, share of cycles", share, f"devices.{device}.share")
+
+
+def _table_4() -> Iterator[Claim]:
+    for device, row in _TABLE_4.items():
+        patients, *cycles, total = row.split()
+        at = f"devices.{device}"
+        yield Claim("Table 4", f"{device}, patients", patients, f"{at}.patients")
+        for name, count in zip(CLASSES["4-class"], cycles, strict=True):
+            yield Claim("Table 4", f"{device}, {name}", count, f"{at}.classes.{name}")
+        yield Claim("Table 4", f"{device}, cycles", total, f"{at}.cycles")
+
+
+def _table_5() -> Iterator[Claim]:
+    for device, row in _TABLE_5.items():
+        for name, share in zip(CLASSES["4-class"], row.split(), strict=True):
+            what = f"{device}, share of all {name}"
+            yield Claim("Table 5", what, share, f"devices.{device}.share_of_class.{name}")
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim("Section 2", "recordings", "920", "recordings"),
+    Claim("Section 2", "patients", "126", "patients"),
+    Claim("Section 1", "cycles", "6898", "cycles"),
+    Claim("Section 2", "hours of audio", "5.5", "hours"),
+    Claim("Section 2", "devices", "4", "devices_used"),
+    Claim("Section 2", "body locations", "7", "locations.used"),
+    Claim(
+        "Section 2",
+        "patients recorded at all seven locations",
+        "100%",
+        "locations.share_at_all",
+        told="it holds for {locations[patients_at_all]} of {patients} patients",
+    ),
+    Claim("Section 2", "lowest sample rate (Hz)", "4000", "sample_rates.lowest_hz", of_audio=True),
+    Claim(
+        "Section 2", "highest sample rate (Hz)", "44100", "sample_rates.highest_hz", of_audio=True
+    ),
+    Claim("Section 2.1", "normal, share of cycles", "53%", "class_shares.normal"),
+    Claim("Section 2.1", "shortest cycle (s)", "0.2", "cycle_s.shortest"),
+    Claim("Section 2.1", "longest cycle (s)", "16.2", "cycle_s.longest"),
+    Claim("Section 2.1", "mean cycle (s)", "2.7", "cycle_s.mean"),
+    Claim(
+        "Section 2.1",
+        "Litt3200, windows blank at the top",
+        "100%",
+        "blank_rows.devices.Litt3200.top_row",
+        of_audio=True,
+    ),
+    Claim("Section 2.1", "AKGC417L, share of cycles", "63%", "devices.AKGC417L.share"),
+    Claim(
+        "Section 3", "official split, share of cycles in train", "60%", "official.sides.train.share"
+    ),
+    Claim(
+        "Section 3, footnote 4",
+        "official split, patients in both train and test",
+        "0",
+        "official.shared_patients",
+        told="{official[touched_cycles]} test cycles are theirs, {official[touched_both]} of them "
+        "both",
+    ),
+    *_table_3(),
+    *(
+        Claim("Section 6.1", f"{name} cycles", count, f"classes.{name}")
+        for name, count in _CYCLES.items()
+    ),
+    Claim("Figure 4", "cycles under 3 s, share", "65%", "cycle_s.shares.under 3 s"),
+    Claim(
+        "Figure 4",
+        "cycles of 4 to 6 s, share",
+        "33%",
+        "cycle_s.shares.4 to 6 s",
+        instead=("cycle_s.shares.over 3 to 6 s", "the share of cycles over 3 and up to 6 s"),
+    ),
+    *_table_4(),
+    Claim("Table 4", "patients, added up over devices", "130", "patients_by_device"),
+    *_table_5(),
+    Claim("Section 6.1, text", "Meditron, patients", "64", "devices.Meditron.patients"),
+    Claim("Section 6.1, text", "Meditron, cycles", "1468", "devices.Meditron.cycles"),
+    Claim(
+        "Section 6.1, text",
+        "Meditron, cycles a patient",
+        "22.9",
+        "devices.Meditron.cycles_a_patient",
+        made_of=("1468", "64"),
+    ),
+    Claim("Section 6.1, text", "AKGC417L, patients", "32", "devices.AKGC417L.patients"),
+    Claim("Section 6.1, text", "AKGC417L, cycles", "4364", "devices.AKGC417L.cycles"),
+    Claim(
+        "Section 6.1, text",
+        "AKGC417L, cycles a patient",
+        "136.4",
+        "devices.AKGC417L.cycles_a_patient",
+        made_of=("4364", "32"),
+    ),
+    Claim(
+        "Section 6.1, text",
+        "AKGC417L, share of all crackle",
+        "83%",
+        "devices.AKGC417L.share_of_class.crackle",
+    ),
+)
+"""Every number of the paper about the data set that a directory of recordings can be held to."""
+
+assert set(_TABLE_3) == set(_TABLE_4) == set(_TABLE_5) == set(DEVICES)

@@ -1,0 +1,127 @@
+"""Figures of a data set: cycles by device and class, their lengths, and blank rows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from respire.recipe import CLASSES
+from respire.report.style import COLOURS, STYLE, count, spread, titled
+
+HATCHES = ("", "///", "...", "xx")
+LINES: tuple[Any, ...] = ("-", "--", ":", "-.")
+BIN_S = 0.25
+MARKS_S = (3.0, 4.0, 6.0)
+"""Lengths that the paper's Figure 4 speaks of."""
+
+
+def cycles_by_device(census: Mapping[str, Any]) -> Figure:
+    """Cycles of each class by device, as bars with their numbers on top."""
+    names, devices = CLASSES["4-class"], census["devices"]
+    with matplotlib.rc_context(STYLE):
+        figure = titled(f"Cycles by device and class (n = {census['cycles']:,})", (8.6, 3.8), [])
+        axis = figure.subplots()
+        for name, offset, colour, hatch in zip(
+            names, spread(len(names), 0.21), COLOURS, HATCHES, strict=False
+        ):
+            bars = axis.bar(
+                np.arange(len(devices)) + offset,
+                [part["classes"][name] for part in devices.values()],
+                0.2,
+                color=colour,
+                hatch=hatch,
+                edgecolor="white",
+                label=name,
+            )
+            axis.bar_label(bars, fmt="{:,.0f}", fontsize=7.5, padding=1)
+        axis.set_xticks(
+            range(len(devices)),
+            [
+                f"{device}\nn = {part['cycles']:,} cycles\n{count(part['patients'], 'patient')}"
+                for device, part in devices.items()
+            ],
+        )
+        axis.tick_params(axis="x", length=0)
+        axis.margins(y=0.08)
+        axis.set_xlabel("Device")
+        axis.set_ylabel("Cycles")
+        axis.legend(title="Class")
+    return figure
+
+
+def cycle_lengths(lengths_s: np.ndarray, window_s: float) -> Figure:
+    """A histogram of cycle lengths with the window, and how many are shorter than each length.
+
+    Args:
+        lengths_s: length of every cycle in seconds, float64 [N].
+        window_s: seconds that the network sees.
+    """
+    edges = np.arange(0, lengths_s.max() + BIN_S, BIN_S)
+    with matplotlib.rc_context(STYLE):
+        figure = titled(f"Length of the cycles (n = {len(lengths_s):,})", (8.6, 3.6), [])
+        left, right = figure.subplots(1, 2)
+        left.hist(lengths_s, edges, color=COLOURS[0], edgecolor="white", lw=0.4)
+        left.set_title("Histogram")
+        left.set_xlabel(f"Length (s; bins of {BIN_S:g} s)")
+        left.set_ylabel("Cycles")
+        ordered = np.sort(lengths_s)
+        right.step(ordered, 100 * np.arange(1, len(ordered) + 1) / len(ordered), color=COLOURS[0])
+        for mark in MARKS_S:
+            below = 100 * float((lengths_s < mark).mean())
+            right.plot(mark, below, "o", color=COLOURS[1], ms=5)
+            right.annotate(
+                f"{below:.1f}% under {mark:g} s",
+                (mark, below),
+                (window_s + 0.6, below - 5),
+                va="center",
+                fontsize=8,
+                arrowprops={"arrowstyle": "-", "color": COLOURS[1], "lw": 0.7},
+            )
+        right.set_title("Share of no greater length")
+        right.set_xlabel("Length (s)")
+        right.set_ylabel("Share of cycles (%)")
+        right.set_ylim(0, 102)
+        for axis in (left, right):
+            axis.axvline(
+                window_s, color="#333333", ls="--", lw=1.2, label=f"window, {window_s:g} s"
+            )
+            axis.set_xlim(0, max(edges[-1], window_s + 5))
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        left.legend()
+    return figure
+
+
+def blank_rows(blank: Mapping[str, Any]) -> Figure:
+    """Share of windows whose top row is blank by device, and the same of every row."""
+    parts = {name: part for name, part in blank["devices"].items() if part["windows"]}
+    with matplotlib.rc_context(STYLE):
+        figure = titled(f"Blank rows (n = {blank['all']['windows']:,} windows)", (8.6, 3.8), [])
+        left, right = figure.subplots(1, 2)
+        for place, (part, colour, hatch) in enumerate(
+            zip(parts.values(), COLOURS, HATCHES, strict=False)
+        ):
+            bars = left.bar(
+                place, 100 * part["top_row"], 0.6, color=colour, hatch=hatch, edgecolor="white"
+            )
+            left.bar_label(bars, fmt="{:.1f}", fontsize=8, padding=1)
+        left.set_title(f"Top row ({blank['row_hz'][0]:,.0f} Hz)")
+        left.set_xticks(
+            range(len(parts)),
+            [f"{name}\nn = {part['windows']:,}" for name, part in parts.items()],
+        )
+        left.tick_params(axis="x", length=0)
+        left.set_ylim(0, 108)
+        left.set_xlabel("Device")
+        left.set_ylabel("Windows whose top row is blank (%)")
+        for (name, part), colour, line in zip(parts.items(), COLOURS, LINES, strict=False):
+            shares = 100 * np.array(part["rows"])
+            right.plot(blank["row_hz"], shares, color=colour, ls=line, lw=1.6, label=name)
+        right.set_title("Every row")
+        right.set_ylim(0, 108)
+        right.set_xlabel("Frequency at the middle of the row (Hz)")
+        right.set_ylabel("Windows in which the row is blank (%)")
+        right.legend()
+    return figure
