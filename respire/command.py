@@ -17,7 +17,7 @@ from respire.recipe import Recipe
 
 SplitKind = Literal["80-20", "60-40", "60-40-disjoint", "by-cycle"]
 OFFICIAL: tuple[SplitKind, ...] = ("60-40", "60-40-disjoint")
-Gpu = Literal["auto", "none"]
+Gpu = Literal["auto", "none", "required"]
 SYNTHETIC = "synthetic"
 RECIPES = f"{{{','.join(PRESETS)}}}|FILE.toml"
 """What a recipe can be called by."""
@@ -31,7 +31,7 @@ QUICK_TABLE_SPLITS = 2
 def _gpu_from_environment() -> Gpu:
     gpu = os.environ.get("RESPIRE_GPU", "auto")
     if gpu not in get_args(Gpu):
-        raise InputError(f"RESPIRE_GPU: {gpu!r} is neither auto nor none")
+        raise InputError(f"RESPIRE_GPU: {gpu!r} is none of {', '.join(get_args(Gpu))}")
     return cast(Gpu, gpu)
 
 
@@ -63,7 +63,8 @@ class Options:
     workers: int = 1
     """Training workers; on GPUs, one a GPU."""
     gpu: Gpu = field(default_factory=_gpu_from_environment)
-    """Use GPUs where there are any, or none."""
+    """auto: GPUs where there are any at the start; none; required: as many as --workers are asked
+    of the cluster and waited for, and nothing is trained without."""
     storage: str = field(default_factory=lambda: os.environ.get("RESPIRE_STORAGE", "runs"))
     """Folder or s3:// URI for everything that is kept."""
     name: str | None = None

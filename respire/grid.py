@@ -252,7 +252,7 @@ def start_grid(
         for name, variant in variants.items():
             recipe = variant.recipe
             prepared = setting.prepare(recipe.preprocess)
-            compute = choose_compute(options.gpu, recipe)
+            compute = choose_compute(options, recipe)
             for split_seed, seed in product(split_seeds, seeds):
                 own = replace(
                     options,

@@ -170,7 +170,7 @@ def start_search(options: SearchOptions) -> Iterator[Search]:
     initial = initial_weights(recipe, options.seed)
     with open_setting(EXPERIMENT, options) as setting:
         prepared = setting.prepare(recipe.preprocess)
-        compute = choose_compute(options.gpu, recipe)
+        compute = choose_compute(options, recipe)
         inner_seeds = range(options.inner_seed, options.inner_seed + options.inner_splits)
         inner = {
             split_seed: tuple(

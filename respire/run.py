@@ -165,7 +165,7 @@ def start_run(experiment: str, options: Options) -> Iterator[Run]:
     initial = initial_weights(recipe, options.seed)
     with open_setting(experiment, options) as setting:
         prepared = setting.prepare(recipe.preprocess)
-        compute = choose_compute(options.gpu, recipe)
+        compute = choose_compute(options, recipe)
         study = open_study(options, setting.corpus, prepared, initial, compute)
         name = options.name or f"{recipe.preset}-{study.split.kind}-{study.whole.key[:8]}"
         folder = study.storage / experiment / name

@@ -11,12 +11,15 @@ from typing import Any, TypeVar
 
 import ray
 import ray.exceptions
+from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.queue import Queue
 
 from respire.errors import InputError
 from respire.resources import set_up_torch
 
 T = TypeVar("T")
+GPU_PATIENCE_S = 60.0
+"""Between two lines that say that GPUs are still waited for."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,26 @@ def missing_room(workers: int, gpu: bool) -> str | None:
 def cluster_gpus() -> float:
     """GPUs of the whole cluster; the driver's machine may have none."""
     return float(ray.cluster_resources().get("GPU", 0.0))
+
+
+def wait_for_gpus(wanted: int) -> None:
+    """Ask the cluster for so many GPUs, and wait until they are there; says what it waits for.
+
+    A cluster that grows starts nodes for what is asked; what is asked ends with this process.
+    """
+    if cluster_gpus() >= wanted:
+        return
+    print(
+        f"waiting for GPUs: {wanted} required, {cluster_gpus():.0f} in the cluster; it goes on "
+        f"once they are there (where none will, stop it and use --gpu none or fewer --workers)",
+        flush=True,
+    )
+    asked = placement_group([{"GPU": 1.0}] * wanted)
+    try:
+        while not asked.wait(GPU_PATIENCE_S):
+            print(f"still waiting: the cluster has {cluster_gpus():.0f} GPUs", flush=True)
+    finally:
+        remove_placement_group(asked)
 
 
 def on_worker(function: Callable[..., T], *arguments: Any, gpu: bool) -> T:

@@ -11,7 +11,7 @@ import pandas as pd
 import pooch
 import torch
 
-from respire.command import OFFICIAL, SYNTHETIC, Gpu, Options
+from respire.command import OFFICIAL, SYNTHETIC, Options
 from respire.data import icbhi
 from respire.data.apart import CyclesApart, split_by_cycle, take_apart
 from respire.data.cycles import PreparedCycles
@@ -22,7 +22,7 @@ from respire.errors import InputError
 from respire.metrics import check_scorable
 from respire.models.network import fingerprint, respirenet
 from respire.recipe import NUMERICS_VERSION, Recipe, flatten
-from respire.session import cluster_gpus, on_worker
+from respire.session import cluster_gpus, on_worker, wait_for_gpus
 from respire.storage import Storage
 from respire.training.cell import Cell, digest
 from respire.training.device import Compute
@@ -165,15 +165,19 @@ def initial_weights(recipe: Recipe, seed: int) -> Weights:
     return respirenet(recipe.model, len(recipe.classes)).state_dict()
 
 
-def choose_compute(gpu: Gpu, recipe: Recipe) -> Compute:
+def choose_compute(options: Options, recipe: Recipe) -> Compute:
     """The processor that trains, in the cluster; the driver's machine may have no GPU.
+
+    Where GPUs are required, it waits for them.
 
     Raises:
         InputError: the recipe's precision cannot be had on it.
     """
     precision = recipe.optimisation.precision
-    if gpu == "auto" and cluster_gpus() > 0:
-        return on_worker(Compute.resolve, gpu, precision, gpu=True)
+    if options.gpu == "required":
+        wait_for_gpus(options.workers)
+    if options.gpu != "none" and cluster_gpus() > 0:
+        return on_worker(Compute.resolve, options.gpu, precision, gpu=True)
     return Compute.resolve("none", precision)
 
 

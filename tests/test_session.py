@@ -1,10 +1,14 @@
 import os
+import subprocess
+import sys
 
 import pytest
 import ray
+import torch
 
 from respire import session
 from respire.errors import InputError
+from respire.training.device import Compute
 
 
 def cluster_of(monkeypatch: pytest.MonkeyPatch, **resources: float) -> None:
@@ -52,3 +56,45 @@ def test_lines_from_other_processes_are_printed_before_the_console_closes(capsys
     with session.console() as lines:
         session.on_worker(lines.put, "from afar", gpu=False)
     assert capsys.readouterr().out == "from afar\n"
+
+
+WAITS = """
+import threading, time
+import ray
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+cluster.connect()
+from respire.session import cluster_gpus, wait_for_gpus
+waiting = threading.Thread(target=wait_for_gpus, args=(1,))
+waiting.start()
+time.sleep(3)
+print("alive" if waiting.is_alive() else "gone on without", flush=True)
+cluster.add_node(num_cpus=0, num_gpus=1)
+waiting.join(60)
+print("done" if cluster_gpus() == 1 and not waiting.is_alive() else "still waiting", flush=True)
+wait_for_gpus(1)
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.slow
+def test_gpus_that_are_required_are_waited_for_until_a_node_brings_them():
+    done = subprocess.run(
+        [sys.executable, "-c", WAITS],
+        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    said, *after = done.stdout.splitlines()
+    assert said.startswith("waiting for GPUs: 1 required, 0 in the cluster")
+    assert after == ["alive", "done"]
+
+
+def test_a_gpu_that_is_required_and_not_there_is_refused_where_it_would_train():
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(InputError, match="PyTorch finds no GPU"):
+        Compute.resolve("required", "auto")

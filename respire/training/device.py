@@ -26,7 +26,7 @@ class Compute:
 
     @classmethod
     def resolve(
-        cls, gpu: Literal["auto", "none"], precision: Literal["auto", "fp32", "bf16"]
+        cls, gpu: Literal["auto", "none", "required"], precision: Literal["auto", "fp32", "bf16"]
     ) -> "Compute":
         """Choose the device, and for "auto" the precision that is faster on it.
 
@@ -34,9 +34,11 @@ class Compute:
         in bf16 (ResNet-34, 64x219); without them bf16 is emulated, and slower.
 
         Raises:
-            InputError: bf16 asked of a GPU that cannot.
+            InputError: bf16 asked of a GPU that cannot; or a GPU is required and there is none.
         """
-        if gpu == "auto" and torch.cuda.is_available():
+        if gpu == "required" and not torch.cuda.is_available():
+            raise InputError("--gpu required: PyTorch finds no GPU here; see nvidia-smi")
+        if gpu != "none" and torch.cuda.is_available():
             native = torch.cuda.is_bf16_supported(including_emulation=False)
             if precision == "bf16" and not native:
                 raise InputError(
