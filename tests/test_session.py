@@ -82,7 +82,7 @@ cluster.shutdown()
 def test_gpus_that_are_required_are_waited_for_until_a_node_brings_them():
     done = subprocess.run(
         [sys.executable, "-c", WAITS],
-        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+        env={**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_SCHEDULER_EVENTS": "0"},
         capture_output=True,
         text=True,
         timeout=120,
