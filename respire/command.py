@@ -66,7 +66,8 @@ class Options:
     """auto: GPUs where there are any at the start; none; required: as many as --workers are asked
     of the cluster and waited for, and nothing is trained without."""
     storage: str = field(default_factory=lambda: os.environ.get("RESPIRE_STORAGE", "runs"))
-    """Folder or s3:// URI for everything that is kept."""
+    """Folder for everything that is kept; on several nodes s3://, gs:// or, for a folder that every
+    node sees, file://."""
     name: str | None = None
     """Name of the run; the same name resumes it. Left out, it is made of recipe, split and key."""
     tracking_uri: str = field(

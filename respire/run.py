@@ -16,7 +16,14 @@ from respire.metrics import percent
 from respire.recipe import Preprocess
 from respire.report.report import write_report
 from respire.resources import PeakMemory, Stopwatch
-from respire.session import Queue, console, missing_room, session
+from respire.session import (
+    Queue,
+    check_shared,
+    console,
+    missing_room,
+    session,
+    wait_for_gpus,
+)
 from respire.storage import Storage
 from respire.study import (
     Corpus,
@@ -125,6 +132,9 @@ def open_setting(experiment: str, options: Options) -> Iterator[Setting]:
         with stopwatch.part("catalogue"):
             corpus = open_corpus(options)
         with session(), console() as lines, ExitStack() as children:
+            if options.gpu == "required":
+                wait_for_gpus(options.workers)
+            check_shared(storage, uri)
             yield Setting(options, corpus, storage, uri, children, lines, stopwatch, memory)
 
 

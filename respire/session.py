@@ -16,6 +16,7 @@ from ray.util.queue import Queue
 
 from respire.errors import InputError
 from respire.resources import set_up_torch
+from respire.storage import Storage
 
 T = TypeVar("T")
 GPU_PATIENCE_S = 60.0
@@ -135,6 +136,25 @@ def wait_for_gpus(wanted: int) -> None:
             print(f"still waiting: the cluster has {cluster_gpus():.0f} GPUs", flush=True)
     finally:
         remove_placement_group(asked)
+
+
+def check_shared(storage: Storage, tracking_uri: str) -> None:
+    """Refuse what only this machine sees, where the cluster has others.
+
+    Raises:
+        InputError: the storage is a path, or the tracking store a database file.
+    """
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    if nodes > 1 and storage.is_local:
+        raise InputError(
+            f"--storage {storage.uri}: a folder of this machine, and the cluster has {nodes} "
+            f"nodes; give s3://…, gs://…, or file:///… for a folder that lies there on every node"
+        )
+    if nodes > 1 and tracking_uri.startswith("sqlite:"):
+        raise InputError(
+            f"--tracking-uri {tracking_uri}: a file of this machine, and the cluster has {nodes} "
+            f"nodes; start one with `mlflow server` and give its address, http://HOST:5000"
+        )
 
 
 def on_worker(function: Callable[..., T], *arguments: Any, gpu: bool) -> T:

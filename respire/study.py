@@ -22,7 +22,7 @@ from respire.errors import InputError
 from respire.metrics import check_scorable
 from respire.models.network import fingerprint, respirenet
 from respire.recipe import NUMERICS_VERSION, Recipe, flatten
-from respire.session import cluster_gpus, on_worker, wait_for_gpus
+from respire.session import cluster_gpus, on_worker
 from respire.storage import Storage
 from respire.training.cell import Cell, digest
 from respire.training.device import Compute
@@ -168,15 +168,11 @@ def initial_weights(recipe: Recipe, seed: int) -> Weights:
 def choose_compute(options: Options, recipe: Recipe) -> Compute:
     """The processor that trains, in the cluster; the driver's machine may have no GPU.
 
-    Where GPUs are required, it waits for them.
-
     Raises:
-        InputError: the recipe's precision cannot be had on it.
+        InputError: the recipe's precision cannot be had on it, or a GPU is required and gone.
     """
     precision = recipe.optimisation.precision
-    if options.gpu == "required":
-        wait_for_gpus(options.workers)
-    if options.gpu != "none" and cluster_gpus() > 0:
+    if options.gpu == "required" or (options.gpu == "auto" and cluster_gpus() > 0):
         return on_worker(Compute.resolve, options.gpu, precision, gpu=True)
     return Compute.resolve("none", precision)
 

@@ -8,6 +8,7 @@ import torch
 
 from respire import session
 from respire.errors import InputError
+from respire.storage import Storage
 from respire.training.device import Compute
 
 
@@ -56,6 +57,28 @@ def test_lines_from_other_processes_are_printed_before_the_console_closes(capsys
     with session.console() as lines:
         session.on_worker(lines.put, "from afar", gpu=False)
     assert capsys.readouterr().out == "from afar\n"
+
+
+@pytest.mark.parametrize(
+    ("storage", "tracking", "remedy"),
+    [
+        ("runs", "http://head:5000", "file:///"),
+        ("/mnt/runs", "http://head:5000", "file:///"),
+        ("s3://bucket/runs", "sqlite:////home/me/mlflow.db", "mlflow server"),
+        ("file:///mnt/runs", "http://head:5000", None),
+        ("gs://bucket/runs", "https://head", None),
+    ],
+)
+def test_what_other_nodes_cannot_see_is_refused_where_there_are_any(
+    monkeypatch, storage, tracking, remedy
+):
+    for nodes in ([True], [True, False], [True, True, False]):
+        monkeypatch.setattr(ray, "nodes", lambda nodes=nodes: [{"Alive": of} for of in nodes])
+        if sum(nodes) > 1 and remedy is not None:
+            with pytest.raises(InputError, match=f"cluster has 2 nodes; .*{remedy}"):
+                session.check_shared(Storage.at(storage), tracking)
+        else:
+            session.check_shared(Storage.at(storage), tracking)
 
 
 WAITS = """
