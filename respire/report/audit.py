@@ -42,15 +42,12 @@ def write_report(results: Results, lengths_s: np.ndarray, directory: Storage) ->
     overlap = [] if census["official"] is None else [official(results), shared_patients(results)]
     window_s = results["recipe"]["features"]["window_seconds"]
     return Page(
-        title=f"respire · {results['experiment']} · {results['name']}",
+        results,
         facts=f"{census['patients']:,} patients, {census['recordings']:,} recordings, "
         f"{census['cycles']:,} cycles, {census['hours']:.2f} h · nothing was trained · "
         f"respire {results['respire_version']}",
         lead=lead(results),
         verdict=verdict(results),
-        stamps=[],
-        warnings=results["warnings"],
-        skipped=results["skipped"],
         sections=[
             *([Section("The paper", paper)] * bool(paper)),
             Section(
@@ -90,7 +87,7 @@ def write_report(results: Results, lengths_s: np.ndarray, directory: Storage) ->
                 ],
             ),
         ],
-    ).write(results, directory)
+    ).write(directory)
 
 
 def summary(results: Results) -> str:

@@ -28,15 +28,12 @@ def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
         InputError: the directory cannot be written.
     """
     return Page(
-        title=f"respire · {results['experiment']} · {results['name']}",
+        results,
         facts=_facts(results),
         lead=lead(results),
         verdict=" ".join(verdict(results)),
-        stamps=results["stamps"],
-        warnings=results["warnings"],
-        skipped=results["skipped"],
         sections=_sections(results),
-    ).write(results, directory)
+    ).write(directory)
 
 
 def summary(results: Mapping[str, Any]) -> str:

@@ -56,32 +56,46 @@ class Page:
     """A report.
 
     Attributes:
-        title: what was done.
-        facts: how, in a line.
+        results: content of results.json, strict JSON (``strict``); its experiment and name are the
+            title, its stamps, warnings and skipped recordings, where it has any, stand loud.
+        facts: how it was done, in a line.
         lead: the result in a sentence.
         verdict: what follows from it.
-        stamps: what every table and figure must carry, loudly.
-        warnings: what a reader must know.
-        skipped: recordings left out, one line each.
         sections: tables and figures.
     """
 
-    title: str
+    results: Mapping[str, Any]
     facts: str
     lead: str
     verdict: str
-    stamps: Sequence[str]
-    warnings: Sequence[str]
-    skipped: Sequence[str]
     sections: Sequence[Section]
 
-    def write(self, results: Mapping[str, Any], directory: Storage) -> list[str]:
+    @property
+    def title(self) -> str:
+        """What was done."""
+        return f"respire · {self.results['experiment']} · {self.results['name']}"
+
+    @property
+    def stamps(self) -> Sequence[str]:
+        """What every table and figure must carry, loudly."""
+        return self.results.get("stamps", [])
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a reader must know."""
+        return self.results.get("warnings", [])
+
+    @property
+    def skipped(self) -> Sequence[str]:
+        """Recordings left out, one line each."""
+        return self.results["skipped"]
+
+    def write(self, directory: Storage) -> list[str]:
         """Write the figures, report.md, the self-contained report.html and results.json.
 
         results.json is written last: where it is, the report is whole.
 
         Args:
-            results: content of results.json, strict JSON (``strict``).
             directory: where the files go.
 
         Returns:
@@ -96,7 +110,7 @@ class Page:
             (directory / name).write_bytes(file)
         (directory / "report.md").write_bytes(self.markdown().encode())
         (directory / "report.html").write_bytes(self.html().encode())
-        content = json.dumps(results, indent=2, allow_nan=False, ensure_ascii=False)
+        content = json.dumps(self.results, indent=2, allow_nan=False, ensure_ascii=False)
         (directory / "results.json").write_bytes(f"{content}\n".encode())
         return list(figures)
 
@@ -109,7 +123,7 @@ class Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        return environment.get_template("report.html").render(vars(self))
+        return environment.get_template("report.html").render(page=self)
 
     def markdown(self) -> str:
         """The page in Markdown, its figures beside it."""

@@ -37,15 +37,12 @@ def write_report(
     """
     results = strict(results)
     return Page(
-        title=f"respire · {results['experiment']} · {results['name']}",
+        results,
         facts=_facts(results),
         lead=lead(results),
         verdict=verdict(results),
-        stamps=results["stamps"],
-        warnings=results["warnings"],
-        skipped=results["skipped"],
         sections=_sections(results, histories),
-    ).write(results, directory)
+    ).write(directory)
 
 
 def table(results: Mapping[str, Any]) -> str:

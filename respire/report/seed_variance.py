@@ -29,15 +29,12 @@ def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
     """
     lead, *verdict = conclusions(results)
     return Page(
-        title=f"respire · {results['experiment']} · {results['name']}",
+        results,
         facts=_facts(results),
         lead=lead,
         verdict=" ".join(verdict),
-        stamps=results["stamps"],
-        warnings=results["warnings"],
-        skipped=results["skipped"],
         sections=_sections(results),
-    ).write(results, directory)
+    ).write(directory)
 
 
 def summary(results: Mapping[str, Any]) -> str:

@@ -40,19 +40,16 @@ def write_report(
         "; lines: published test sides." if results["placed"] else "."
     )
     Page(
-        title=f"respire · {results['experiment']} · {results['name']}",
+        results,
         facts=f"{results['patients']} patients, {results['cycles']:,} cycles · split seeds "
         f"{first}–{last} · nothing was trained · respire {results['respire_version']}",
         lead=lead(results),
         verdict="What is tested differs that much from one seed to the next; a Score follows it.",
-        stamps=[],
-        warnings=[],
-        skipped=results["skipped"],
         sections=[
             Section("Ranges", [ranges(results), *([placed(results)] * bool(results["placed"]))]),
             Section("Distributions", [], [Picture("splits", caption, draw(results, drawn))]),
         ],
-    ).write(results, directory)
+    ).write(directory)
 
 
 def summary(results: Mapping[str, Any]) -> str:
