@@ -18,7 +18,8 @@ from respire.evaluation.attention import (
     most_blank,
     patient_mean,
 )
-from respire.grid import Grid, Place, Variant, start_grid
+from respire.grid import Grid, Place, start_grid
+from respire.question import Variant
 from respire.recipe import Recipe
 from respire.report.attention import summary, write_report
 from respire.report.page import strict

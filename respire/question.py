@@ -1,7 +1,7 @@
 """A question of the paper: variants of a recipe, the rows that compare them, what it printed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from respire.command import SplitKind
 from respire.errors import InputError
@@ -101,8 +101,8 @@ class Question:
         asked = {row.variant for row in rows}
         fine_tuned = {row.variant for row in rows if row.stage2}
         variants = {
-            name: variant if name in fine_tuned else Variant(**{**vars(variant), "stage2": False})
+            name: replace(variant, stage2=name in fine_tuned)
             for name, variant in self.variants.items()
             if name in asked
         }
-        return Question(**{**vars(self), "rows": rows, "variants": variants})
+        return replace(self, rows=rows, variants=variants)
