@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from respire.report.style import COLOURS, STYLE, colours, titled
 
@@ -124,10 +124,11 @@ def slices(outer: Sequence[OutOf]) -> Figure:
     """Gain against each field by itself."""
     trials = [t for of in outer for t in of["trials"] if t["gain"] is not None]
     fields = fields_that_differ(trials)
-    rows = -(-len(fields) // COLUMNS)
+    columns = min(COLUMNS, len(fields))
+    rows = -(-len(fields) // columns)
     with matplotlib.rc_context(STYLE):
         figure = titled(f"Gain by field (n = {len(trials)} trials)", (8.6, 2.2 * rows), [])
-        grid = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False)
+        grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
         for axis in grid.flat[len(fields) :]:
             axis.set_axis_off()
         for axis, field in zip(grid.flat, fields, strict=False):
@@ -159,6 +160,9 @@ def _slice(axis: Axes, field: str, trials: Sequence[Mapping[str, Any]]) -> None:
         axis.set_xlim(-0.5, len(names) - 0.5)
     elif min(values) > 0 and max(values) / min(values) > 20:
         axis.set_xscale("log")
+        ends = [min(values), max(values)]
+        axis.set_xticks(ends, [f"{value:.2g}" for value in ends])
+        axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel(field.replace(".", "\n"))
 
 
