@@ -55,7 +55,7 @@ def write_report(results: Results, lengths_s: np.ndarray, directory: Storage) ->
                 [devices(results), shares(results)],
                 [
                     Picture(
-                        "cycles_by_device",
+                        "cycles-by-device",
                         "Cycles of each class by device (the paper's Table 4).",
                         cycles_by_device(census),
                     )
@@ -67,7 +67,7 @@ def write_report(results: Results, lengths_s: np.ndarray, directory: Storage) ->
                 [lengths(results), recordings(results)],
                 [
                     Picture(
-                        "cycle_lengths",
+                        "cycle-lengths",
                         "Length of the cycles (the paper's Figure 4). Longer ones than the dashed "
                         "line do not fit the window.",
                         cycle_lengths(lengths_s, window_s),
@@ -80,7 +80,7 @@ def write_report(results: Results, lengths_s: np.ndarray, directory: Storage) ->
                 [blank_rows(results)],
                 [
                     Picture(
-                        "blank_rows",
+                        "blank-rows",
                         "Windows whose top row is blank, and in how many each row is.",
                         draw_blank_rows(blank),
                     )

@@ -7,11 +7,12 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from respire.data.recording import DEVICES
 from respire.report.contrast_tables import group
 from respire.report.figures import confusion
-from respire.report.style import COLOURS, STYLE, colours, spread, titled
+from respire.report.style import COLOURS, STYLE, colours, count, spread, titled
 
 Rows = Sequence[Mapping[str, Any]]
 PAPER: dict[str, Any] = {"marker": "D", "color": "#333333", "mfc": "white", "ms": 6, "ls": "none"}
@@ -157,9 +158,12 @@ def training_size(found: Mapping[str, Any], stamps: Sequence[str] = ()) -> Figur
                 [100 * point["se"] for point in ours],
                 marker,
                 color=colour,
-                label=f"{device} (n = {len(ours)} splits)",
+                label=f"{device} (n = {count(len(ours), 'split')})",
             )
         axis.set_xscale("log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel("Training cycles of the device")
         axis.set_ylabel("Se on its test cycles (%)")
         axis.set_title(found["row"])

@@ -212,7 +212,7 @@ def test_a_copy_at_fault_is_named_beside_the_blank_rows(written: Path) -> None:
 
 
 def test_the_page_shows_its_three_figures(written: Path, tmp_path: Path) -> None:
-    for name in ("cycles_by_device", "cycle_lengths", "blank_rows"):
+    for name in ("cycles-by-device", "cycle-lengths", "blank-rows"):
         assert (written / f"{name}.png").stat().st_size > 10_000
         assert (written / f"{name}.svg").stat().st_size > 5_000
     assert shown_images(written / "report.html", tmp_path) == 3
