@@ -1,17 +1,22 @@
 """Storage: the one way results are read and written, on disk or in an object store."""
 
+import fcntl
 import json
 import os
+import socket
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet
 from pyarrow import fs
 
 from respire.errors import InputError
+
+_HELD: dict[str, IO[str]] = {}
+"""Lock files of the folders that this process holds; the system lets go of them with it."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,34 @@ class Storage:
             filesystem.delete_dir(path)
         elif kind == fs.FileType.File:
             filesystem.delete_file(path)
+
+    def hold(self) -> None:
+        """Keep other processes out of the folder for as long as this one lives, however it ends.
+
+        Object stores know no such lock: there, nothing is held.
+
+        Raises:
+            InputError: another process has it.
+        """
+        filesystem, path = self.filesystem()
+        if not isinstance(filesystem, fs.LocalFileSystem) or path in _HELD:
+            return
+        filesystem.create_dir(path, recursive=True)
+        lock = (Path(path) / ".lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            owner = lock.read().strip()
+            lock.close()
+            raise InputError(
+                f"{self.uri}: another command is running this --name ({owner}); wait until it has "
+                f"ended, or choose another --name"
+            ) from error
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        lock.flush()
+        _HELD[path] = lock
 
     def check_writable(self) -> None:
         """Fail now rather than after an hour of training.

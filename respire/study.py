@@ -239,15 +239,17 @@ def locate(data: str | None) -> str:
 
 
 def claim(folder: Storage, identity: Mapping[str, Any]) -> None:
-    """Make a folder a run's own, unless it is so already.
+    """Make a folder a run's own, unless it is so already, and this process the one that runs it.
 
     Args:
         folder: named as the run is.
         identity: JSON-able; all that can change its numbers.
 
     Raises:
-        InputError: the name belongs to a run that differs, with the differences.
+        InputError: the name belongs to a run that differs, with the differences, or to one that
+            another process is running.
     """
+    folder.hold()
     kept = folder / "identity.json"
     # As it will be read back: JSON knows no tuples.
     ours = json.loads(json.dumps({**identity, "numerics_version": NUMERICS_VERSION}))

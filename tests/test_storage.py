@@ -1,4 +1,8 @@
 import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -111,3 +115,44 @@ def test_a_relative_folder_is_absolute_at_once(
     assert storage.uri == str(tmp_path / "runs")
     assert Storage.at("s3://bucket/runs/") / "a" == Storage("s3://bucket/runs/a")
     assert not Storage.at("s3://bucket/runs").is_local
+
+
+HOLDS = """
+import sys, time
+from respire.storage import Storage
+Storage.at(sys.argv[1]).hold()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the folder ``run``."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_folder_that_another_process_holds_is_refused_with_its_owner(tmp_path, holder):
+    run = Storage.at(tmp_path / "run")
+    with pytest.raises(InputError, match=f"process {holder.pid} on .*choose another --name"):
+        run.hold()
+    Storage.at(f"file://{tmp_path}/other").hold()
+    with pytest.raises(InputError, match=f"process {holder.pid} on "):
+        Storage.at(f"file://{tmp_path}/run").hold()
+
+
+def test_the_hold_dies_with_its_owner_however_it_ends(tmp_path, holder):
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    run = Storage.at(tmp_path / "run")
+    run.hold()
+    run.hold()  # the same process may run it again
+    assert str(os.getpid()) in (tmp_path / "run" / ".lock").read_text()
