@@ -15,9 +15,16 @@ from respire.report.figures import confusion
 from respire.report.style import COLOURS, STYLE, colours, count, spread, titled
 
 Rows = Sequence[Mapping[str, Any]]
-PAPER: dict[str, Any] = {"marker": "D", "color": "#333333", "mfc": "white", "ms": 6, "ls": "none"}
+PAPER: dict[str, Any] = {
+    "marker": "D",
+    "color": "#333333",
+    "mfc": "white",
+    "ms": 6,
+    "ls": "none",
+    "zorder": 5,
+}
 OURS = COLOURS[0]
-RINGS: dict[str, Any] = {"mfc": "none", "ms": 4, "ls": "none", "alpha": 0.7}
+RINGS: dict[str, Any] = {"mfc": "white", "ms": 4.5, "ls": "none", "zorder": 4}
 MARKERS = "osv^DPX"
 
 
@@ -85,7 +92,7 @@ def along(rows: Rows, axis_label: str, stamps: Sequence[str] = ()) -> Figure:
             values = [100 * split["score"] for split in row["splits"]]
             axis.plot([row["along"]] * len(values), values, "o", color=OURS, **RINGS)
         mean = np.array([100 * row["score"] for row in ours])
-        axis.plot(x, mean, "o-", color=OURS, label="ours: mean of splits and its interval")
+        axis.plot(x, mean, "o-", color=OURS, ms=8, label="ours: mean of splits and its interval")
         for row in ours:
             if row["interval"] is not None:
                 low, high = (100 * end for end in row["interval"])
@@ -183,7 +190,7 @@ def _line(
     axis.plot(values, [y] * len(values), "o", color=OURS, **RINGS)
     if interval is not None:
         axis.hlines(y, 100 * interval[0], 100 * interval[1], color=OURS, lw=3)
-    axis.plot(100 * mean, y, "o", color=OURS, ms=7)
+    axis.plot(100 * mean, y, "o", color=OURS, ms=8, zorder=3)
 
 
 def _name(axis: Axes, names: Sequence[str]) -> None:
