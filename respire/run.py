@@ -37,6 +37,7 @@ from respire.study import (
 from respire.tracking import EpochLogger, Tracker
 from respire.tracking_store import preflight, resolve_uri
 from respire.training.cell import dump_state
+from respire.training.checkpoint import DAMAGED
 from respire.training.loop import OnEpoch, Row
 from respire.training.sampling import share_of_batch
 from respire.training.stage2 import trial_name
@@ -68,6 +69,11 @@ class EpochReport:
         left = row["seconds"] * (self.epochs - epoch)
         score = row.get("validation_score")
         chosen = "" if score is None else f", validation Score {percent(score)}%"
+        if row.get(DAMAGED):
+            self.lines.put_nowait(
+                f"{self.run}: {row[DAMAGED]:.0f} checkpoint damaged; goes on from the one "
+                f"before, with epoch {epoch}"
+            )
         self.lines.put_nowait(
             f"{self.run}: epoch {epoch}/{self.epochs}, loss {row['train_loss']:.3f}{chosen}, "
             f"{row['seconds']:.1f} s, about {left:.0f} s left"

@@ -3,12 +3,14 @@
 import hashlib
 import io
 import json
+import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
 
+from respire.errors import InputError
 from respire.recipe import NUMERICS_VERSION
 from respire.storage import Storage
 
@@ -47,10 +49,20 @@ class Cell:
         (self.storage / f"{name}.pt").delete()
 
     def load(self, name: str) -> dict[str, Any] | None:
-        """What ``save`` kept under the name, or None."""
+        """What ``save`` kept under the name, or None.
+
+        Raises:
+            InputError: the file is damaged.
+        """
         if not self.exists(name):
             return None
-        return load_state((self.storage / f"{name}.pt").read_bytes())
+        file = self.storage / f"{name}.pt"
+        try:
+            return load_state(file.read_bytes())
+        except ValueError as error:
+            raise InputError(
+                f"{file.uri}: damaged ({error}); delete it, and the same command makes it again"
+            ) from error
 
     def save(self, name: str, state: dict[str, Any]) -> None:
         """Keep tensors, numbers and containers, whole or not at all."""
@@ -74,5 +86,16 @@ def dump_state(state: dict[str, Any]) -> bytes:
 
 
 def load_state(content: bytes) -> dict[str, Any]:
-    """The state that ``dump_state`` wrote, on the CPU; nothing but data is unpickled."""
+    """The state that ``dump_state`` wrote, on the CPU; nothing but data is unpickled.
+
+    Raises:
+        ValueError: a byte is not as it was written; torch itself does not look at the checksums.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise ValueError(str(error)) from error
+    if damaged is not None:
+        raise ValueError(f"the checksum of {damaged} is not that of its content")
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

@@ -5,10 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from respire.errors import InputError
 from respire.training.cell import CHECKPOINT_SECONDS, Cell
 from respire.training.loop import Fit, OnEpoch
 
-PROGRESS = "progress"
+PROGRESS = ("progress", "progress-before")
+"""Saved in turn: where the newer cannot be read, the older can."""
+DAMAGED = "damaged_checkpoints"
+"""In the first row that is reported afterwards: how many could not be read."""
 
 
 @dataclass
@@ -23,21 +27,37 @@ class Checkpoints:
     cell: Cell
     on_epoch: OnEpoch
     _saved: float = field(default=-math.inf, init=False)
+    _turn: int = field(default=0, init=False)
+    _damaged: int = field(default=0, init=False)
 
     def start(self) -> Fit | None:
-        """Where an interrupted run stood, for ``fit``."""
-        progress = self.cell.load(PROGRESS)
-        return None if progress is None else Fit.from_state(progress)
+        """Where an interrupted run stood, for ``fit``: as far as can be read."""
+        found = None
+        for turn, name in enumerate(PROGRESS):
+            try:
+                state = self.cell.load(name)
+            except InputError:
+                self._damaged += 1
+                continue
+            if state is None:
+                continue
+            run = Fit.from_state(state)
+            if found is None or len(run.history) > len(found.history):
+                found, self._turn = run, 1 - turn
+        return found
 
     def __call__(self, run: Fit) -> None:
         """What ``fit`` calls after each epoch: saves if what was saved last is old."""
-        self.on_epoch(run.history[-1])
+        said = {DAMAGED: float(self._damaged)} if self._damaged else {}
+        self._damaged = 0
+        self.on_epoch(run.history[-1] | said)
         if time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
-            self.cell.save(PROGRESS, run.state())
-            self._saved = time.monotonic()
+            self.cell.save(PROGRESS[self._turn], run.state())
+            self._saved, self._turn = time.monotonic(), 1 - self._turn
 
     def finish(self, name: str, run: Fit, state: Callable[[], dict[str, object]]) -> None:
         """Keep the finished run's state under a name, and forget how it came about."""
         run.progress = None
         self.cell.save(name, state())
-        self.cell.delete(PROGRESS)
+        for name in PROGRESS:
+            self.cell.delete(name)

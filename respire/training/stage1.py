@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import ray.train
 import torch
+from pyarrow import fs
 from ray.train.torch import TorchTrainer
 
 from respire.data.cycles import PreparedCycles
@@ -19,6 +21,7 @@ from respire.models.network import respirenet
 from respire.recipe import Recipe
 from respire.resources import set_up_torch
 from respire.training.cell import CHECKPOINT_SECONDS, Cell, dump_state, load_state
+from respire.training.checkpoint import DAMAGED
 from respire.training.device import Compute
 from respire.training.loop import Fit, OnEpoch, Weights, fit
 from respire.training.sampling import share_of_batch
@@ -100,7 +103,7 @@ def train_stage1(
         run_config=ray.train.RunConfig(
             name="ray-train",
             storage_path=cell.storage.uri,
-            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
             failure_config=ray.train.FailureConfig(max_failures=3, controller_failure_limit=3),
         ),
     )
@@ -140,15 +143,16 @@ def _train_on_worker(config: dict[str, Any]) -> str | None:
     classes = len(work.recipe.classes)
     network = respirenet(replace(work.recipe.model, weights="none"), classes)
     network.load_state_dict(work.initial)
-    checkpoint = ray.train.get_checkpoint()
+    start, damaged = _start(ray.train.get_checkpoint())
     saved = time.monotonic()
 
     def after_epoch(run: Fit) -> None:
-        nonlocal saved
+        nonlocal saved, damaged
         if context.get_world_rank() != 0:
             ray.train.report({})
             return
-        work.on_epoch(run.history[-1])
+        work.on_epoch(run.history[-1] | ({DAMAGED: float(damaged)} if damaged else {}))
+        damaged = 0
         last = len(run.history) == work.recipe.optimisation.epochs
         if not last and time.monotonic() - saved < work.checkpoint_seconds:
             ray.train.report(run.history[-1])
@@ -168,7 +172,7 @@ def _train_on_worker(config: dict[str, Any]) -> str | None:
             work.compute,
             seed=work.seed,
             watched=watched,
-            start=None if checkpoint is None else _read(checkpoint),
+            start=start,
             after_epoch=after_epoch,
         )
     except FloatingPointError as error:
@@ -182,6 +186,27 @@ def _bank(name: str, work: _Work, device: torch.device) -> CycleBank:
     tables = list(shard.iter_batches(batch_size=None, batch_format="pyarrow"))
     table = pa.concat_tables(tables).sort_by("recording")
     return CycleBank.from_table(table, work.recipe.task, device)
+
+
+def _start(newest: ray.train.Checkpoint | None) -> tuple[Fit | None, int]:
+    """Where an interrupted run stood, as far as can be read; and how many checkpoints cannot."""
+    if newest is None:
+        return None, 0
+    beside = fs.FileSelector(str(Path(newest.path).parent))
+    # Their names are the times at which they were made.
+    kept = sorted(
+        (
+            info.path
+            for info in newest.filesystem.get_file_info(beside)
+            if "checkpoint_" in info.path
+        ),
+        reverse=True,
+    )
+    kept = kept[kept.index(newest.path) :]
+    for damaged, path in enumerate(kept):
+        with suppress(ValueError, OSError):
+            return _read(ray.train.Checkpoint(path, newest.filesystem)), damaged
+    return None, len(kept)
 
 
 def _read(checkpoint: ray.train.Checkpoint) -> Fit:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from respire.errors import InputError
 from respire.metrics import Scores
 from respire.storage import Storage
 from respire.training import checkpoint
@@ -104,3 +105,54 @@ def test_a_finished_run_is_kept_under_its_name_without_how_it_came_about(
     assert same(kept, {"run": {**under_way(2).state(), "progress": None}, "learning_rate": 0.1})
     assert checkpoints.start() is None
     assert not list(tmp_path.rglob("progress*"))
+
+
+def damage(file: Path, how: str) -> None:
+    content = bytearray(file.read_bytes())
+    if how == "cut short":
+        del content[len(content) // 2 :]
+    elif how == "empty":
+        content.clear()
+    else:
+        # One byte alone might be one of those between the archive's entries.
+        for place in range(len(content) // 2, len(content) // 2 + 256):
+            content[place] ^= 0xFF
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["cut short", "empty", "other bytes"])
+def test_a_run_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before_and_says_so(
+    cell: Cell, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    first = Checkpoints(cell, lambda _: None)
+    for epochs in (1, 2, 3):
+        first(under_way(epochs))
+    files = [Path(cell.storage.uri) / f"{name}.pt" for name in checkpoint.PROGRESS]
+    newest = max(files, key=lambda file: file.stat().st_mtime_ns)
+    damage(newest, how)
+    rows: list[Row] = []
+    again = Checkpoints(cell, rows.append)
+    start = again.start()
+    assert start is not None
+    assert same(start.state(), under_way(2).state())
+    again(under_way(3))
+    again(under_way(4))
+    assert [row.get(checkpoint.DAMAGED) for row in rows] == [1.0, None]
+    assert under_way(3).history[-1] == {k: v for k, v in rows[0].items() if k != checkpoint.DAMAGED}
+    kept = Checkpoints(cell, rows.append).start()
+    assert kept is not None
+    assert len(kept.history) == 4
+
+
+def test_where_every_checkpoint_is_damaged_the_run_begins_again(cell: Cell) -> None:
+    Checkpoints(cell, lambda _: None)(under_way(1))
+    damage(Path(cell.storage.uri) / f"{checkpoint.PROGRESS[0]}.pt", "other bytes")
+    assert Checkpoints(cell, lambda _: None).start() is None
+
+
+def test_a_finished_run_that_is_damaged_is_named_with_the_remedy(cell: Cell) -> None:
+    cell.save("fit", under_way(2).state())
+    damage(Path(cell.storage.uri) / "fit.pt", "other bytes")
+    with pytest.raises(InputError, match=r"fit\.pt: damaged .*delete it"):
+        cell.load("fit")

@@ -21,6 +21,7 @@ from respire.recipe import Features, Model, Optimisation, Recipe
 from respire.storage import Storage
 from respire.training import stage1
 from respire.training.cell import Cell
+from respire.training.checkpoint import DAMAGED
 from respire.training.device import Compute
 from respire.training.loop import Fit, Row, fit
 from respire.training.stage1 import share_recordings, train_stage1
@@ -138,6 +139,21 @@ def killer(folder: Path) -> Callable[[Row], None]:
     return on_epoch
 
 
+def killer_that_damages(folder: Path) -> Callable[[Row], None]:
+    """Before it kills the worker after the third epoch, damage the newest checkpoint."""
+    kill = killer(folder)
+
+    def on_epoch(row: Row) -> None:
+        if row["epoch"] == 3 and not (folder / "killed").exists():
+            newest = max((folder / "runs").rglob("checkpoint_*/fit.pt"))
+            newest.write_bytes(newest.read_bytes()[:1000])
+        if row.get(DAMAGED):
+            (folder / "said").touch()
+        kill(row)
+
+    return on_epoch
+
+
 def never(row: Row) -> None:
     raise AssertionError(f"epoch {row['epoch']} was trained again")
 
@@ -168,6 +184,19 @@ def test_a_worker_killed_half_way_ends_as_plain_fit_and_is_not_trained_again(
     assert run.progress is None
     assert not list((tmp_path / "runs").rglob("ray-train"))
     assert_same(on_ray(RECIPE, prepared, tmp_path / "runs", 1, never), run)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_a_damaged_checkpoint_costs_the_epochs_since_the_one_before_and_is_told(
+    prepared: PreparedCycles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage1, "CHECKPOINT_SECONDS", 0.0)
+    run = on_ray(RECIPE, prepared, tmp_path / "runs", 1, killer_that_damages(tmp_path))
+    assert_same(run, plain_fit(RECIPE, TRAIN, os.cpu_count() or 1))
+    assert (tmp_path / "said").exists()
+    epochs = [int(line) for line in (tmp_path / "epochs").read_text().split()]
+    assert epochs in ([1, 2, 3, 2, 3, 4], [1, 2, 3, 1, 2, 3, 4])
 
 
 @pytest.mark.slow
