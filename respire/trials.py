@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 import pyarrow as pa
+from pyarrow import fs
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
@@ -29,7 +30,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)  # trials are told of in ou
 
 KEEP = 2
 """After each inner split the better one in so many trials goes on."""
-SNAPSHOT_SECONDS = 5
+SNAPSHOT_SECONDS = 2
 METRIC = "gain"
 MIN_TRIALS = 8
 """Trials that importance needs: a forest grown on fewer tells noise."""
@@ -114,16 +115,16 @@ def run_trials(
         Every trial, in the order they began.
     """
     part = share(trials.parallel, gpu)
+    kept = folder / "tune"
     trainable = tune.with_resources(
-        tune.with_parameters(_try, trials=trials, cycles=cycles),
+        tune.with_parameters(_try, trials=trials, cycles=cycles, kept=kept),
         {"GPU": part.gpus} if gpu else {"CPU": part.cpus},
     )
     # A failed trial is told of in our own words, and Tune keeps up with those that have ended.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(SNAPSHOT_SECONDS))
-    path = f"{folder.uri}/tune"
-    if tune.Tuner.can_restore(path):
-        tuner = tune.Tuner.restore(path, trainable)
+    if tune.Tuner.can_restore(kept.uri):
+        tuner = tune.Tuner.restore(kept.uri, trainable)
     else:
         tuner = tune.Tuner(
             trainable,
@@ -154,7 +155,7 @@ def run_trials(
                 callbacks=[_Ends(trials.tracker, len(trials.studies), samples)],
             ),
         )
-    return [_told(result, len(trials.studies), folder / "tune") for result in tuner.fit()]
+    return [_told(result, len(trials.studies), kept) for result in tuner.fit()]
 
 
 def study_of(trials: Iterable[Trial], space: Space, storage: str | None = None) -> optuna.Study:
@@ -199,6 +200,14 @@ def importance(study: optuna.Study, seed: int) -> dict[str, float]:
         return {}
 
 
+def _is_kept(name: str, folder: Storage) -> bool:
+    """Whether a snapshot of Tune's has the trial."""
+    filesystem, path = folder.filesystem()
+    files = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    snapshots = [info.path for info in files if "experiment_state" in info.base_name]
+    return any(name.encode() in filesystem.open_input_stream(p).read() for p in snapshots)
+
+
 @dataclass(frozen=True)
 class _Suggest:
     """A trial's values, for OptunaSearch."""
@@ -210,10 +219,13 @@ class _Suggest:
         return {"values": suggest(trial, self.space, self.recipe)}
 
 
-def _try(config: dict[str, Any], trials: Trials, cycles: pa.Table) -> None:
+def _try(config: dict[str, Any], trials: Trials, cycles: pa.Table, kept: Storage) -> None:
     """What runs in each trial's process."""
     set_up_torch(trials.parallel)
     name = tune.get_context().get_trial_id()
+    # A kill would make Tune forget a trial that its last snapshot lacks, and what it had told.
+    while not _is_kept(name, kept):
+        time.sleep(SNAPSHOT_SECONDS / 10)
     values = config["values"]
     recipe = apply(trials.recipe, values)
     run = trials.tracker.child(f"trial {name}")
