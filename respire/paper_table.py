@@ -30,8 +30,7 @@ def run_table(experiment: str, options: TableOptions, question: Question) -> str
         results = strict(summarise(grid, question, experiment))
         figures = write_report(results, grid.folder)
         grid.tracker.log_stamps(results["stamps"], results["warnings"])
-        for row in results["rows"]:
-            grid.tracker.log_metrics({f"{row['name']}.score": row["score"]})
+        grid.tracker.log_metrics({f"{row['name']}.score": row["score"] for row in results["rows"]})
         grid.tracker.log_files(grid.folder, "results.json", "report.md", "report.html", *figures)
         print(f"report: {grid.folder.uri}/report.html\nMLflow: {grid.tracker.where}", flush=True)
     return summary(results)
