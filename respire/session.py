@@ -4,7 +4,7 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -82,20 +82,25 @@ def _print_lines(lines: Queue) -> None:
 
 
 def share(parallel: int, gpu: bool) -> Share:
-    """Split the cluster so that ``parallel`` tasks run at once.
+    """Split the cluster so that ``parallel`` tasks run at once, each on one node.
 
     A task gets at most one CPU and one GPU; where there are too few, several share one, so that
-    four tasks on two cores hold half a core each. (Threads are counted apart: ``set_up_torch``.)
+    four tasks on two cores hold half a core each. A node that has GPUs and no CPUs is for tasks
+    that hold none. (Threads are counted apart: ``set_up_torch``.)
 
     Args:
         parallel: tasks that must run at the same time.
         gpu: whether the tasks compute on GPUs.
     """
-    resources = ray.cluster_resources()
-    return Share(
-        cpus=_part(resources.get("CPU", 1.0), parallel),
-        gpus=_part(resources.get("GPU", 0.0), parallel) if gpu else 0.0,
-    )
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus = [node.get("CPU", 0.0) for node in nodes]
+    if not gpu:
+        return Share(_part(cpus, parallel), 0.0)
+    gpus = [node.get("GPU", 0.0) for node in nodes]
+    part = _part([1.0] * int(sum(gpus)), parallel)  # nor does a task lie across two GPUs
+    # The CPUs of a node are for as many tasks as its GPUs have room for.
+    rooms = [(own, int(of) * _room(1.0, part)) for own, of in zip(cpus, gpus, strict=True)]
+    return Share(min((_rounded(own / room) for own, room in rooms if room), default=1.0), part)
 
 
 def missing_room(workers: int, gpu: bool) -> str | None:
@@ -178,9 +183,20 @@ def on_worker(function: Callable[..., T], *arguments: Any, gpu: bool) -> T:
         raise
 
 
-def _part(amount: float, parallel: int) -> float:
-    """One of ``parallel`` parts, at most 1, rounded down to the ten-thousandths Ray counts in."""
-    return min(1.0, math.floor(amount / parallel * 10_000) / 10_000)
+def _part(amounts: Sequence[float], parallel: int) -> float:
+    """The largest part, at most 1, of which the nodes' amounts hold ``parallel`` together."""
+    parts = {_rounded(of / room) for of in amounts for room in range(1, parallel + 1)} - {0.0}
+    enough = [part for part in parts if sum(_room(of, part) for of in amounts) >= parallel]
+    return max(enough, default=0.0)
+
+
+def _room(amount: float, part: float) -> int:
+    return int(amount / part + 1e-9) if part else 0
+
+
+def _rounded(part: float) -> float:
+    """At most 1, and rounded down to the ten-thousandths that Ray counts in."""
+    return min(1.0, math.floor(part * 10_000) / 10_000)
 
 
 def _quiet() -> None:

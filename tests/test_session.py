@@ -5,6 +5,8 @@ import sys
 import pytest
 import ray
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from respire import session
 from respire.errors import InputError
@@ -12,29 +14,55 @@ from respire.storage import Storage
 from respire.training.device import Compute
 
 
-def cluster_of(monkeypatch: pytest.MonkeyPatch, **resources: float) -> None:
-    monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
+def cluster_of(monkeypatch: pytest.MonkeyPatch, *nodes: dict[str, float]) -> None:
+    total = {name: sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU")}
+    monkeypatch.setattr(ray, "cluster_resources", lambda: total)
+    alive = [{"Alive": True, "Resources": node} for node in nodes]
+    gone = {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}
+    monkeypatch.setattr(ray, "nodes", lambda: [*alive, gone])
 
 
 @pytest.mark.parametrize(
-    ("cpus", "gpus", "gpu", "share"),
+    ("nodes", "gpu", "share"),
     [
-        (2, 0, False, session.Share(0.5, 0.0)),
-        (64, 0, False, session.Share(1.0, 0.0)),
-        (16, 1, True, session.Share(1.0, 0.25)),
-        (16, 8, True, session.Share(1.0, 1.0)),
-        (3, 3, True, session.Share(0.75, 0.75)),
+        ([{"CPU": 2}], False, session.Share(0.5, 0.0)),
+        ([{"CPU": 64}], False, session.Share(1.0, 0.0)),
+        ([{"CPU": 16, "GPU": 1}], True, session.Share(1.0, 0.25)),
+        ([{"CPU": 16, "GPU": 8}], True, session.Share(1.0, 1.0)),
+        ([{"CPU": 3, "GPU": 3}], True, session.Share(0.5, 0.5)),
+        ([{"CPU": 2, "GPU": 8}], True, session.Share(0.25, 1.0)),
+        ([{"CPU": 0}, {"CPU": 1}, {"CPU": 1}, {"CPU": 1}], False, session.Share(0.5, 0.0)),
+        ([{"CPU": 1}, {"CPU": 3}], False, session.Share(1.0, 0.0)),
+        ([{"CPU": 4}, {"CPU": 8, "GPU": 1}, {"CPU": 8, "GPU": 1}], True, session.Share(1.0, 0.5)),
+        ([{"CPU": 4}, {"CPU": 1, "GPU": 4}], True, session.Share(0.25, 1.0)),
     ],
 )
-def test_four_trials_always_fit_at_once(monkeypatch, cpus, gpus, gpu, share):
-    cluster_of(monkeypatch, CPU=cpus, GPU=gpus)
+def test_four_trials_always_fit_at_once(monkeypatch, nodes, gpu, share):
+    cluster_of(monkeypatch, *nodes)
     assert session.share(4, gpu) == share
-    assert 4 * share.cpus <= cpus
-    assert 4 * share.gpus <= gpus
+
+
+@given(
+    nodes=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=5),
+    parallel=st.integers(1, 20),
+    gpu=st.booleans(),
+)
+def test_as_many_tasks_as_asked_fit_none_across_two_nodes(nodes, parallel, gpu):
+    assume(any(gpus if gpu else cpus for cpus, gpus in nodes))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        cluster_of(monkeypatch, *({"CPU": cpus, "GPU": gpus} for cpus, gpus in nodes))
+        share = session.share(parallel, gpu)
+    assert 0 < (share.gpus if gpu else share.cpus) <= 1
+    room = 0
+    for cpus, gpus in nodes:
+        fits = [gpus * int(1 / share.gpus)] if gpu else []
+        fits += [int(cpus / share.cpus + 1e-6)] if share.cpus else []
+        room += min(fits, default=0)
+    assert room >= parallel
 
 
 def test_more_workers_than_processors_are_told_that_they_wait(monkeypatch):
-    cluster_of(monkeypatch, CPU=16, GPU=2)
+    cluster_of(monkeypatch, {"CPU": 16, "GPU": 2})
     assert session.missing_room(2, gpu=True) is None
     assert session.missing_room(16, gpu=False) is None
     assert "needs a GPU and the cluster has 2 now" in session.missing_room(3, gpu=True)
