@@ -26,18 +26,18 @@ def put(target: Storage) -> None:
     there = names_below(target)
     recordings = {Path(name).stem for name in there if name.endswith((".wav", ".flac"))}
     if len([name for name in recordings if f"{name}.txt" in there]) >= RECORDINGS:
-        print(f"{target.uri}: all {RECORDINGS} recordings are there, nothing to do")
+        print(f"{target.shown}: all {RECORDINGS} recordings are there, nothing to do")
         return
     source = download()
     missing = [file for file in source.rglob("*") if file.is_file() and file.name not in there]
-    print(f"{target.uri}: {len(there)} files are there, copying {len(missing)}", flush=True)
+    print(f"{target.shown}: {len(there)} files are there, copying {len(missing)}", flush=True)
 
     def copy(file: Path) -> None:
         (target / file.relative_to(source).as_posix()).write_bytes(file.read_bytes())
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(copy, missing))
-    print(f"{target.uri}: done")
+    print(f"{target.shown}: done")
 
 
 if __name__ == "__main__":

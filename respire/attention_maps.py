@@ -59,7 +59,7 @@ def attention_maps(options: GridOptions) -> str:
         (grid.folder / MAPS).write_bytes(_packed(maps))
         figures = write_report(results, maps, grid.folder)
         _log(grid, results, figures)
-        print(f"report: {grid.folder.uri}/report.html\nMLflow: {grid.tracker.where}", flush=True)
+        grid.setting.announce(grid.folder / "report.html", grid.tracker)
     return summary(results)
 
 

@@ -97,7 +97,7 @@ def audit(options: Options) -> str:
     )
     with stopwatch.part("report"):
         write_report(results, lengths_s(cycles), folder)
-    print(f"report: {folder.uri}/report.html", flush=True)
+    print(f"report: {(folder / 'report.html').shown}", flush=True)
     return summary(results)
 
 

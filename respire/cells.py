@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from respire.data.cycles import pick
 from respire.data.splits import Split
 from respire.evaluation.evaluate import (
     STAGE1,
@@ -200,7 +202,7 @@ def _train_stage1(
 
 def _rows(cycles: pa.Table, split: Split, side: str) -> pa.Table:
     recordings = pa.array(getattr(split, side), pa.string())
-    return cycles.filter(pc.is_in(cycles.column("recording"), recordings))
+    return pick(cycles, np.flatnonzero(pc.is_in(cycles.column("recording"), recordings)))
 
 
 def _keep(home: Storage, predictions: Mapping[str, pd.DataFrame], column: str) -> None:

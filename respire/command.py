@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated, Literal, NoReturn, Self, TypeVar, cast, get_args
 
 import tyro
 
-from respire.errors import InputError
+from respire.errors import InputError, without_credentials
 from respire.presets import PRESETS, paper
 from respire.recipe import Recipe
 
@@ -269,8 +270,8 @@ def recipe_of(text: str, base: Recipe) -> Recipe:
 def command(options: type[O], question: Callable[[O], None], description: str) -> NoReturn:
     """Run an experiment from the command line.
 
-    Exits with 0 only if all was done, with 2 after bad input, told in one line, and with 130 when
-    interrupted (the same command goes on from there).
+    Exits with 0 only if all was done, with 1 after an error, with 2 after bad input, told in one
+    line, and with 130 when interrupted (the same command goes on from there).
     """
     try:
         question(parse(options, sys.argv[1:], description))
@@ -280,4 +281,7 @@ def command(options: type[O], question: Callable[[O], None], description: str) -
     except KeyboardInterrupt:
         print("interrupted; the same command resumes it", file=sys.stderr)
         sys.exit(130)
+    except Exception:
+        sys.stderr.write(without_credentials(traceback.format_exc()))
+        sys.exit(1)
     sys.exit(0)

@@ -81,7 +81,7 @@ def describe(options: Options, folds: str | None = None) -> str:
     tables = [table.assign(kind=kind, split_seed=seeds) for kind, table in drawn.items()]
     (folder / DRAWN).write_bytes(pd.concat(tables).to_csv(index=False).encode())
     write_report(results, drawn, folder)
-    print(f"report: {folder.uri}/report.html", flush=True)
+    print(f"report: {(folder / 'report.html').shown}", flush=True)
     return summary(results)
 
 

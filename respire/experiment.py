@@ -1,9 +1,7 @@
 """Both stages of a study, from cycles to results; what every experiment on one split shares."""
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
@@ -21,6 +19,11 @@ from respire.training.loop import Fit, OnEpoch
 from respire.training.stage1 import train_stage1
 from respire.training.stage2 import each_device, train_stage2
 
+HOST_BANK_WARNING = (
+    "the recordings were too large for the GPU's memory: they stayed in host memory, and every "
+    "batch was sent from there; the numbers are the same, the speed may not be"
+)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -37,6 +40,18 @@ class Outcome:
     devices: Mapping[str, DeviceModel]
     predictions: Mapping[str, pd.DataFrame]
     baselines: Mapping[str, pd.DataFrame]
+
+    @property
+    def fits(self) -> dict[str, Fit]:
+        """Stage 1's run and each device's chosen trial."""
+        tuned = {d: m.trial.fit for d, m in self.devices.items() if m.trial is not None}
+        return {"stage1": self.stage1, **tuned}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know of how they were trained."""
+        crowded = any(fit.from_host_memory for fit in self.fits.values())
+        return (HOST_BANK_WARNING,) if crowded else ()
 
 
 def train_common(study: Study, on_epoch: OnEpoch) -> Fit:
@@ -106,6 +121,7 @@ def summarise(
     name: str,
     stopwatch: Stopwatch,
     peak_memory_mib: float,
+    environment: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The content of results.json (schema in the README)."""
     classes = len(study.recipe.classes)
@@ -149,7 +165,7 @@ def summarise(
         "stages": stages,
         "baselines": {name: scored(p) for name, p in outcome.baselines.items()},
         "stamps": list(study.stamps),
-        "warnings": list(study.warnings),
+        "warnings": [*study.warnings, *outcome.warnings],
         "skipped": list(study.skipped),
         "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
         "peak_memory_mib": round(peak_memory_mib, 1),
@@ -157,19 +173,15 @@ def summarise(
             "device": study.compute.name,
             "precision": study.compute.precision,
             "workers": study.workers,
-            **{package: version(package) for package in ("ray", "torch", "mlflow")},
-            "python": sys.version.split()[0],
+            **environment,
         },
     }
 
 
 def histories(outcome: Outcome) -> pd.DataFrame:
     """A row an epoch of stage 1 and of each device's chosen trial, with a column ``run``."""
-    runs = {"stage1": outcome.stage1.history}
-    runs |= {d: m.trial.fit.history for d, m in outcome.devices.items() if m.trial is not None}
-    return pd.concat(
-        [pd.DataFrame(rows).assign(run=run) for run, rows in runs.items()], ignore_index=True
-    )
+    rows = [pd.DataFrame(fit.history).assign(run=run) for run, fit in outcome.fits.items()]
+    return pd.concat(rows, ignore_index=True)
 
 
 def _describe(model: DeviceModel) -> dict[str, Any]:

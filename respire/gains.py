@@ -45,7 +45,8 @@ def summarise(under_way: Search, found: Sequence[Outer]) -> dict[str, Any]:
         "environment": {
             "device": studies[0].compute.name,
             "precision": studies[0].compute.precision,
-            **{package: version(package) for package in ("ray", "torch", "mlflow", "optuna")},
+            **setting.environment,
+            "optuna": version("optuna"),
         },
     }
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -166,7 +165,7 @@ class Grid:
             "environment": {
                 "device": studies[0].compute.name,
                 "precision": studies[0].compute.precision,
-                **{package: version(package) for package in ("ray", "torch", "mlflow")},
+                **self.setting.environment,
             },
         }
 

@@ -32,5 +32,5 @@ def run_table(experiment: str, options: TableOptions, question: Question) -> str
         grid.tracker.log_stamps(results["stamps"], results["warnings"])
         grid.tracker.log_metrics({f"{row['name']}.score": row["score"] for row in results["rows"]})
         grid.tracker.log_files(grid.folder, "results.json", "report.md", "report.html", *figures)
-        print(f"report: {grid.folder.uri}/report.html\nMLflow: {grid.tracker.where}", flush=True)
+        grid.setting.announce(grid.folder / "report.html", grid.tracker)
     return summary(results)

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import resource
 import sys
 import threading
 import time
@@ -85,6 +86,12 @@ class PeakMemory:
             self.mebibytes = max(self.mebibytes, _proportional_bytes() / 2**20)
             took = time.perf_counter() - began
             stopped = self._stop.wait(max(SAMPLE_SECONDS, took / SAMPLE_SHARE))
+
+
+def own_peak_mib() -> float:
+    """The most memory in MiB that this process ever held, pages that it shares included."""
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def _proportional_bytes() -> int:

@@ -1,8 +1,10 @@
 """Run an experiment on one split: everything around its two stages, from options to report."""
 
+import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
@@ -15,10 +17,11 @@ from respire.experiment import Outcome, histories, run_stages, summarise
 from respire.metrics import percent
 from respire.recipe import Preprocess
 from respire.report.report import write_report
-from respire.resources import PeakMemory, Stopwatch
+from respire.resources import PeakMemory, Stopwatch, own_peak_mib
 from respire.session import (
     Queue,
     check_shared,
+    cluster_memory,
     console,
     missing_room,
     session,
@@ -38,7 +41,7 @@ from respire.tracking import EpochLogger, Tracker
 from respire.tracking_store import preflight, resolve_uri
 from respire.training.cell import dump_state
 from respire.training.checkpoint import DAMAGED
-from respire.training.loop import OnEpoch, Row
+from respire.training.loop import HOST_BANK, OnEpoch, Row
 from respire.training.sampling import share_of_batch
 from respire.training.stage2 import trial_name
 
@@ -69,6 +72,7 @@ class EpochReport:
         left = row["seconds"] * (self.epochs - epoch)
         score = row.get("validation_score")
         chosen = "" if score is None else f", validation Score {percent(score)}%"
+        kept = ", recordings in host memory" if HOST_BANK in row else ""
         if row.get(DAMAGED):
             self.lines.put_nowait(
                 f"{self.run}: {row[DAMAGED]:.0f} checkpoint damaged; goes on from the one "
@@ -76,9 +80,10 @@ class EpochReport:
             )
         self.lines.put_nowait(
             f"{self.run}: epoch {epoch}/{self.epochs}, loss {row['train_loss']:.3f}{chosen}, "
-            f"{row['seconds']:.1f} s, about {left:.0f} s left"
+            f"{row['seconds']:.1f} s{kept}, about {left:.0f} s left"
         )
-        self.log(epoch, {name: value for name, value in row.items() if name != "epoch"})
+        metrics = {name: value for name, value in row.items() if name != "epoch"}
+        self.log(epoch, metrics | {"peak_memory_mib": own_peak_mib()})
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,16 @@ class Setting:
         """Say what a reader of the results must know."""
         for warning in warnings:
             print(f"warning: {warning}", flush=True)
+
+    def announce(self, report: Storage, tracker: Tracker) -> None:
+        """Say where the results can be looked at."""
+        print(f"report: {report.shown}\nMLflow: {tracker.where}", flush=True)
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What results.json says of the cluster, and which versions ran."""
+        packages = {package: version(package) for package in ("ray", "torch", "mlflow")}
+        return {**cluster_memory(), **packages, "python": platform.python_version()}
 
 
 @contextmanager
@@ -218,12 +233,13 @@ def run_experiment(experiment: str, options: Options) -> dict[str, Any]:
             name=run.name,
             stopwatch=run.setting.stopwatch,
             peak_memory_mib=run.setting.memory.mebibytes,
+            environment=run.setting.environment,
         )
         _keep(run.folder, study, outcome)
         figures = write_report(results, histories(outcome), run.folder)
         _log_results(run.tracker, study, outcome, results)
         run.tracker.log_files(run.folder, *KEPT, *figures)
-        print(f"report: {run.folder.uri}/report.html\nMLflow: {run.tracker.where}", flush=True)
+        run.setting.announce(run.folder / "report.html", run.tracker)
     return results
 
 

@@ -34,10 +34,7 @@ def search(options: SearchOptions) -> str:
         under_way.tracker.log_files(
             under_way.folder, "results.json", "report.md", "report.html", *figures
         )
-        print(
-            f"report: {under_way.folder.uri}/report.html\nMLflow: {under_way.tracker.where}",
-            flush=True,
-        )
+        under_way.setting.announce(under_way.folder / "report.html", under_way.tracker)
     return summary(results)
 
 

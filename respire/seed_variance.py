@@ -42,7 +42,7 @@ def seed_variance(options: GridOptions, compared: tuple[str, str] | None = None)
         (grid.folder / RUNS).write_bytes(runs.to_csv(index=False).encode())
         figures = write_report(results, grid.folder)
         _log(grid, results, figures)
-        print(f"report: {grid.folder.uri}/report.html\nMLflow: {grid.tracker.where}", flush=True)
+        grid.setting.announce(grid.folder / "report.html", grid.tracker)
     return summary(results)
 
 

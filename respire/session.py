@@ -118,6 +118,31 @@ def missing_room(workers: int, gpu: bool) -> str | None:
     )
 
 
+def cluster_memory() -> dict[str, int]:
+    """Memory of all nodes together, in MiB, as Ray counts it: for processes, and for objects.
+
+    Ray takes 30% of a node's memory for its object store, or what ``ray start
+    --object-store-memory`` said.
+    """
+    resources = ray.cluster_resources()
+    return {
+        "memory_mib": round(resources.get("memory", 0) / 2**20),
+        "object_store_mib": round(resources.get("object_store_memory", 0) / 2**20),
+    }
+
+
+def crowded_store(size: int) -> str | None:
+    """That so many bytes of cycles are more than the cluster's object store holds, if they are."""
+    mebibytes, room = round(size / 2**20), cluster_memory()["object_store_mib"]
+    if mebibytes <= room:
+        return None
+    return (
+        f"the cycles take {mebibytes:,} MiB and the cluster's object store has {room:,}: they pass "
+        f"through it block by block, and what does not fit waits on disk, which takes longer (more "
+        f"room: ray start --object-store-memory BYTES)"
+    )
+
+
 def cluster_gpus() -> float:
     """GPUs of the whole cluster; the driver's machine may have none."""
     return float(ray.cluster_resources().get("GPU", 0.0))

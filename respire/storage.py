@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from pyarrow import fs
 
-from respire.errors import InputError
+from respire.errors import InputError, without_credentials
 
 _HELD: dict[str, IO[str]] = {}
 """Lock files of the folders that this process holds; the system lets go of them with it."""
@@ -37,7 +37,15 @@ class Storage:
         return cls(text.rstrip("/") if "://" in text else str(Path(text).expanduser().absolute()))
 
     def __truediv__(self, part: str) -> "Storage":
-        return Storage(f"{self.uri}/{part}")
+        if self.is_local:
+            return Storage(f"{self.uri}/{part}")
+        where, question_mark, options = self.uri.partition("?")
+        return Storage(f"{where.rstrip('/')}/{part}{question_mark}{options}")
+
+    @property
+    def shown(self) -> str:
+        """The URI as a console, a log or a report may show it: without credentials."""
+        return without_credentials(self.uri)
 
     @property
     def is_local(self) -> bool:

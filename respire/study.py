@@ -22,7 +22,7 @@ from respire.errors import InputError
 from respire.metrics import check_scorable
 from respire.models.network import fingerprint, respirenet
 from respire.recipe import NUMERICS_VERSION, Recipe, flatten
-from respire.session import cluster_gpus, on_worker
+from respire.session import cluster_gpus, crowded_store, on_worker
 from respire.storage import Storage
 from respire.training.cell import Cell, digest
 from respire.training.device import Compute
@@ -216,12 +216,14 @@ def open_study(
     for side in ("train", options.recipe.selection):
         on_side = cycles["recording"].isin(getattr(cut, side))
         check_scorable(cycles.loc[on_side, "label"].to_numpy(), side)
+    seconds = (cycles["end_s"] - cycles["start_s"]).sum()
+    crowd = crowded_store(round(2 * seconds * options.recipe.preprocess.sample_rate_hz))
     return Study(
         recipe=options.recipe,
         cycles=cycles,
         prepared=prepared,
         skipped=(*corpus.skipped, *prepared.skipped),
-        warnings=(*corpus.warnings, *cut.warnings),
+        warnings=(*corpus.warnings, *cut.warnings, *([crowd] if crowd else [])),
         split=cut,
         seed=options.seed,
         initial=initial,

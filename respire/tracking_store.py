@@ -3,7 +3,6 @@
 import logging
 import os
 import queue
-import re
 import sqlite3
 import tempfile
 import threading
@@ -11,8 +10,9 @@ from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from respire.errors import InputError
+from respire.errors import InputError, without_credentials
 
 # MLflow takes two seconds to import, so functions import it: --help never waits for it.
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def resolve_uri(uri: str) -> str:
     path = uri.removeprefix(_SQLITE)
     if path == uri or path in ("", ":memory:"):
         raise InputError(
-            f"--tracking-uri {_shown(uri)}: not a store that can be used; give a database file as "
+            f"--tracking-uri {uri}: not a store that can be used; give a database file as "
             "sqlite:///mlflow.db or the address of a tracking server as http://host:5000"
         )
     return f"{_SQLITE}{Path(path).expanduser().absolute()}"
@@ -77,12 +77,12 @@ def preflight(uri: str, experiment: str) -> str:
             return store.create_experiment(experiment, artifact_location=artifacts)
     except MlflowException as error:
         raise InputError(
-            f"--tracking-uri {_shown(uri)}: MLflow refuses ({_shown(str(error))}); "
+            f"--tracking-uri {uri}: MLflow refuses ({_in_one_line(error)}); "
             "choose another --tracking-uri"
         ) from error
     if found.lifecycle_stage != "active":
         raise InputError(
-            f"--tracking-uri {_shown(uri)}: experiment {experiment!r} was deleted there; bring it "
+            f"--tracking-uri {uri}: experiment {experiment!r} was deleted there; bring it "
             f"back with: mlflow experiments restore --experiment-id {found.experiment_id}"
         )
     return found.experiment_id
@@ -90,12 +90,16 @@ def preflight(uri: str, experiment: str) -> str:
 
 @cache
 def client(uri: str) -> "MlflowClient":
-    """The process's client of a store, without MLflow's own announcements."""
+    """The process's client of a store, without MLflow's own announcements.
+
+    User and password of a server's address go to MLflow's environment variables for them, so that
+    no message of MLflow's, in whatever log, repeats them.
+    """
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri)
+    return MlflowClient(tracking_uri=_signed_in(uri))
 
 
 def run_page(uri: str, experiment_id: str, run_id: str) -> str:
@@ -103,7 +107,7 @@ def run_page(uri: str, experiment_id: str, run_id: str) -> str:
     page = f"#/experiments/{experiment_id}/runs/{run_id}"
     if uri.startswith(_SQLITE):
         return f"mlflow ui --backend-store-uri '{uri}', then http://127.0.0.1:5000/{page}"
-    return f"{_shown(uri)}/{page}"
+    return f"{without_credentials(uri)}/{page}"
 
 
 def _prepare_database(path: Path) -> None:
@@ -137,7 +141,7 @@ def _ask_server(uri: str) -> None:
 
     def ask() -> None:
         try:
-            credentials = get_default_host_creds(uri)
+            credentials = get_default_host_creds(_signed_in(uri))
             reply = http_request(
                 credentials, "/health", "GET", max_retries=0, timeout=SERVER_LIMIT_S
             )
@@ -146,7 +150,7 @@ def _ask_server(uri: str) -> None:
             cause: BaseException = error
             while cause.__context__:  # the innermost says what happened, in few words
                 cause = cause.__context__
-            answers.put(_shown(str(cause)))
+            answers.put(_in_one_line(cause))
 
     # Name resolution and a dripping reply know no time limit, so the limit is kept from outside.
     threading.Thread(target=ask, daemon=True).start()
@@ -156,11 +160,20 @@ def _ask_server(uri: str) -> None:
         problem = f"no answer within {SERVER_LIMIT_S:g} s"
     if problem:
         raise InputError(
-            f"--tracking-uri {_shown(uri)}: the tracking server is not well ({problem}); start it, "
+            f"--tracking-uri {uri}: the tracking server is not well ({problem}); start it, "
             "or use a database as --tracking-uri sqlite:///mlflow.db"
         )
 
 
-def _shown(text: str) -> str:
-    """The text, a URI or with one in it, without credentials, on one line."""
-    return re.sub("//[^/@ ]*@", "//", " ".join(text.split()))
+def _signed_in(uri: str) -> str:
+    """The address by itself, once MLflow's environment says who asks."""
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc:
+        return uri
+    os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username or "")
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -123,8 +123,9 @@ def run_trials(
     # A failed trial is told of in our own words, and Tune keeps up with those that have ended.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(SNAPSHOT_SECONDS))
-    if tune.Tuner.can_restore(kept.uri):
-        tuner = tune.Tuner.restore(kept.uri, trainable)
+    filesystem, home = folder.filesystem()
+    if tune.Tuner.can_restore(f"{home}/tune", filesystem):
+        tuner = tune.Tuner.restore(f"{home}/tune", trainable, storage_filesystem=filesystem)
     else:
         tuner = tune.Tuner(
             trainable,
@@ -150,7 +151,8 @@ def run_trials(
             ),
             run_config=tune.RunConfig(
                 name="tune",
-                storage_path=folder.uri,
+                storage_path=home,
+                storage_filesystem=filesystem,
                 verbose=0,
                 callbacks=[_Ends(trials.tracker, len(trials.studies), samples)],
             ),

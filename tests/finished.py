@@ -64,7 +64,7 @@ def finished_grid(
         for split_seed in range(splits)
         for seed in range(seeds)
     }
-    setting = SimpleNamespace(stopwatch=Stopwatch(), memory=PeakMemory())
+    setting = SimpleNamespace(stopwatch=Stopwatch(), memory=PeakMemory(), environment={})
     grid = Grid(
         setting=cast(Any, setting),
         options=GridOptions(recipe=small(), splits=splits, seeds=seeds, stage2=stage2),

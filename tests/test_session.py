@@ -68,6 +68,15 @@ def test_more_workers_than_processors_are_told_that_they_wait(monkeypatch):
     assert "needs a GPU and the cluster has 2 now" in session.missing_room(3, gpu=True)
 
 
+def test_cycles_larger_than_the_object_store_are_told_of_with_both_sizes(monkeypatch):
+    resources = {"CPU": 2.0, "memory": 3 * 2**30, "object_store_memory": 1.5 * 2**30}
+    monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
+    assert session.cluster_memory() == {"memory_mib": 3072, "object_store_mib": 1536}
+    assert session.crowded_store(1536 * 2**20) is None
+    assert "take 1,537 MiB" in session.crowded_store(1537 * 2**20)
+    assert "store has 1,536" in session.crowded_store(1537 * 2**20)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_a_function_runs_in_another_process_and_its_input_errors_come_back_as_they_were():

@@ -71,7 +71,7 @@ def compare_sizes(options: Options, upsamples: Sequence[int]) -> str:
             values = {name: row["test"][name] for name in SCORES} | {"seconds": row["seconds"]}
             run.tracker.log_metrics({f"{_name(row)}.{key}": v for key, v in values.items()})
         run.tracker.log_files(run.folder, "results.json", "report.md", FIGURE)
-        print(f"report: {run.folder.uri}/report.md\nMLflow: {run.tracker.where}", flush=True)
+        run.setting.announce(run.folder / "report.md", run.tracker)
     return text
 
 
@@ -216,6 +216,7 @@ def _results(run: Run, sizes: list[dict[str, Any]]) -> dict[str, Any]:
             "device": study.compute.name,
             "precision": study.compute.precision,
             "workers": study.workers,
+            **run.setting.environment,
         },
     }
 

@@ -89,12 +89,15 @@ def _apart(table: pa.Table) -> pa.Table:
     samples = pa.compute.list_flatten(columns["samples"]).to_numpy()
     recordings = np.repeat(columns["recording"].to_numpy(), counts)
     one_each = np.arange(len(cycle) + 1, dtype=np.int32)
-    ends = {"audio": np.append(0, samples.cumsum()).astype(np.int32)}
+    ends = np.append(0, samples.cumsum())
     made = {}
     for field in SCHEMA:
-        if pa.types.is_list(field.type):
+        if pa.types.is_nested(field.type):
             values = pa.compute.list_flatten(columns[field.name]).combine_chunks()
-            made[field.name] = pa.ListArray.from_arrays(ends.get(field.name, one_each), values)
+            if field.name == "audio":
+                made[field.name] = pa.LargeListArray.from_arrays(ends, values)
+            else:
+                made[field.name] = pa.ListArray.from_arrays(one_each, values)
         else:
             made[field.name] = columns[field.name].take(np.repeat(np.arange(len(table)), counts))
     made["recording"] = pa.array(map(_name, recordings, cycle), pa.string())

@@ -35,10 +35,13 @@ SCHEMA = pa.schema(
         ("end_s", pa.list_(pa.float64())),
         ("label", pa.list_(pa.int8())),
         ("samples", pa.list_(pa.int32())),
-        ("audio", pa.list_(pa.int16())),
+        ("audio", pa.large_list(pa.int16())),
     ]
 )
-"""A row is a recording; ``audio`` holds its cycles joined, ``samples`` the length of each."""
+"""A row is a recording; ``audio`` holds its cycles joined, ``samples`` the length of each.
+
+All audio may be sorted or joined at once, and 32 bits count 149 hours of it at 4 kHz.
+"""
 
 _OF_RECORDING = ["recording", "patient", "session", "location", "mode", "device"]
 _OF_CYCLE = ["cycle", "start_s", "end_s", "label"]
@@ -83,7 +86,7 @@ class PreparedCycles:
         files = _open(self.storage)
         wanted = pyarrow.dataset.field("recording").isin(list(recordings))
         good = pyarrow.dataset.field(_ERROR.name).is_null()
-        table = files.to_table(columns=SCHEMA.names, filter=wanted & good).sort_by("recording")
+        table = in_order(files.to_table(columns=SCHEMA.names, filter=wanted & good))
         missing = set(recordings) - set(table.column("recording").to_pylist())
         if missing:
             raise KeyError(f"not among the prepared recordings: {', '.join(sorted(missing))}")
@@ -92,6 +95,21 @@ class PreparedCycles:
     def dataset(self, recordings: Sequence[str]) -> ray.data.Dataset:
         """The same rows as a Ray dataset in memory, so that Ray Train needs no CPU to read it."""
         return ray.data.from_arrow(_blocks(self.read(recordings)))
+
+
+def pick(table: pa.Table, rows: Sequence[int] | np.ndarray) -> pa.Table:
+    """Some rows of cycles, in the order given, copied once.
+
+    Where pyarrow filters or sorts lists, it numbers all their elements: four times the memory.
+    """
+    if not len(rows):
+        return table.slice(0, 0)
+    return pa.concat_tables([table.slice(row, 1) for row in rows]).combine_chunks()
+
+
+def in_order(table: pa.Table) -> pa.Table:
+    """Rows of cycles sorted by recording name."""
+    return pick(table, pyarrow.compute.sort_indices(table.column("recording")).to_pylist())
 
 
 def prepare_cycles(
@@ -201,7 +219,7 @@ def _verify(cycles: pd.DataFrame, attempt: Storage, skip_bad: bool) -> dict[str,
     files = _open(attempt)
     written = files.to_table(columns=["recording", "samples", _ERROR.name]).sort_by("recording")
     if Counter(written.column("recording").to_pylist()) != Counter(set(cycles["recording"])):
-        raise RuntimeError(f"{attempt.uri}: the recordings written are not those of the catalogue")
+        raise RuntimeError(f"{attempt.shown}: not the recordings of the catalogue were written")
     errors = written.column(_ERROR.name).drop_null().to_pylist()
     if errors and (not skip_bad or len(errors) == len(written)):
         raise InputError(errors[0])
@@ -209,7 +227,7 @@ def _verify(cycles: pd.DataFrame, attempt: Storage, skip_bad: bool) -> dict[str,
     kept = cycles[~cycles["recording"].isin(skipped.column("recording").to_pylist())]
     lengths = pyarrow.compute.list_flatten(written.column("samples"))
     if len(lengths) != len(kept):
-        raise RuntimeError(f"{attempt.uri}: {len(lengths)} of {len(kept)} cycles were written")
+        raise RuntimeError(f"{attempt.shown}: {len(lengths)} of {len(kept)} cycles were written")
     return {
         "files": sorted(file.rsplit("/", 1)[-1] for file in files.files),
         "recordings": len(written) - len(errors),

@@ -240,10 +240,7 @@ class _Source:
 
     def uri_of(self, path: str) -> str:
         """The path as one can open it from anywhere: absolute, or with the scheme and options."""
-        if "://" not in self.uri:
-            return path
-        base, question_mark, options = self.uri.partition("?")
-        return base.rstrip("/") + path[len(self.root.rstrip("/")) :] + question_mark + options
+        return (Storage(self.uri) / path[len(self.root.rstrip("/")) + 1 :]).uri
 
     def read_text(self, path: str) -> str:
         """A text file's content.

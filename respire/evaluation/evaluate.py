@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from respire.data.cycles import pick
 from respire.evaluation.baselines import predict_baselines
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
@@ -43,7 +45,7 @@ def predict_stages(
     for device, rows in common.groupby("device"):
         weights = devices.get(str(device))
         if weights is not None:
-            own = test.filter(pc.equal(test.column("device"), device))
+            own = pick(test, np.flatnonzero(pc.equal(test.column("device"), device)))
             rows = _predict(recipe, own, weights, compute).set_index(rows.index)
         by_device.append(rows)
     return {STAGE1: common, STAGE2: pd.concat(by_device).sort_index()}

@@ -1,4 +1,4 @@
-"""CycleBank: a worker's recordings as one flat audio tensor, in device memory."""
+"""CycleBank: a worker's recordings as one flat audio tensor, in device memory if they fit."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +13,9 @@ from respire.recipe import NORMAL, Task
 
 FULL_SCALE = 32767.0
 """What 1.0 is stored as (data/preprocess.py)."""
+GPU_SHARE = 1 / 8
+"""Of a GPU's free memory, what one bank may take: a process holds two or three, several processes
+may share the GPU, and the network needs most of it."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,13 @@ class CycleBank:
     """Cycles of whole recordings, so that a cycle always lies beside its neighbours.
 
     There is no CPU data loader: a batch of windows is one gather from ``audio``. The audio lives in
-    device memory; the tables stay in host memory, so that choosing cycles never waits for a GPU.
+    device memory, unless it would crowd a GPU: then it stays in host memory, and each batch goes to
+    the device once it is gathered. The tables stay in host memory, so that choosing cycles never
+    waits for a GPU.
 
     Attributes:
         audio: int16 [S + 1], all cycles end to end; the last sample is a zero, read as silence.
+        device: where windows of them are wanted.
         first: int64 [N], where each cycle starts in ``audio``.
         length: int64 [N], samples of each cycle.
         label: int64 [N], class of each cycle under the task.
@@ -35,6 +41,7 @@ class CycleBank:
     """
 
     audio: Tensor
+    device: torch.device
     first: Tensor
     length: Tensor
     label: Tensor
@@ -56,7 +63,7 @@ class CycleBank:
         Args:
             table: one row a recording, its cycles nested.
             task: decides the labels; under "2-class" crackle, wheeze and both are "abnormal".
-            device: where the audio lives.
+            device: where windows are wanted, and where the audio lives if there is room for it.
 
         Raises:
             ValueError: the table holds no cycle, or an empty one.
@@ -76,9 +83,12 @@ class CycleBank:
             for name in ("recording", "patient", "device")
         }
         cycles = pd.DataFrame({**columns, "cycle": _flat(table, "cycle"), "label": label})
-        audio = np.append(_flat(table, "audio"), np.int16(0))
+        # One copy, straight from the table's chunks: this may be most of the process's memory.
+        audio = torch.from_numpy(np.concatenate([*_chunks(table, "audio"), np.zeros(1, np.int16)]))
+        device = torch.device(device)
         return cls(
-            audio=torch.from_numpy(audio).to(device),
+            audio=audio.to(_home(audio, device)),
+            device=device,
             first=torch.from_numpy(np.cumsum(lengths) - lengths),
             length=torch.from_numpy(lengths),
             label=torch.from_numpy(label),
@@ -138,11 +148,30 @@ class CycleBank:
         return torch.from_numpy(hashed.to_numpy(copy=True).view(np.int64))
 
     @property
+    def in_host_memory(self) -> bool:
+        """Whether the audio was too large for its device."""
+        return self.audio.device.type != self.device.type
+
+    @property
     def silence(self) -> int:
         """Index in ``audio`` of the sample that is always zero."""
         return len(self.audio) - 1
 
 
+def _home(audio: Tensor, device: torch.device) -> torch.device:
+    """Where the audio lives: on its device, unless that is a GPU with little memory to spare."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if audio.nbytes > GPU_SHARE * free:
+            return torch.device("cpu")
+    return device
+
+
 def _flat(table: pa.Table, column: str) -> np.ndarray:
     """The nested lists of a column end to end."""
-    return table.column(column).combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.concatenate(_chunks(table, column))
+
+
+def _chunks(table: pa.Table, column: str) -> list[np.ndarray]:
+    """The nested lists of each chunk of a column end to end, not copied."""
+    return [chunk.flatten().to_numpy() for chunk in table.column(column).chunks]

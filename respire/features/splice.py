@@ -120,7 +120,7 @@ def gather(bank: CycleBank, splice: Splice, window: int) -> Tensor:
         window: samples T in a window.
 
     Returns:
-        float32 [B, T] in (-1, 1), where the bank's audio is.
+        float32 [B, T] in (-1, 1), on the bank's device.
     """
     length = bank.length[splice.cycle].masked_fill(splice.step == 0, window)
     end = length.cumsum(1) - splice.skip[:, None]
@@ -149,4 +149,12 @@ def gather(bank: CycleBank, splice: Splice, window: int) -> Tensor:
     index.scatter_(1, place, jump.to(device, non_blocking=True))
     index[:, window] = 0
     audio = bank.audio.index_select(0, index.cumsum_(1).view(-1)).view(shape)
+    if bank.in_host_memory:
+        audio = _sent(audio, bank.device)
     return audio[:, :window].to(torch.float32).div_(FULL_SCALE)
+
+
+def _sent(audio: Tensor, device: torch.device) -> Tensor:
+    """The same on the device; a GPU fetches it from pinned memory while the host goes on."""
+    audio = audio.pin_memory() if device.type == "cuda" else audio
+    return audio.to(device, non_blocking=True)

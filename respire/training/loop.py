@@ -28,6 +28,8 @@ Weights = dict[str, Tensor]
 Row = dict[str, float]
 OnEpoch = Callable[[Row], None]
 """What is called with each epoch's row of ``Fit.history``."""
+HOST_BANK = "recordings_in_host_memory"
+"""Name in an epoch's row for a bank that was too large for the GPU; left out where none was."""
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Fit:
         scores: what the choice was made by, or None where the last epoch was taken.
         history: a row an epoch: epoch, train_loss, learning_rate, seconds and, where a side
             selects, validation_loss, validation_se, validation_sp, validation_score; where test is
-            watched, test_se, test_sp, test_score.
+            watched, test_se, test_sp, test_score; HOST_BANK.
         progress: state of network, optimiser and schedule after the last row; None once finished.
     """
 
@@ -60,6 +62,11 @@ class Fit:
             "history": self.history,
             "progress": self.progress,
         }
+
+    @property
+    def from_host_memory(self) -> bool:
+        """Whether the recordings were too large for the GPU in some epoch."""
+        return any(HOST_BANK in row for row in self.history)
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Fit":
@@ -173,6 +180,8 @@ def fit(
                 f"{learning_rate:g}: lower --recipe.optimisation.learning-rate"
             )
         row: Row = {"epoch": epoch, "train_loss": train_loss, "learning_rate": learning_rate}
+        if train.in_host_memory:
+            row[HOST_BANK] = 1.0
         scores = None
         if selector is not None:
             validation_loss, scores = evaluate(kept, pipeline, selector, recipe, compute, world)

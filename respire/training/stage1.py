@@ -15,7 +15,7 @@ import torch
 from pyarrow import fs
 from ray.train.torch import TorchTrainer
 
-from respire.data.cycles import PreparedCycles
+from respire.data.cycles import PreparedCycles, in_order
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe import Recipe
@@ -88,6 +88,7 @@ def train_stage1(
     datasets["selector"] = prepared.dataset(selector)
     if recipe.watch_test:
         datasets["watched"] = prepared.dataset(test)
+    filesystem, path = cell.storage.filesystem()
     trainer = TorchTrainer(
         _train_on_worker,
         train_loop_config={
@@ -102,7 +103,8 @@ def train_stage1(
         ),
         run_config=ray.train.RunConfig(
             name="ray-train",
-            storage_path=cell.storage.uri,
+            storage_path=path,
+            storage_filesystem=filesystem,
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
             failure_config=ray.train.FailureConfig(max_failures=3, controller_failure_limit=3),
         ),
@@ -181,11 +183,18 @@ def _train_on_worker(config: dict[str, Any]) -> str | None:
 
 
 def _bank(name: str, work: _Work, device: torch.device) -> CycleBank:
-    """The recordings of a dataset, in the order of their names."""
+    """The recordings of a dataset, in the order of their names.
+
+    A block is copied when it comes, so that the object store, which may be smaller than the
+    dataset, need not hold the blocks before it any longer.
+    """
     shard = ray.train.get_dataset_shard(name)
-    tables = list(shard.iter_batches(batch_size=None, batch_format="pyarrow"))
-    table = pa.concat_tables(tables).sort_by("recording")
-    return CycleBank.from_table(table, work.recipe.task, device)
+    blocks = [
+        in_order(block) for block in shard.iter_batches(batch_size=None, batch_format="pyarrow")
+    ]
+    # Each is a run of the sorted recordings (PreparedCycles.dataset).
+    blocks.sort(key=lambda block: block.column("recording")[0].as_py())
+    return CycleBank.from_table(pa.concat_tables(blocks), work.recipe.task, device)
 
 
 def _start(newest: ray.train.Checkpoint | None) -> tuple[Fit | None, int]:

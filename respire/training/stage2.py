@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
 from ray import tune
 
+from respire.data.cycles import pick
 from respire.data.recording import DEVICES
 from respire.features.bank import CycleBank
 from respire.recipe import Recipe
@@ -38,7 +40,10 @@ def each_device(train: pa.Table, selector: pa.Table) -> dict[str, DeviceCycles]:
     """The rows of each stethoscope's recordings, every one of them a key."""
     return {
         device: DeviceCycles(
-            *(rows.filter(pc.equal(rows.column("device"), device)) for rows in (train, selector))
+            *(
+                pick(rows, np.flatnonzero(pc.equal(rows.column("device"), device)))
+                for rows in (train, selector)
+            )
         )
         for device in DEVICES
     }
@@ -136,6 +141,7 @@ def _run(
         _run_trial(job, data, recipe, weights, compute, seed)
         tune.report({"device": job.device})
 
+    filesystem, path = jobs[0].cell.storage.filesystem()
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trial, weights=stage1), resources),
         param_space={"job": tune.grid_search(list(range(len(jobs))))},
@@ -146,7 +152,8 @@ def _run(
         ),
         run_config=tune.RunConfig(
             name="ray-tune",
-            storage_path=jobs[0].cell.storage.uri,
+            storage_path=path,
+            storage_filesystem=filesystem,
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=3),
         ),

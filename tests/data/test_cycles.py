@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from tables import cycles_table
 
 from respire.data import cycles as cycles_module
-from respire.data.cycles import SCHEMA, PreparedCycles, prepare_cycles
+from respire.data.cycles import SCHEMA, PreparedCycles, in_order, pick, prepare_cycles
 from respire.data.icbhi import read_catalogue
 from respire.data.preprocess import preprocess, read_audio, slice_cycles
 from respire.errors import InputError
@@ -183,3 +185,23 @@ def test_unwritable_storage_is_refused(few: pd.DataFrame, tmp_path: Path) -> Non
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(InputError, match="cannot be written"):
         prepare_cycles(few, RECIPE, "x", Storage.at(tmp_path / "file"))
+
+
+POOL = pa.proxy_memory_pool(pa.system_memory_pool())
+"""Counts what Arrow allocates, and must outlive it."""
+
+
+def test_rows_are_picked_in_any_order_and_copied_once() -> None:
+    table = cycles_table([[100_000, 5], [7], [200_000], [90_000, 80_000]])
+    scattered = pa.concat_tables([table.slice(2), table.slice(0, 2)])
+    rows = scattered.to_pylist()
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(POOL)
+    try:
+        picked = pick(scattered, np.array([3, 0, 1]))
+    finally:
+        pa.set_memory_pool(before)
+    assert picked.to_pylist() == [rows[3], rows[0], rows[1]]
+    assert POOL.max_memory() < 1.1 * picked.nbytes
+    assert pick(scattered, []).equals(SCHEMA.empty_table())
+    assert in_order(scattered).equals(table)

@@ -1,3 +1,6 @@
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,7 +10,10 @@ from hypothesis import strategies as st
 from reference import Entry, windows_of
 from tables import SCHEMA, cycles_table
 
-from respire.features.bank import CycleBank
+from respire.features.bank import GPU_SHARE, CycleBank, _home
+from respire.features.pipeline import Pipeline
+from respire.features.splice import gather, pad
+from respire.presets import quick
 
 RECORDINGS = st.lists(
     st.lists(st.tuples(st.integers(1, 40), st.integers(0, 3)), min_size=1, max_size=5),
@@ -138,3 +144,78 @@ def test_a_cycles_identity_is_the_same_in_every_bank_and_no_others():
     assert len(bank.identity.unique()) == len(bank)
     windows = bank.windowed(6)
     assert torch.equal(windows.identity, bank.identity[windows.whole])
+
+
+AUDIO = torch.zeros(1000, dtype=torch.int16)
+
+
+@pytest.mark.parametrize(
+    ("free", "home"), [(2000 / GPU_SHARE, "cuda"), (2000 / GPU_SHARE - 1, "cpu"), (0, "cpu")]
+)
+def test_audio_that_would_crowd_a_gpu_stays_in_host_memory(monkeypatch, free, home):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 80 * 2**30))
+    assert _home(AUDIO, torch.device("cuda")).type == home
+    bank = CycleBank.from_table(table_of([[(9, 0)]]), "4-class", "cpu")
+    assert not bank.in_host_memory
+
+
+def test_a_bank_in_host_memory_is_the_same_but_for_where_its_windows_go(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (0, 80 * 2**30))
+    table = table_of([[(50, 0), (6, 1)], [(7, 2)]])
+    bank = CycleBank.from_table(table, "4-class", "cuda")
+    assert bank.in_host_memory
+    assert bank.windowed(20).in_host_memory
+    here = CycleBank.from_table(table, "4-class", "cpu")
+    assert torch.equal(bank.audio, here.audio)
+    there = replace(bank, device=torch.device("meta"))
+    windows = gather(there, pad(there, torch.arange(3), 20, "repeat"), 20)
+    assert (windows.device.type, windows.dtype, windows.shape) == ("meta", torch.float32, (3, 20))
+
+
+def test_windows_that_are_sent_to_their_device_are_the_same(monkeypatch):
+    bank = CycleBank.from_table(table_of([[(50, 0), (6, 1)], [(7, 2)]]), "4-class")
+    splice = pad(bank, torch.arange(3), 20, "repeat")
+    held = gather(bank, splice, 20)
+    monkeypatch.setattr(CycleBank, "in_host_memory", True)
+    assert torch.equal(gather(bank, splice, 20), held)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_makes_the_same_images_of_audio_in_either_memory(monkeypatch):
+    table = cycles_table([[9000, 31000, 12000, 7000]] * 8)
+    on_gpu = CycleBank.from_table(table, "4-class", "cuda")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (0, 80 * 2**30))
+    on_host = CycleBank.from_table(table, "4-class", "cuda")
+    assert (on_gpu.in_host_memory, on_host.in_host_memory) == (False, True)
+    pipeline, chosen = Pipeline(quick(), "cuda"), torch.arange(32)
+    images = [pipeline.training_images(bank, chosen, chosen) for bank in (on_gpu, on_host)]
+    assert torch.equal(*images)
+
+
+OURS = pa.proxy_memory_pool(pa.system_memory_pool())
+"""Counts what Arrow allocates, and must outlive it."""
+
+
+def test_audio_is_copied_once_on_its_way_into_the_bank():
+    size = 2**22
+    table = cycles_table([[9]])
+    audio = pa.array([np.zeros(size, np.int16)], SCHEMA.field("audio").type)
+    long = table.set_column(SCHEMA.get_field_index("audio"), "audio", audio)
+    long = long.set_column(
+        SCHEMA.get_field_index("samples"), "samples", pa.array([[size]], pa.list_(pa.int32()))
+    )
+    chunked = pa.concat_tables([long] * 3)
+    theirs = pa.default_memory_pool()
+    pa.set_memory_pool(OURS)
+    tracemalloc.start()
+    try:
+        bank = CycleBank.from_table(chunked, "4-class")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        pa.set_memory_pool(theirs)
+    assert bank.audio.nbytes <= peak + OURS.max_memory() < 1.1 * bank.audio.nbytes
+
+
+def test_more_samples_can_be_joined_than_32_bits_count():
+    assert pa.types.is_large_list(SCHEMA.field("audio").type)

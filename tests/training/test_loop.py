@@ -14,7 +14,7 @@ from respire.models.network import respirenet
 from respire.recipe import Features, Model, Optimisation, Recipe
 from respire.training.cell import dump_state, load_state
 from respire.training.device import Compute
-from respire.training.loop import Fit, _better, fit
+from respire.training.loop import HOST_BANK, Fit, _better, fit
 from respire.training.predict import predict
 
 RECIPE = Recipe(
@@ -260,3 +260,18 @@ def test_the_two_class_task_is_trained_and_predicted():
     network = respirenet(recipe.model, 2)
     run = fit(network, bank, bank, recipe, recipe.optimisation, CPU, seed=0)
     assert run.scores.confusion.shape == (2, 2)
+
+
+def test_audio_in_host_memory_changes_no_number_and_is_noted(monkeypatch, whole):
+    assert not whole.from_host_memory
+    short = dataclasses.replace(
+        RECIPE, optimisation=dataclasses.replace(RECIPE.optimisation, epochs=1)
+    )
+    held = train(short)
+    monkeypatch.setattr(CycleBank, "in_host_memory", True)
+    sent = train(short)
+    assert sent.from_host_memory
+    assert Fit.from_state(load_state(dump_state(sent.state()))).from_host_memory
+    assert weights_equal(sent, held)
+    noted = [row | {HOST_BANK: 1.0} for row in without_seconds(held)]
+    assert without_seconds(sent) == noted

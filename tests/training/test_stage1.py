@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -53,6 +54,16 @@ def test_shares_do_not_depend_on_the_order_of_recordings(recordings, seed, rando
     shuffled = list(recordings)
     random.shuffle(shuffled)
     assert share_recordings(shuffled, 3, seed) == share_recordings(list(recordings), 3, seed)
+
+
+def test_blocks_come_in_any_order_and_lie_in_that_of_their_recordings(monkeypatch):
+    blocks = [TABLE.slice(start, 4) for start in (8, 0, 16, 4, 12)]
+    shard = SimpleNamespace(iter_batches=lambda **_: iter(blocks))
+    monkeypatch.setattr("ray.train.get_dataset_shard", lambda _: shard)
+    work = SimpleNamespace(recipe=RECIPE)
+    ours = stage1._bank("train-0", work, torch.device("cpu"))
+    assert ours.cycles.equals(bank(NAMES).cycles)
+    assert torch.equal(ours.audio, bank(NAMES).audio)
 
 
 def with_epochs(epochs: int) -> Recipe:
