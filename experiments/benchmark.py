@@ -16,7 +16,7 @@ from respire.command import RECIPES, Options, command
 from respire.presets import scratch
 from respire.recipe import Recipe
 
-Part = Literal["input", "step", "ray", "scaling", "recordings"]
+Part = Literal["input", "step", "ray", "scaling", "recordings", "nodes"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class BenchmarkOptions(Options):
     recipe: Recipe = field(default_factory=scratch)
     """The recipe's fields."""
     parts: tuple[Part, ...] = ("input", "step", "ray", "scaling", "recordings")
-    """What to measure; "input" and "step" need no Ray, "recordings" needs --data DIR."""
+    """What to measure; "input" and "step" need no Ray, "recordings" needs --data DIR, "nodes" (two
+    on this machine, on CPU) is measured only where asked for."""
 
 
 def main(options: BenchmarkOptions) -> None:

@@ -1,6 +1,5 @@
 """The audit of a data set: what it is made of and what the paper says, from options to report."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,7 +25,7 @@ from respire.paper_data import CLAIMS, PATIENTS, RECORDINGS
 from respire.recipe import Features, Preprocess, Recipe
 from respire.report.audit import summary, write_report
 from respire.report.page import strict
-from respire.resources import Stopwatch, set_up_torch
+from respire.resources import Stopwatch, cores, set_up_torch
 from respire.storage import Storage
 from respire.study import claim, locate
 from respire.training.cell import digest
@@ -34,7 +33,7 @@ from respire.training.cell import digest
 SYNTHETIC_WARNING = "the recordings are synthetic: they are made in the image of ICBHI 2017"
 BATCH = 256
 """Windows whose shades a thread holds at once, some 15 MB."""
-THREADS = os.cpu_count() or 1
+THREADS = cores()
 
 
 def audit(options: Options) -> str:

@@ -28,11 +28,18 @@ def set_up_torch(parallel: int = 1) -> None:
     the kernel, which must clear them for the next one, batch after batch; whether it does depends
     on what else lies on its heap. Here it keeps them. Other C libraries are left as they are.
     """
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // parallel))
+    torch.set_num_threads(max(1, cores() // parallel))
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         for option, value in MALLOC_OPTIONS.items():
             libc.mallopt(option, value)
+
+
+def cores() -> int:
+    """Those that this process may use: a batch system often gives a job a part of its machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Stopwatch:

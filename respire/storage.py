@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -92,8 +93,11 @@ class Storage:
                 stream.write(content)
             filesystem.move(partial, path)
         except OSError as error:
+            with suppress(OSError):  # what is left of it would take the room that others need
+                filesystem.delete_file(partial)
             raise InputError(
-                f"{self.uri}: cannot be written ({error}); choose another --storage"
+                f"{self.uri}: cannot be written ({error}); make room there, and the same command "
+                f"goes on, or choose another --storage"
             ) from error
 
     def read_table(self) -> pa.Table:

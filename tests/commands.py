@@ -4,13 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+PATIENCE_S = 20.0
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 
 
@@ -30,12 +33,14 @@ def environment(home: Path) -> dict[str, str]:
     }
 
 
-def finished(experiment: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run an experiment in a folder and wait for its end."""
+def finished(
+    experiment: str, folder: Path, *arguments: str, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run an experiment in a folder, with settings in its environment, and wait for its end."""
     return subprocess.run(
         [sys.executable, str(EXPERIMENTS / experiment), *arguments],
         cwd=folder,
-        env=environment(folder / "home"),
+        env=environment(folder / "home") | settings,
         capture_output=True,
         text=True,
         timeout=800,
@@ -43,33 +48,72 @@ def finished(experiment: str, folder: Path, *arguments: str) -> subprocess.Compl
     )
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs; one that has ended stays a zombie where nobody asks for its end."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@contextmanager
+def running(
+    experiment: str, folder: Path, *arguments: str, **settings: str
+) -> Iterator[subprocess.Popen[str]]:
+    """An experiment whose output can be read while it runs; all of it is killed at the end."""
+    process = subprocess.Popen(
+        [sys.executable, str(EXPERIMENTS / experiment), *arguments],
+        cwd=folder,
+        env=environment(folder / "home") | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        below = []
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGSTOP)  # it must not go on while its children are found
+            below = psutil.Process(process.pid).children(recursive=True)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+        patience = time.monotonic() + PATIENCE_S  # what Ray leaves behind ends by itself
+        while alive := [one for one in below if is_alive(one)]:
+            if time.monotonic() > patience:
+                for orphan in alive:
+                    orphan.kill()
+            time.sleep(0.05)
+
+
 def killed(
     experiment: str, folder: Path, when: Callable[[str], bool], *arguments: str
 ) -> list[str]:
     """Run an experiment and kill it, and all below it, once a line of its output says so."""
-    process = subprocess.Popen(
-        [sys.executable, str(EXPERIMENTS / experiment), *arguments],
-        cwd=folder,
-        env=environment(folder / "home"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
     lines = []
-    assert process.stdout is not None
-    for line in process.stdout:
-        lines.append(line.rstrip())
-        if when(line):
-            break
-    below = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    _, alive = psutil.wait_procs(below, timeout=20)
-    for orphan in alive:
-        orphan.kill()
-    psutil.wait_procs(alive, timeout=20)
+    with running(experiment, folder, *arguments) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            if when(line):
+                break
+    return lines
+
+
+def disturbed(
+    experiment: str, folder: Path, disturb: Callable[[str], None], *arguments: str, **settings: str
+) -> list[str]:
+    """Run an experiment to its end, and let each line of its output disturb it."""
+    lines = []
+    with running(experiment, folder, *arguments, **settings) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            disturb(line)
+        assert process.wait() == 0, "\n".join(lines[-30:])
     return lines
 
 

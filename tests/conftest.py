@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import ray
+from commands import finished
+from small_run import FULL, SMALL
 
 from respire.data.synthetic import write_corpus
 
@@ -50,3 +52,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic corpus of 24 patients, about 50 recordings and 250 cycles."""
     directory = tmp_path_factory.mktemp("synthetic") / "corpus"
     return write_corpus(directory, patients=24, recordings_per_patient=2, cycles_per_recording=5)
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a small run of experiments/full.py went through without a fault."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    done = finished(FULL, folder, "--data", str(corpus), *SMALL)
+    assert done.returncode == 0, done.stderr
+    return folder

@@ -1,6 +1,5 @@
 """experiments/full.py as users run it: from the command line to what it leaves behind."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from commands import client_of, finished, killed, parent_and_children
+from commands import client_of, finished, parent_and_children
+from small_run import EPOCHS, FULL, NAME, SMALL, results_in
 
 from respire.data.recording import DEVICES
 from respire.metrics import Scores
@@ -17,24 +17,11 @@ from respire.presets import quick
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-FULL = "full.py"
 KEYS = {
     *("experiment", "name", "respire_version", "key", "numerics_version", "recipe", "split"),
     *("selection", "stages", "baselines", "stamps", "warnings", "skipped", "seconds"),
     *("peak_memory_mib", "environment"),
 }
-EPOCHS = 6
-NAME = "small"
-SMALL = (
-    *("--recipe", "quick", "--name", NAME, "--recipe.optimisation.epochs", str(EPOCHS)),
-    *("--recipe.finetune.epochs", "1", "--recipe.finetune.unselected-epochs", "1"),
-)
-"""Few epochs on few patients, where only the mechanics matter."""
-
-
-def results_in(folder: Path, name: str | None = None) -> dict[str, Any]:
-    (file,) = (folder / "runs" / "full").glob(f"{name or '*'}/results.json")
-    return json.loads(file.read_text())
 
 
 def assert_scored(scored: Mapping[str, Any], classes: int = 4) -> None:
@@ -57,14 +44,6 @@ def quick_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     done = finished(FULL, folder, "--quick")
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    done = finished(FULL, folder, "--data", str(corpus), *SMALL)
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 def test_quick_listens_to_patients_it_never_heard(quick_run: tuple[Path, str]) -> None:
@@ -155,30 +134,6 @@ def test_the_released_code_on_two_classes_runs_to_its_stamped_end(
     predictions = pd.read_parquet(file)
     assert {"p_normal", "p_abnormal"} <= set(predictions)
     assert set(predictions["label"]) == {0, 1}
-
-
-def test_a_run_killed_in_stage_1_ends_as_an_uninterrupted_one(
-    uninterrupted: Path, corpus: Path, tmp_path: Path
-) -> None:
-    def with_a_checkpoint(line: str) -> bool:
-        # On a fast machine the epochs may be over before the first checkpoint is due.
-        written = list(tmp_path.glob("runs/cells/*/ray-train/checkpoint_*"))
-        return f"epoch {EPOCHS - 1}/" in line or ("epoch" in line and bool(written))
-
-    command = ("--data", str(corpus), *SMALL)
-    lines = killed(FULL, tmp_path, with_a_checkpoint, *command)
-    assert "stage1: epoch" in lines[-1]
-    assert not list(tmp_path.rglob("results.json"))
-
-    resumed = finished(FULL, tmp_path, *command)
-    assert resumed.returncode == 0, resumed.stderr
-    one, other = results_in(uninterrupted, NAME), results_in(tmp_path, NAME)
-    for results in (one, other):
-        del results["seconds"], results["peak_memory_mib"]
-    assert one == other
-    parent, children = parent_and_children("full", tmp_path)
-    assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
-    assert set(children) == {"stage1", *DEVICES}
 
 
 def test_a_name_of_another_run_is_refused_with_the_difference(

@@ -35,7 +35,7 @@ def page_faults(how: str) -> int:
 @pytest.mark.parametrize(("parallel", "threads"), [(1, 6), (4, 1), (100, 1)])
 def test_torch_gets_its_share_of_the_cores(monkeypatch, parallel, threads):
     given = []
-    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
     monkeypatch.setattr(torch, "set_num_threads", given.append)
     set_up_torch(parallel)
     assert given == [threads]

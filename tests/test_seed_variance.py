@@ -1,6 +1,7 @@
 """experiments/seed_variance.py as users run it: grids, kills and comparisons."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,9 @@ def test_killed_half_way_it_goes_on_where_it_was_and_ends_the_same(
 
     resumed = finished(THIS, tmp_path, *command)
     assert resumed.returncode == 0, resumed.stderr
-    assert "2 of 4 runs to do" in resumed.stdout
+    left = re.search("([0-9]) of 4 runs to do", resumed.stdout)
+    assert left is not None
+    assert left[1] in "12"  # a run that was at work may have ended before the kill reached it
     one, other = results_in(uninterrupted), results_in(tmp_path)
     for results in (one, other):
         del results["seconds"], results["peak_memory_mib"]

@@ -1,6 +1,5 @@
 """The input path from cycles to images: windows a second, whole, by stage and by effect."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -18,6 +17,7 @@ from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.features.splice import gather, pad
 from respire.recipe import Augmentation, Concatenation, Recipe
+from respire.resources import cores
 from respire.training.device import Compute
 from respire.training.sampling import World, plan_epoch
 
@@ -70,7 +70,7 @@ def measure_input(
         The part "input" of results.json.
     """
     plan = plan_batches(bank, recipe, batches)
-    workers = os.cpu_count() or 1
+    workers = cores()
     paths = _paths(
         recipe, bank, plan, compute, lambda one, chosen: load(bank, one, chosen, workers), repeats
     )

@@ -18,6 +18,7 @@ from respire.benchmark.input_path import Load, measure_input
 from respire.benchmark.step import measure_step
 from respire.benchmark.tables import tables
 from respire.command import SYNTHETIC, Options
+from respire.recipe import Recipe
 from respire.report.style import png
 from respire.resources import Stopwatch, set_up_torch
 from respire.storage import Storage
@@ -58,7 +59,8 @@ def measure(options: Options, parts: Sequence[str], load: Load) -> str:
 
     Args:
         options: recipe, processor, storage, name, data.
-        parts: "input", "step", "ray", "scaling", "recordings"; the first two import no Ray.
+        parts: "input", "step", "nodes", "ray", "scaling", "recordings"; the first two import no
+            Ray.
         load: makes the loader that the input path is compared with.
 
     Returns:
@@ -89,6 +91,9 @@ def measure(options: Options, parts: Sequence[str], load: Load) -> str:
             measured["step"] = measure_step(
                 recipe, compute, steps=effort.steps, repeats=effort.repeats
             )
+    if "nodes" in parts:
+        with stopwatch.part("nodes"):
+            measured["nodes"] = _measure_nodes(recipe, folder / "work", effort)
     if {"ray", "scaling", "recordings"} & set(parts):
         measured |= _measure_on_ray(options, parts, compute, effort, folder / "work", stopwatch)
     results = {
@@ -161,6 +166,16 @@ def _measure_on_ray(
                         for repeat in range(effort.preparations)
                     ]
                 )
+    work.delete()
+    return measured
+
+
+def _measure_nodes(recipe: Recipe, work: Storage, effort: Effort) -> dict[str, Any]:
+    """In a Ray of its own."""
+    from respire.benchmark.nodes import measure_nodes
+
+    work.delete()
+    measured = measure_nodes(recipe, Storage(f"file://{work.uri}"), effort.epochs)
     work.delete()
     return measured
 

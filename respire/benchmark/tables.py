@@ -176,12 +176,45 @@ def recordings(part: Part) -> Table:
     )
 
 
+def nodes(part: Part) -> Table:
+    """Two workers on two nodes beside one, and where their time goes."""
+    two, one = (part["epoch_s_median"][way] for way in ("two", "one"))
+    names = {
+        "one": "one worker on one node",
+        "two": "two workers on two nodes",
+        "apart": "two processes that exchange nothing",
+    }
+    computing, exchange, rest = (
+        part["of_two"][name] for name in ("computing_s", "exchange_s", "rest_s")
+    )
+    return Table(
+        "Two nodes of a core each",
+        ("", "Epoch, median (s)", "Windows a second", "Times one", "n"),
+        tuple(
+            (
+                name,
+                f"{part['epoch_s_median'][way]:.2f}",
+                f"{part['windows_per_s'][way]:.1f}",
+                _ratio(one / part["epoch_s_median"][way]),
+                str(len(part["epoch_s"][way])),
+            )
+            for way, name in names.items()
+        ),
+        note=f"n: epochs of {part['windows']:,} windows, the first not counted; the global batch "
+        f"is the same. Of the {two:.2f} s of an epoch on two nodes {computing:.2f} s are "
+        f"computing, {exchange:.2f} s exchanging gradients ({part['exchanged_mib']:.0f} MiB in "
+        f"{1000 * part['exchange_s']:.0f} ms at each of {part['steps']} steps, over this "
+        f"machine's loopback), {rest:.2f} s the rest: waiting for each other, and Ray.",
+    )
+
+
 OF_PART: dict[str, tuple[Callable[[Part], Table], ...]] = {
     "input": (paths, stages, effects),
     "step": (steps,),
     "ray": (ways,),
     "scaling": (sizes,),
     "recordings": (recordings,),
+    "nodes": (nodes,),
 }
 
 

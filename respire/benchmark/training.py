@@ -57,7 +57,7 @@ def measure_training(
     ways: dict[str, dict[str, Any] | None] = {}
     for workers in WORKERS:
         plain += _plain(recipe, compute, corpus, cut)
-        ways[_name(workers)] = _on_ray(recipe, compute, corpus, cut, storage, workers)
+        ways[_name(workers)] = train_on_ray(recipe, compute, corpus, cut, storage, workers)
     on_side = corpus.cycles["recording"].isin
     return {
         "train_cycles": int(on_side(cut.train).sum()),
@@ -80,10 +80,10 @@ def _plain(recipe: Recipe, compute: Compute, corpus: Preparation, cut: Split) ->
     )
     network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
     run = fit(network, train, selector, recipe, recipe.optimisation, compute, seed=0)
-    return _after_the_first(run.history)
+    return after_the_first(run.history)
 
 
-def _on_ray(
+def train_on_ray(
     recipe: Recipe,
     compute: Compute,
     corpus: Preparation,
@@ -91,6 +91,10 @@ def _on_ray(
     storage: Storage,
     workers: int,
 ) -> dict[str, Any] | None:
+    """Train stage 1 on Ray Train: seconds of each epoch, of start and end, and peak memory.
+
+    None where the cluster has no room for so many workers.
+    """
     if missing_room(workers, compute.device == "cuda"):
         return None
     cell = Cell(storage, {"workers": workers})
@@ -114,14 +118,15 @@ def _on_ray(
     ended, first_epoch = time.time(), note.read_json()
     trained = sum(row["seconds"] for row in run.history)
     return {
-        "epoch_s": _after_the_first(run.history),
+        "epoch_s": after_the_first(run.history),
         "start_s": first_epoch - began,
         "end_s": ended - first_epoch - trained,
         "peak_memory_mib": memory.mebibytes,
     }
 
 
-def _after_the_first(history: Sequence[Row]) -> list[float]:
+def after_the_first(history: Sequence[Row]) -> list[float]:
+    """Seconds of each epoch but the first, which also warms up."""
     return [row["seconds"] for row in history[1:]]
 
 

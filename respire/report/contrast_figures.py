@@ -146,7 +146,8 @@ def devices(rows: Rows, stamps: Sequence[str] = ()) -> Figure:
         axis.set_xlim(-0.6, len(shown) - 0.4)
         axis.set_xlabel("Device")
         axis.set_ylabel("Score on test cycles (%)")
-        axis.set_title("Open: the device was not heard in training")
+        if any(row["heard"] is not None for row in rows):
+            axis.set_title("Open: the device was not heard in training")
         figure.legend(loc="outside lower center", ncols=3)
     return figure
 

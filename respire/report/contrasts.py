@@ -75,9 +75,10 @@ def verdict(results: Mapping[str, Any]) -> Iterator[str]:
             f"{row['against']} ({between(*difference['these_patients'])})."
         )
     if known and len(shown) < len(known):
-        rest = f"the other {len(known) - len(shown)}" if shown else f"all {len(known)}"
+        left = len(known) - len(shown)
+        rest = f"the other {left}" if shown else f"all {left}" if left > 1 else "the one"
         yield (
-            f"The interval of {rest} difference{'s' * (len(known) - len(shown) > 1)} holds 0: "
+            f"The interval of {rest} difference{'s' * (left > 1)} holds 0: "
             f"these runs do not tell which is better."
         )
     if len(known) > 1:

@@ -64,6 +64,15 @@ class Cell:
                 f"{file.uri}: damaged ({error}); delete it, and the same command makes it again"
             ) from error
 
+    def check_room(self, weights: dict[str, torch.Tensor]) -> None:
+        """Whether what failed may have failed for want of room: try to keep weights.
+
+        Raises:
+            InputError: they cannot be written.
+        """
+        self.save("room", weights)
+        self.delete("room")
+
     def save(self, name: str, state: dict[str, Any]) -> None:
         """Keep tensors, numbers and containers, whole or not at all."""
         identity = self.storage / "identity.json"

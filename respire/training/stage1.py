@@ -73,7 +73,7 @@ def train_stage1(
         on_epoch: called on worker 0 with each epoch's row; must be picklable.
 
     Raises:
-        InputError: the workers do not divide the batch.
+        InputError: the workers do not divide the batch, or the storage has no room left.
         FloatingPointError: training diverged.
         ray.train.TrainingFailedError: workers were lost more often than is retried.
     """
@@ -109,7 +109,11 @@ def train_stage1(
             failure_config=ray.train.FailureConfig(max_failures=3, controller_failure_limit=3),
         ),
     )
-    result = trainer.fit()
+    try:
+        result = trainer.fit()
+    except ray.train.TrainingFailedError:
+        cell.check_room(initial)
+        raise
     if result.return_value is not None:
         raise FloatingPointError(result.return_value)
     assert result.checkpoint is not None

@@ -12,6 +12,7 @@ from ray import tune
 
 from respire.data.cycles import pick
 from respire.data.recording import DEVICES
+from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.recipe import Recipe
 from respire.resources import set_up_torch
@@ -86,6 +87,7 @@ def train_stage2(
         here: whether the trials run in this process, one after the other, and not on Ray Tune.
 
     Raises:
+        InputError: what a trial leaves cannot be kept.
         RuntimeError: a trial failed on Ray Tune; the others' results are kept.
         FloatingPointError: a trial diverged here.
     """
@@ -161,6 +163,9 @@ def _run(
     results = tuner.fit()
     errors = [result.error for result in results if result.error is not None]
     (jobs[0].cell.storage / "ray-tune").delete()
+    for error in errors:
+        if isinstance(cause := getattr(error, "cause", error), InputError):
+            raise cause from None
     if errors:
         raise RuntimeError(f"{len(errors)} of {len(jobs)} fine-tuning trials failed") from errors[0]
 

@@ -20,6 +20,7 @@ from respire.data.cycles import PreparedCycles
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe import Features, Model, Optimisation, Recipe
+from respire.resources import cores
 from respire.storage import Storage
 from respire.training import stage1
 from respire.training.cell import Cell
@@ -99,7 +100,7 @@ def plain_worker(rank: int, folder: str, recipe: Recipe, shares: list[list[str]]
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=len(shares)
     )
-    run = plain_fit(recipe, shares[rank], max(1, (os.cpu_count() or 1) // len(shares)))
+    run = plain_fit(recipe, shares[rank], max(1, cores() // len(shares)))
     torch.save(run.state(), f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -201,7 +202,7 @@ def test_a_worker_killed_half_way_ends_as_plain_fit_and_is_not_trained_again(
 ) -> None:
     monkeypatch.setattr(stage1, "CHECKPOINT_SECONDS", 0.0)
     run = on_ray(RECIPE, prepared, tmp_path / "runs", 1, killer(tmp_path))
-    assert_same(run, plain_fit(RECIPE, TRAIN, os.cpu_count() or 1))
+    assert_same(run, plain_fit(RECIPE, TRAIN, cores()))
     epochs = [int(line) for line in (tmp_path / "epochs").read_text().split()]
     # The second epoch's checkpoint may not have left the worker when it was killed.
     assert epochs in ([1, 2, 3, 3, 4], [1, 2, 3, 2, 3, 4])
@@ -218,7 +219,7 @@ def test_a_damaged_checkpoint_costs_the_epochs_since_the_one_before_and_is_told(
 ) -> None:
     monkeypatch.setattr(stage1, "CHECKPOINT_SECONDS", 0.0)
     run = on_ray(RECIPE, prepared, tmp_path / "runs", 1, killer_that_damages(tmp_path))
-    assert_same(run, plain_fit(RECIPE, TRAIN, os.cpu_count() or 1))
+    assert_same(run, plain_fit(RECIPE, TRAIN, cores()))
     assert (tmp_path / "said").exists()
     epochs = [int(line) for line in (tmp_path / "epochs").read_text().split()]
     assert epochs == [1, 2, 3, 2, 3, 4]
@@ -231,7 +232,7 @@ def test_watched_test_recordings_are_noted_in_every_row_and_train_nothing(
 ) -> None:
     recipe = dataclasses.replace(with_epochs(2), watch_test=True)
     run = on_ray(recipe, prepared, tmp_path / "runs", 1, lambda _: None)
-    threads = os.cpu_count() or 1
+    threads = cores()
     assert_same(run, plain_fit(recipe, TRAIN, threads, watched=bank(TEST)))
     assert all({"test_se", "test_sp", "test_score"} <= row.keys() for row in run.history)
     unwatched = plain_fit(recipe, TRAIN, threads)

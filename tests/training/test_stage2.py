@@ -14,6 +14,7 @@ from tables import cycles_table
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe import Features, FineTune, Model, Optimisation, Recipe
+from respire.resources import cores
 from respire.storage import Storage
 from respire.training.cell import Cell
 from respire.training.device import Compute
@@ -154,7 +155,7 @@ def tuned(
 def plain_threads() -> Iterator[None]:
     """The threads that each of four trials has."""
     before = torch.get_num_threads()
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // 4))
+    torch.set_num_threads(max(1, cores() // 4))
     yield
     torch.set_num_threads(before)
 
