@@ -225,6 +225,7 @@ def _rounded(part: float) -> float:
 
 
 def _quiet() -> None:
-    """Keep Ray's own narration off the console; errors stay."""
-    for name in ("ray.data", "ray.train", "ray.tune"):
+    """Keep Ray's own narration off the console; errors stay, and Data's come as exceptions too."""
+    for name in ("ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)

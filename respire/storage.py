@@ -95,10 +95,14 @@ class Storage:
         except OSError as error:
             with suppress(OSError):  # what is left of it would take the room that others need
                 filesystem.delete_file(partial)
-            raise InputError(
-                f"{self.uri}: cannot be written ({error}); make room there, and the same command "
-                f"goes on, or choose another --storage"
-            ) from error
+            raise self.refused(error) from error
+
+    def refused(self, error: OSError) -> InputError:
+        """What a user is told when the storage cannot be written."""
+        return InputError(
+            f"{self.uri}: cannot be written ({error}); make room there, and the same command goes "
+            f"on, or choose another --storage"
+        )
 
     def read_table(self) -> pa.Table:
         """The Parquet file's rows."""
