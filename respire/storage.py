@@ -100,8 +100,8 @@ class Storage:
     def refused(self, error: OSError) -> InputError:
         """What a user is told when the storage cannot be written."""
         return InputError(
-            f"{self.uri}: cannot be written ({error}); make room there, and the same command goes "
-            f"on, or choose another --storage"
+            f"{self.uri}: cannot be written ({error.strerror or error}); make room there, and the "
+            f"same command goes on, or choose another --storage"
         )
 
     def read_table(self) -> pa.Table:

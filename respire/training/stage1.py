@@ -20,6 +20,7 @@ from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe import Recipe
 from respire.resources import set_up_torch
+from respire.storage import Storage
 from respire.training.cell import CHECKPOINT_SECONDS, Cell, dump_state, load_state
 from respire.training.checkpoint import DAMAGED
 from respire.training.device import Compute
@@ -34,6 +35,7 @@ class _Work:
     """What every worker needs besides its recordings."""
 
     recipe: Recipe
+    home: Storage
     initial: Weights
     compute: Compute
     seed: int
@@ -92,7 +94,9 @@ def train_stage1(
     trainer = TorchTrainer(
         _train_on_worker,
         train_loop_config={
-            "work": _Work(recipe, initial, compute, seed, on_epoch, CHECKPOINT_SECONDS)
+            "work": _Work(
+                recipe, cell.storage, initial, compute, seed, on_epoch, CHECKPOINT_SECONDS
+            )
         },
         datasets=datasets,
         dataset_config=ray.train.DataConfig(datasets_to_split=[]),
@@ -115,7 +119,7 @@ def train_stage1(
         cell.check_room(initial)
         raise
     if result.return_value is not None:
-        raise FloatingPointError(result.return_value)
+        raise result.return_value
     assert result.checkpoint is not None
     run = _read(result.checkpoint)
     run.progress = None
@@ -135,8 +139,8 @@ def share_recordings(recordings: Sequence[str], workers: int, seed: int) -> list
     return [[names[index] for index in share] for share in np.array_split(order, workers)]
 
 
-def _train_on_worker(config: dict[str, Any]) -> str | None:
-    """What each Ray Train worker runs; returns why training diverged, if it did."""
+def _train_on_worker(config: dict[str, Any]) -> Exception | None:
+    """What each Ray Train worker runs; returns what ended it that no second try would mend."""
     work: _Work = config["work"]
     context = ray.train.get_context()
     set_up_torch(context.get_local_world_size())
@@ -182,7 +186,11 @@ def _train_on_worker(config: dict[str, Any]) -> str | None:
             after_epoch=after_epoch,
         )
     except FloatingPointError as error:
-        return str(error)
+        return error
+    except OSError as error:
+        if context.get_world_size() > 1:
+            raise  # the others wait for this one, until Ray ends them all
+        return work.home.refused(error)
     return None
 
 
