@@ -1,0 +1,205 @@
+"""What a run needs by hours of recordings: counts, bytes and seconds.
+
+Everything grows in proportion to the hours. What an hour holds and what each piece of work costs is
+measured (``Rates``, benchmark/scale_check.py); what machines there are is said by the user
+(``Machines``); nothing else goes in. No GPU's speed is known here: it is given, or bounded.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from respire.data.splits import TEST_SHARE, VALIDATION_SHARE
+from respire.errors import InputError
+from respire.recipe import Recipe
+
+BLOCK = 32
+"""Recordings of a Ray Data block (data/cycles.py)."""
+TABLE_BYTES = 8 * 8
+"""Of a cycle in a bank: six int64 columns, its place among those of its class, its identity."""
+CHECKPOINT_COPIES = {"sgd": 3, "adamw": 4}
+"""Of the weights in a checkpoint: the chosen epoch's, the last one's, and the optimiser's."""
+TRAIN_SHARE = (1 - TEST_SHARE) * (1 - VALIDATION_SHARE)
+SELECTOR_SHARE = (1 - TEST_SHARE) * VALIDATION_SHARE
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What an hour of recordings holds, and what work on it costs; all measured.
+
+    Attributes:
+        source: what was measured, on what.
+        recordings: an hour.
+        cycles: an hour.
+        patients: an hour.
+        cycle_share: of the recorded time, what lies within cycles.
+        file_bytes: of audio files, an hour.
+        parquet_bytes: of a second of cycles.
+        catalogue_s: core-seconds a recording, to find it and check header and annotation.
+        fingerprint_s: core-seconds a byte of audio files, to hash it.
+        prepare_s: seconds a recording, times the cores, to read, filter and slice it over Ray.
+        scan_s: core-seconds a second of cycles in Parquet, to look for some.
+        keep_s: core-seconds a second of cycles that are kept.
+        catalogue_bytes: of a cycle in the catalogue, its recording's path included.
+        frame_bytes: of a cycle in a bank's table of cycles.
+        read_copies: peak of reading rows, of the audio's own size.
+        bank_copies: peak of making a bank of rows, theirs not counted, of the audio's own size.
+    """
+
+    source: str
+    recordings: float
+    cycles: float
+    patients: float
+    cycle_share: float
+    file_bytes: float
+    parquet_bytes: float
+    catalogue_s: float
+    fingerprint_s: float
+    prepare_s: float
+    scan_s: float
+    keep_s: float
+    catalogue_bytes: float
+    frame_bytes: float
+    read_copies: float
+    bank_copies: float
+
+    @classmethod
+    def read(cls, file: Path, otherwise: Path) -> "Rates":
+        """The rates that a results.json holds.
+
+        Args:
+            file: of experiments/scale.py, or of experiments/benchmark.py, which says how long
+                finding and preparing recordings takes on its machine; the rest is ``otherwise``'s.
+            otherwise: of experiments/scale.py.
+
+        Raises:
+            InputError: the file is neither.
+        """
+        try:
+            results = json.loads(file.read_text())
+            if "rates" in results:
+                return cls(**results["rates"])
+            part = results.get("recordings") or results["scaling"]["sizes"][-1]
+            cores = results["environment"]["threads"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{file}: not the results.json of experiments/scale.py, nor of "
+                f"experiments/benchmark.py with its recordings or scaling part ({error!r})"
+            ) from error
+        rest = cls.read(otherwise, otherwise)
+        return replace(
+            rest,
+            source=f"finding and preparing: {file}; all else: {rest.source}",
+            catalogue_s=part["catalogue_s"] / part["recordings"],
+            prepare_s=part["prepare_s_minimum"] * cores / part["recordings"],
+        )
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What a run may use, as the user says.
+
+    Attributes:
+        workers: training workers, on GPUs one a GPU.
+        cores: that prepare recordings, all nodes together.
+        gpu_gib: memory of a worker's GPU.
+        host_gib: memory of the node that is a worker's share.
+        driver_gib: memory of the driver's node.
+        windows_per_s: training windows a second of one worker; None where nobody measured it.
+        peak_tflops: of one worker, by its data sheet; None where not said.
+        utilisation: of that peak, what is assumed to be reached.
+
+    Raises:
+        InputError: one is not above 0.
+    """
+
+    workers: int = 1
+    cores: int = 2
+    gpu_gib: float = 80.0
+    host_gib: float = 64.0
+    driver_gib: float = 64.0
+    windows_per_s: float | None = None
+    peak_tflops: float | None = None
+    utilisation: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field, value in asdict(self).items():
+            if value is not None and value <= 0:
+                raise InputError(f"--{field.replace('_', '-')} {value:g}: must be above 0")
+
+
+def needs(
+    hours: float, machines: Machines, rates: Rates, recipe: Recipe, flops: int, parameters: int
+) -> dict[str, float | None]:
+    """What a run on so many hours of recordings needs, both stages on an 80-20 split.
+
+    Args:
+        hours: of recordings, pauses between cycles included.
+        machines: workers, cores and, if known, their speed.
+        rates: as measured.
+        recipe: gives rate, batch, epochs, bank and optimiser.
+        flops: floating-point operations of training on one window (benchmark/floors.py).
+        parameters: numbers in the network.
+
+    Returns:
+        Counts, bytes (``_bytes``) and seconds (``_s``; of wall time on all cores that may work),
+        by name; a time that depends on what nobody said is None.
+    """
+    cycle_s = 3600 * hours * rates.cycle_share
+    audio = 2.0 * recipe.preprocess.sample_rate_hz * cycle_s
+    recordings, cycles = round(hours * rates.recordings), round(hours * rates.cycles)
+    train, selector, test = (share * audio for share in (TRAIN_SHARE, SELECTOR_SHARE, TEST_SHARE))
+    shards = machines.workers if recipe.optimisation.bank == "sharded" else 1
+    copies = machines.workers // shards
+    windows = round(TRAIN_SHARE * cycles)
+    trained = windows * flops + SELECTOR_SHARE * cycles * flops / 3  # forward: a third
+    rate = machines.windows_per_s
+    epoch_s = None if rate is None else trained / flops / rate / machines.workers
+    bound_s = None
+    if machines.peak_tflops is not None:
+        bound_s = trained / (machines.peak_tflops * 1e12 * machines.utilisation) / machines.workers
+    epochs = recipe.optimisation.epochs
+    table = TABLE_BYTES + rates.frame_bytes
+    return {
+        "recordings": recordings,
+        "cycles": cycles,
+        "patients": round(hours * rates.patients),
+        "file_bytes": hours * rates.file_bytes,
+        "parquet_bytes": rates.parquet_bytes * cycle_s,
+        "blocks": math.ceil(recordings / BLOCK),
+        "catalogue_s": recordings * rates.catalogue_s,
+        "fingerprint_s": hours * rates.file_bytes * rates.fingerprint_s,
+        "prepare_s": recordings * rates.prepare_s / machines.cores,
+        # On the driver: each worker's rows and the selector's; for stage 2 both again; the test's.
+        "read_s": cycle_s
+        * (
+            (machines.workers + 4) * rates.scan_s
+            + ((copies + 1) * TRAIN_SHARE + 2 * SELECTOR_SHARE + TEST_SHARE) * rates.keep_s
+        ),
+        "catalogue_bytes": cycles * rates.catalogue_bytes,
+        "cycles_bytes": audio,
+        "train_bank_bytes": train / shards,
+        "selector_bank_bytes": selector,
+        "test_bank_bytes": test,
+        "train_tables_bytes": windows / shards * table,
+        "selector_tables_bytes": SELECTOR_SHARE * cycles * table,
+        "object_store_bytes": copies * train + selector,
+        "largest_object_bytes": train,
+        # Reading the training rows; or, in stage 2, all rows, and those of each device beside them.
+        "driver_bytes": cycles * rates.catalogue_bytes
+        + max(rates.read_copies * train, 2 * (train + selector)),
+        # Rows and banks of stage 1; or, on one worker, those of the baselines.
+        "worker_bytes": (1 + rates.bank_copies) * max(train / shards + selector, train + test),
+        "steps_an_epoch": math.ceil(windows / recipe.optimisation.batch_size),
+        "plan_bytes": 16.0 * windows / shards,
+        "index_bytes": 8.0
+        * recipe.features.samples(recipe.preprocess.sample_rate_hz)
+        * math.ceil(recipe.optimisation.batch_size / machines.workers),
+        "checkpoint_bytes": 4.0 * parameters * CHECKPOINT_COPIES[recipe.optimisation.optimiser],
+        "epoch_flops": trained,
+        "epoch_s": epoch_s,
+        "epoch_bound_s": bound_s,
+        "training_s": None if epoch_s is None else epochs * epoch_s,
+        "training_bound_s": None if bound_s is None else epochs * bound_s,
+    }

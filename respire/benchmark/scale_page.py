@@ -1,0 +1,321 @@
+"""The report on scale: what is needed, which limit comes first, and how the model was checked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from respire.benchmark.scale_limits import GIB, OBJECT_STORE_SHARE
+from respire.features.bank import GPU_SHARE
+from respire.report.page import Page, Picture, Section
+from respire.report.style import COLOURS, STYLE, colours, titled
+from respire.report.tables import Table
+
+Part = Mapping[str, Any]
+
+NEEDED = {
+    "recordings": "recordings",
+    "cycles": "cycles",
+    "patients": "patients",
+    "file_bytes": "audio files",
+    "parquet_bytes": "cycles as Parquet",
+    "blocks": "Ray Data blocks, a task each",
+    "catalogue_s": "finding and checking files, one process",
+    "fingerprint_s": "hashing audio, one process",
+    "prepare_s": "preparing, all cores",
+    "read_s": "reading Parquet on the driver, one core",
+    "catalogue_bytes": "catalogue, in the driver's memory",
+    "train_bank_bytes": "training bank of a worker",
+    "train_tables_bytes": "its tables, in host memory",
+    "selector_bank_bytes": "selector, whole on every worker",
+    "selector_tables_bytes": "its tables, in host memory",
+    "test_bank_bytes": "test bank, on one worker",
+    "index_bytes": "gather indices of a batch",
+    "plan_bytes": "plan of an epoch",
+    "worker_bytes": "memory of a worker, peak",
+    "driver_bytes": "memory of the driver, peak",
+    "object_store_bytes": "rows in the object store",
+    "checkpoint_bytes": "a checkpoint",
+    "steps_an_epoch": "steps an epoch",
+    "epoch_s": "an epoch, at the rate that was given",
+    "training_s": "stage 1, at the rate that was given",
+    "epoch_bound_s": "an epoch, bound",
+    "training_bound_s": "stage 1, bound",
+}
+"""Rows of the table of needs, as ``scale.needs`` names them."""
+CHECKED = {
+    "bank_bytes": "bank, audio",
+    "table_bytes": "bank, tables of numbers",
+    "frame_bytes": "bank, table of cycles",
+    "catalogue_bytes": "catalogue",
+    "parquet_bytes": "Parquet",
+    "catalogue_core_s": "finding and checking files (core-s)",
+    "fingerprint_core_s": "hashing audio (core-s)",
+    "prepare_core_s": "preparing, without Ray (core-s)",
+    "prepare_on_ray_s": "preparing over Ray (s)",
+}
+"""Rows of the check, as ``scale_check.predicted`` names them."""
+SHORTEST_S = 0.01
+"""A step that takes less is drawn as if it took this, and its growth is not told."""
+CURVES = {
+    "train_bank_bytes": "training bank of a worker",
+    "selector_bank_bytes": "selector, on every worker",
+    "object_store_bytes": "rows in the object store",
+    "driver_bytes": "driver's memory",
+    "worker_bytes": "worker's memory",
+}
+
+
+def page(results: Part) -> Page:
+    """The report of a results.json of experiments/scale.py."""
+    sections = [
+        Section("What is needed", [_machines(results), *needed(results["runs"])]),
+        Section(
+            "Limits",
+            [limits(results["runs"])],
+            [Picture("memory", "Memory by hours of recordings.", memory(results))],
+        ),
+    ]
+    if "growth" in results:
+        tables = [check(results["growth"])]
+        sections.append(Section("The model against recordings", tables))
+    if "catalogues" in results:
+        sections.append(
+            Section(
+                "Catalogues without audio",
+                [catalogues(results["catalogues"])],
+                [Picture("steps", "Steps by recordings.", steps(results["catalogues"]))],
+            )
+        )
+    return Page(
+        results,
+        f"recipe {results['recipe']['preset']} · {results['rates']['source']}",
+        _lead(results),
+        "Sizes follow from what was measured. GPU times are bounds or rates that were given: "
+        "nothing here was run on a GPU.",
+        sections,
+    )
+
+
+def needed(runs: Sequence[Part]) -> Iterator[Table]:
+    """What is needed, a column for each number of hours; of later runs, what differs."""
+    shown: Part = {}
+    for run in runs:
+        sizes = run["sizes"]
+        cells = {
+            key: tuple(amount(key, size["needs"][key]) for size in sizes)
+            for key in NEEDED
+            if sizes[-1]["needs"][key] is not None
+        }
+        yield Table(
+            f"Needed with {_workers(run)}{', where that differs' if shown else ''}",
+            ("", *(f"{size['hours']:,g} h" for size in sizes)),
+            tuple(
+                (NEEDED[key], *values) for key, values in cells.items() if values != shown.get(key)
+            ),
+            note="A bound takes the stated peak and utilisation for granted: less time is "
+            "impossible, more is likely.",
+        )
+        shown = shown or cells
+
+
+def limits(runs: Sequence[Part]) -> Table:
+    """Hours at which each limit is reached, a column for each number of workers."""
+    by_name = [{limit["name"]: limit for limit in run["limits"]} for run in runs]
+    return Table(
+        "Hours of recordings at which it is full",
+        ("Limit", "Then", "Remedy", "Room", *map(_workers, runs)),
+        tuple(
+            (
+                limit["name"],
+                "the run ends" if limit["fatal"] else "it is slower",
+                limit["remedy"],
+                _room(limit),
+                *(_full(limits[limit["name"]]["hours"]) for limits in by_name),
+            )
+            for limit in runs[0]["limits"]
+        ),
+        text_columns=3,
+        note=f"A bank may take {GPU_SHARE:g} of the GPU's free memory, here all of it is. Ray's "
+        f"object store takes {OBJECT_STORE_SHARE:g} of a node's.",
+    )
+
+
+def check(rows: Sequence[Part]) -> Table:
+    """Predicted and measured of each corpus."""
+    return Table(
+        "Predicted and measured",
+        ("", "Corpus", "Cycles", "Predicted", "Measured", "Measured / predicted"),
+        tuple(
+            (
+                name,
+                f"× {row['times']}",
+                f"{row['cycles']:,}",
+                _plain(key, row["predicted"][key]),
+                _plain(key, row[key]),
+                f"{row[key] / row['predicted'][key]:.3f}",
+            )
+            for key, name in CHECKED.items()
+            for row in rows
+        ),
+        text_columns=2,
+        note="MiB and seconds. The bank's audio and tables are predicted from the annotations "
+        "alone, all else from the smallest corpus in proportion. Core-seconds are of one process; "
+        "seconds over Ray are of the clock, on a machine that others used meanwhile.",
+    )
+
+
+def catalogues(rows: Sequence[Part]) -> Table:
+    """Seconds and memory of each step by size, and how they grow."""
+    named: dict[str, list[Part]] = {}
+    for row in rows:
+        named.setdefault(row["step"], []).append(row)
+    return Table(
+        "Steps that read no audio",
+        ("Step", "Hours", "Recordings", "Cycles", "Core-s", "s", "MiB more", "Grows as n to the"),
+        tuple(
+            (
+                step,
+                f"{row['hours']:,g}",
+                f"{row['recordings']:,}",
+                f"{row['cycles']:,}",
+                f"{row['core_s']:.2f}",
+                f"{row['clock_s']:.2f}",
+                f"{row['peak_bytes'] / 2**20:,.0f}",
+                _slope(before, row),
+            )
+            for step, of_step in named.items()
+            for before, row in zip([None, *of_step], of_step, strict=False)
+        ),
+        note="The real code, on the real catalogue repeated under other patients' numbers. s: of "
+        "the clock, on a machine that others used meanwhile; growth: of core-seconds, from the "
+        "size before. Hours that the machine had no memory for are left out.",
+    )
+
+
+def memory(results: Part) -> Figure:
+    """Bytes by hours, a panel for each number of workers, and what there is."""
+    runs, machines = results["runs"], results["machines"]
+    rooms = {
+        f"driver, {machines['driver_gib']:g} GiB": machines["driver_gib"],
+        f"worker, {machines['host_gib']:g} GiB": machines["host_gib"],
+        f"GPU's part for a bank, {GPU_SHARE * machines['gpu_gib']:g} GiB": GPU_SHARE
+        * machines["gpu_gib"],
+    }
+    with matplotlib.rc_context(STYLE | {"axes.grid.axis": "both"}):
+        figure = titled("Memory by hours of recordings", (3.6 * len(runs) + 1, 4.6), ())
+        axes = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
+        for axis, run in zip(axes, runs, strict=True):
+            hours = [size["hours"] for size in run["sizes"]]
+            for (key, name), colour in zip(CURVES.items(), COLOURS, strict=False):
+                sizes = [size["needs"][key] / GIB for size in run["sizes"]]
+                mark = "s--" if key == "worker_bytes" else "o-"  # it lies on the driver's
+                axis.loglog(hours, sizes, mark, color=colour, label=name)
+            for (name, gib), style in zip(rooms.items(), ("-", "--", ":"), strict=True):
+                axis.axhline(gib, color="#666666", lw=1, ls=style, label=name)
+            axis.set_title(_workers(run))
+            axis.set_xlabel("Hours of recordings")
+        axes[0].set_ylabel("GiB")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def steps(rows: Sequence[Part]) -> Figure:
+    """Core-seconds of each step by recordings, beside a line in proportion."""
+    names = list(dict.fromkeys(row["step"] for row in rows))
+    with matplotlib.rc_context(STYLE | {"axes.grid.axis": "both"}):
+        figure = titled("Steps that read no audio", (7.6, 5.2), ())
+        axis = figure.subplots()
+        for index, (name, colour) in enumerate(zip(names, colours(len(names)), strict=True)):
+            own = [row for row in rows if row["step"] == name]
+            numbers, seconds = (
+                np.array([row[key] for row in own]) for key in ("recordings", "core_s")
+            )
+            mark = "o-" if index < len(COLOURS) else "s--"
+            axis.loglog(numbers, seconds.clip(SHORTEST_S), mark, color=colour, label=name)
+        ends = np.array([min(row["recordings"] for row in rows), rows[-1]["recordings"]])
+        axis.loglog(ends, 1e-5 * ends, color="#666666", lw=1, ls=":", label="in proportion")
+        axis.set_xlabel("Recordings")
+        axis.set_ylabel("Core-seconds")
+        figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def amount(key: str, value: float | None) -> str:
+    """A need as text, in the unit that its name ends in."""
+    if value is None:
+        return "–"
+    if key.endswith("_bytes"):
+        for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20)):
+            if value >= size:
+                return f"{value / size:,.1f} {unit}"
+        return f"{value / 2**10:,.1f} KiB"
+    if key.endswith("_s"):
+        for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+            if value >= 2 * size:
+                return f"{value / size:,.1f} {unit}"
+        return f"{value:.1f} s"
+    return f"{value:,.0f}"
+
+
+def _lead(results: Part) -> str:
+    parts = []
+    for run in results["runs"]:
+        first = next(limit for limit in run["limits"] if limit["fatal"])
+        at = "at once" if not first["hours"] else f"at {first['hours']:,.0f} h"
+        parts.append(f"with {_workers(run)} {at} ({first['name']})")
+    return f"What ends a run first: {'; '.join(parts)}."
+
+
+def _machines(results: Part) -> Table:
+    given = {
+        "cores that prepare": f"{results['machines']['cores']}",
+        "memory of a worker's GPU": f"{results['machines']['gpu_gib']:g} GiB",
+        "memory of a worker": f"{results['machines']['host_gib']:g} GiB",
+        "memory of the driver": f"{results['machines']['driver_gib']:g} GiB",
+        "windows a second of a worker": _given(results["machines"]["windows_per_s"]),
+        "peak of a worker (TFLOP/s)": _given(results["machines"]["peak_tflops"]),
+        "utilisation of that peak": f"{results['machines']['utilisation']:.0%}",
+        "training on a window (GFLOP)": f"{results['flops'] / 1e9:.1f}",
+        "bank": results["recipe"]["optimisation"]["bank"],
+    }
+    return Table(
+        "What was said",
+        ("", "Value"),
+        tuple(given.items()),
+        text_columns=2,
+        note="Assumptions of whoever asked, but for the FLOP, which are counted, and the recipe's.",
+    )
+
+
+def _given(value: float | None) -> str:
+    return "not given" if value is None else f"{value:g}"
+
+
+def _full(hours: float | None) -> str:
+    if hours is None:
+        return "never"
+    return f"{hours:,.0f}" if hours else "at once"
+
+
+def _workers(run: Part) -> str:
+    return "1 worker" if run["workers"] == 1 else f"{run['workers']} workers"
+
+
+def _room(limit: Part) -> str:
+    if limit["unit"] == "bytes":
+        return f"{limit['room'] / GIB:,.1f} GiB"
+    return f"{limit['room']:,} {limit['unit']}"
+
+
+def _plain(key: str, value: float) -> str:
+    return f"{value / 2**20:,.2f}" if key.endswith("_bytes") else f"{value:.2f}"
+
+
+def _slope(before: Part | None, row: Part) -> str:
+    if before is None or min(before["core_s"], row["core_s"]) < SHORTEST_S:
+        return "–"
+    growth = np.log(row["core_s"] / before["core_s"])
+    return f"{growth / np.log(row['recordings'] / before['recordings']):.2f}"
