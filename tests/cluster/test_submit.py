@@ -57,8 +57,6 @@ ps -eo args > "$FOLDER/processes-up"
 mount -t tmpfs tmpfs respire  # from here on, only the head has the package
 ray submit "$CLUSTER" experiments/full.py -- $RUN
 ray rsync-down "$CLUSTER" "$SHARED/runs/" "$FOLDER/fetched"
-RAY_AUTH_MODE=token ray job submit --address http://127.0.0.1:8265 --working-dir . -- \
-  python experiments/full.py $RUN > "$FOLDER/job"
 ray submit "$CLUSTER" experiments/full.py -- --recipe nonsense > "$FOLDER/refused" 2>&1 ||
   echo "exit code $?" >> "$FOLDER/refused"
 ray down -y "$CLUSTER"
@@ -160,13 +158,6 @@ def test_the_files_mlflow_server_keeps_the_finished_run(folder: Path) -> None:
     assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
     assert parent.data.metrics
     assert list((folder / "shared/mlflow").rglob("report.html"))
-
-
-def test_the_same_run_as_a_job_finds_what_the_first_left(folder: Path) -> None:
-    printed = (folder / "job").read_text()
-    assert "stage1: epoch" not in printed
-    assert f"report: file://{folder}/shared/runs/full/" in printed
-    assert "Stage 2" in printed
 
 
 def test_a_script_that_fails_fails_the_submission(folder: Path) -> None:
