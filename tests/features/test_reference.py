@@ -80,7 +80,8 @@ def real_sounds() -> pa.Table:
 
 def with_audio(table: pa.Table, audio: list[np.ndarray]) -> pa.Table:
     index = table.schema.get_field_index("audio")
-    return table.set_column(index, table.schema.field(index), pa.array(audio, pa.list_(pa.int16())))
+    field = table.schema.field(index)
+    return table.set_column(index, field, pa.array(audio, field.type))
 
 
 def entries_from(table: pa.Table, recipe: Recipe) -> list[Entry]:
