@@ -111,8 +111,9 @@ class _Contrasts:
             "these_patients": _interval(apart["score"]),
             "new_patients": None,
         }
-        # The overlap of random test sides says nothing of replicates on a single one.
-        if len(apart) >= MIN_SPLITS and self.kind(row.variant) not in OFFICIAL:
+        # The overlap of random test sides says nothing of replicates on a single one, nor of sides
+        # that all have the same patients.
+        if len(apart) >= MIN_SPLITS and self.kind(row.variant) not in (*OFFICIAL, "by-cycle"):
             n_test = float(ours["patients"].mean())
             everybody = float(study.cycles["patient"].nunique())
             if n_test < everybody:

@@ -84,7 +84,8 @@ def _split(cycles: pd.DataFrame, variant: Variant, split_seed: int) -> Split:
     if variant.split == "60-40":
         names = cycles["recording"].unique()
         official = {name: ("train", "test")[number % 3 == 0] for number, name in enumerate(names)}
-    cut = split(cycles, variant.split or "80-20", split_seed, 0, official, variant.stratify)
+    kind = "80-20" if variant.split in (None, "by-cycle") else variant.split
+    cut = split(cycles, kind, split_seed, 0, official, variant.stratify)
     return cut if variant.heard is None else cut.heard_on(variant.heard)
 
 

@@ -20,6 +20,7 @@ VARIANTS = {
     "one device": (Variant(small(), heard=("AKGC417L",)), 0.1),
     "official": (Variant(small(), split="60-40"), 0.2),
     "official, better": (Variant(small(), split="60-40"), 0.3),
+    "by cycle": (Variant(small(), split="by-cycle"), 0.4),
 }
 QUESTION = Question(
     "A question",
@@ -36,6 +37,7 @@ QUESTION = Question(
         ),
         Row("official", "official"),
         Row("official, better", "official, better", against="official"),
+        Row("by cycle", "by cycle", against="base"),
     ],
     by_device=True,
 )
@@ -89,8 +91,9 @@ def test_differences_are_paired_by_split(results) -> None:
     assert row(results, "base")["difference"] is None
 
 
-def test_replicates_on_one_test_side_say_nothing_of_new_patients(results) -> None:
-    found = row(results, "official, better")["difference"]
+@pytest.mark.parametrize("name", ["official, better", "by cycle"])
+def test_sides_that_have_the_same_patients_say_nothing_of_new_ones(results, name) -> None:
+    found = row(results, name)["difference"]
     assert found["these_patients"] is not None
     assert found["new_patients"] is None
 
@@ -131,7 +134,7 @@ def test_what_is_trained_on_is_counted_for_each_device_and_split(grid, results) 
 def test_baselines_are_told_for_each_kind_of_split(results) -> None:
     told = [(of["split"], of["name"]) for of in results["baselines"]]
     names = ["device only", "majority", "mean mel bands"]
-    assert told == [(split, name) for split in ("80-20", "60-40") for name in names]
+    assert told == [(split, name) for split in ("80-20", "60-40", "by-cycle") for name in names]
     assert all(len(of["splits"]) == 4 for of in results["baselines"])
 
 
