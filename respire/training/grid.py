@@ -18,6 +18,9 @@ from respire.session import share
 RETRIES = 3
 """How often a run is begun again whose actor was lost, with its node or for want of memory."""
 
+LOOK_AGAIN_S = 30.0
+"""How soon a node that has joined is seen, where no run ends before."""
+
 T = TypeVar("T")
 
 
@@ -37,6 +40,9 @@ def run_grid(
 ) -> Iterator[tuple[T, str | None]]:
     """Do every job in the cluster, as many at once as there is room for.
 
+    Nodes that join later are used too; on GPUs as many jobs again as there is room for wait in
+    line, so that a cluster that grows on demand does.
+
     Args:
         run: does a job with its cycles, and leaves the result in storage.
         jobs: what is to be done, picklable, and the cycles it needs; a table that several share is
@@ -47,7 +53,6 @@ def run_grid(
     Yields:
         Each job once it has ended, in any order, and why it failed, or None; the others go on.
     """
-    room = slots(gpu, per_gpu)
     sent: dict[int, tuple[pa.Table, ray.ObjectRef]] = {}
     busy: dict[ray.ObjectRef, tuple[Any, T, ray.ObjectRef, int]] = {}
     idle: list[Any] = []
@@ -57,14 +62,15 @@ def run_grid(
 
     def begin(of: T, table: ray.ObjectRef, times: int) -> None:
         if not idle:
-            started.append(_start(room, gpu))
+            started.append(_start(slots(gpu, per_gpu), gpu))
             idle.append(started[-1])
         actor = idle.pop()
         busy[actor.run.remote(run, of, table)] = actor, of, table, times
 
     try:
         while more or busy:
-            while more and len(busy) < room:
+            begun_at_once = (2 if gpu else 1) * slots(gpu, per_gpu)
+            while more and len(busy) < begun_at_once:
                 job = next(waiting, None)
                 if job is None:
                     more = False
@@ -73,10 +79,13 @@ def run_grid(
                 if id(cycles) not in sent:
                     sent[id(cycles)] = cycles, ray.put(cycles)
                 begin(of, sent[id(cycles)][1], 1)
-            while idle and not more:  # one that is begun again may wait for their room
+            while idle:  # what is in line or begun again may wait for their room
                 idle.pop().__ray_terminate__.remote()
             if busy:
-                (ended,), _ = ray.wait(list(busy), num_returns=1)
+                done, _ = ray.wait(list(busy), num_returns=1, timeout=LOOK_AGAIN_S)
+                if not done:
+                    continue
+                (ended,) = done
                 actor, of, table, times = busy.pop(ended)
                 try:
                     failure = _failure(ended)

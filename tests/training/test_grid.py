@@ -1,6 +1,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -184,6 +186,57 @@ def test_a_job_that_diverges_or_is_refused_says_why_and_the_others_go_on(tmp_pat
     failures = {"b": "the training loss is nan in epoch 2", "c": "too few cycles"}
     assert ended(run, JOBS) == dict.fromkeys(JOBS) | failures
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "d", "e"]
+
+
+GROWS = """
+import sys, time
+from pathlib import Path
+import pyarrow as pa
+import ray
+from ray.cluster_utils import Cluster
+from respire.training import grid
+
+grid.LOOK_AGAIN_S = 0.5
+begun = Path(sys.argv[1])
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 1})
+cluster.connect()
+
+def run(job, _):
+    (begun / job).write_text(ray.get_runtime_context().get_node_id())
+    while len({file.read_text() for file in begun.iterdir()} - {""}) < 2:
+        time.sleep(0.05)  # no job ends before another node has one
+
+jobs = grid.run_grid(run, ((job, pa.table({})) for job in "abcde"), gpu=True, per_gpu=1)
+import threading
+ended = []
+following = threading.Thread(target=lambda: ended.extend(jobs))
+following.start()
+while not list(begun.iterdir()):
+    time.sleep(0.05)
+time.sleep(2)
+print(len(list(begun.iterdir())), "begun on one GPU", flush=True)
+cluster.add_node(num_cpus=1, num_gpus=1)
+following.join(60)
+print(sorted(ended), flush=True)
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.slow
+def test_a_grid_on_gpus_waits_in_line_for_more_and_uses_a_node_that_joins(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GROWS, str(tmp_path)],
+        env={**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_SCHEDULER_EVENTS": "0"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        "1 begun on one GPU",
+        str([(job, None) for job in "abcde"]),
+    ]
 
 
 @pytest.mark.slow
