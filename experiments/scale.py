@@ -48,8 +48,8 @@ class ScaleOptions(Options):
 
 def main(options: ScaleOptions) -> None:
     """Reckon, or measure first, and print the report's conclusion."""
-    from respire.benchmark.scale import Machines
-    from respire.benchmark.scale_run import reckon
+    from respire.benchmark.scale.needs import Machines
+    from respire.benchmark.scale.run import reckon
 
     machines = Machines(
         cores=options.cores,

@@ -15,14 +15,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from respire.benchmark import scale
-from respire.benchmark.scale import Machines, Rates, needs
-from respire.benchmark.scale_check import costs, predicted, repeated
-from respire.benchmark.scale_limits import limits
-from respire.benchmark.scale_page import page
+from respire.benchmark.scale.check import costs, predicted, repeated
+from respire.benchmark.scale.limits import limits
+from respire.benchmark.scale.needs import BLOCK, TABLE_BYTES, Machines, Rates, needs
+from respire.benchmark.scale.page import page
 from respire.data import cycles as data_cycles
 from respire.data import icbhi
-from respire.data.cycles import _by_recording
+from respire.data.cycles import by_recording
 from respire.data.splits import split
 from respire.errors import InputError
 from respire.features.bank import CycleBank
@@ -73,7 +72,7 @@ def catalogue(corpus: Path) -> pd.DataFrame:
 
 
 def test_a_block_is_as_many_recordings_as_ray_data_gets() -> None:
-    assert scale.BLOCK == data_cycles._RECORDINGS_A_BLOCK
+    assert BLOCK == data_cycles._RECORDINGS_A_BLOCK
 
 
 def test_a_cycle_in_a_bank_takes_as_many_bytes_of_numbers_as_counted() -> None:
@@ -82,7 +81,7 @@ def test_a_cycle_in_a_bank_takes_as_many_bytes_of_numbers_as_counted() -> None:
     bank = CycleBank.from_table(cycles_table([[90, 240], [50]], [[0, 1], [2]], seed=4), "4-class")
     numbers = [v for v in vars(bank).values() if isinstance(v, torch.Tensor)]
     tables = [t for t in (*numbers, bank.by_class, bank.identity) if t is not bank.audio]
-    assert sum(t.nbytes for t in tables) == scale.TABLE_BYTES * len(bank)
+    assert sum(t.nbytes for t in tables) == TABLE_BYTES * len(bank)
 
 
 def test_the_banks_hold_two_bytes_a_sample_of_their_sides_cycles() -> None:
@@ -123,7 +122,7 @@ def test_counts_are_those_of_a_real_split_and_its_shares(
     said = needs(times, Machines(workers=workers), rates, paper(), 1, 1)
     assert (said["recordings"], said["cycles"]) == (many["recording"].nunique(), len(many))
     assert said["patients"] == many["patient"].nunique()
-    assert said["blocks"] == len(data_cycles._blocks(_by_recording(many)))
+    assert said["blocks"] == len(data_cycles.blocks_of(by_recording(many)))
     assert 64 * said["steps_an_epoch"] == pytest.approx(trained.sum(), rel=0.45, abs=64)
     share = max(map(len, share_recordings(cut.train, workers, 0)))
     assert share == pytest.approx(0.64 * said["recordings"] / workers, rel=0.45, abs=2)
@@ -250,7 +249,7 @@ def test_a_row_a_recording_is_what_grouping_in_pandas_gives(catalogue: pd.DataFr
     mixed = mixed.sort_values("cycle", kind="stable", ignore_index=True)
     by = [*data_cycles._OF_RECORDING, "audio"]
     expected = mixed.groupby(by, sort=True)[data_cycles._OF_CYCLE].agg(list).reset_index()
-    assert _by_recording(mixed).to_pylist() == expected.to_dict("records")
+    assert by_recording(mixed).to_pylist() == expected.to_dict("records")
 
 
 def test_the_peak_of_memory_is_seen_though_it_is_given_back() -> None:

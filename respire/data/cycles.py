@@ -94,7 +94,7 @@ class PreparedCycles:
 
     def dataset(self, recordings: Sequence[str]) -> ray.data.Dataset:
         """The same rows as a Ray dataset in memory, so that Ray Train needs no CPU to read it."""
-        return ray.data.from_arrow(_blocks(self.read(recordings)))
+        return ray.data.from_arrow(blocks_of(self.read(recordings)))
 
 
 def pick(table: pa.Table, rows: Sequence[int] | np.ndarray) -> pa.Table:
@@ -135,7 +135,7 @@ def prepare_cycles(
     Raises:
         InputError: a recording cannot be prepared, or all of them; storage cannot be written.
     """
-    key = _key(cycles, recipe, fingerprint)
+    key = key_of(cycles, recipe, fingerprint)
     home = storage / "cycles" / key
     _remove_abandoned(home)
     if found := _find(home, key, skip_bad):
@@ -155,8 +155,8 @@ def prepare_cycles(
     return _prepared(home, key, manifest)
 
 
-def _key(cycles: pd.DataFrame, recipe: Preprocess, fingerprint: str) -> str:
-    """Everything that can change a sample; where the audio lies cannot."""
+def key_of(cycles: pd.DataFrame, recipe: Preprocess, fingerprint: str) -> str:
+    """A digest of everything that can change a sample; where the audio lies cannot."""
     rows = pd.util.hash_pandas_object(cycles[_OF_RECORDING + _OF_CYCLE], index=False)
     parts = [NUMERICS_VERSION, asdict(recipe), fingerprint]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
@@ -186,8 +186,8 @@ def _write(cycles: pd.DataFrame, recipe: Preprocess, attempt: Storage) -> None:
         InputError: they cannot be written.
     """
     filesystem, path = attempt.filesystem()
-    prepared = ray.data.from_arrow(_blocks(_by_recording(cycles))).map_batches(
-        _prepare, fn_kwargs={"recipe": recipe}, batch_size=None, batch_format="pyarrow"
+    prepared = ray.data.from_arrow(blocks_of(by_recording(cycles))).map_batches(
+        prepare_block, fn_kwargs={"recipe": recipe}, batch_size=None, batch_format="pyarrow"
     )
     try:
         prepared.write_parquet(path, filesystem=filesystem, compression="zstd")
@@ -195,7 +195,7 @@ def _write(cycles: pd.DataFrame, recipe: Preprocess, attempt: Storage) -> None:
         raise attempt.refused(getattr(error, "cause", error)) from error
 
 
-def _by_recording(cycles: pd.DataFrame) -> pa.Table:
+def by_recording(cycles: pd.DataFrame) -> pa.Table:
     """A catalogue with a row a recording, sorted by its name, and lists of its cycles' columns."""
     cycles = cycles.sort_values("recording", kind="stable", ignore_index=True)
     first = np.flatnonzero(~cycles["recording"].duplicated())
@@ -208,8 +208,16 @@ def _by_recording(cycles: pd.DataFrame) -> pa.Table:
     return table
 
 
-def _prepare(batch: pa.Table, recipe: Preprocess) -> pa.Table:
-    """Prepare a block of recordings; bad input comes back as data, not as a failed task."""
+def prepare_block(batch: pa.Table, recipe: Preprocess) -> pa.Table:
+    """Prepare a block of recordings; bad input comes back as data, not as a failed task.
+
+    Args:
+        batch: rows of ``by_recording``.
+        recipe: rate and band.
+
+    Returns:
+        Rows in SCHEMA, and why a recording could not be prepared.
+    """
     rows = [_prepare_recording(row, recipe) for row in batch.to_pylist()]
     return pa.Table.from_pylist(rows, schema=SCHEMA.append(_ERROR))
 
@@ -262,7 +270,8 @@ def _open(folder: Storage) -> pyarrow.dataset.Dataset:
     )
 
 
-def _blocks(table: pa.Table) -> list[pa.Table]:
+def blocks_of(table: pa.Table) -> list[pa.Table]:
+    """Rows in the parts that Ray works on, without a copy."""
     starts = range(0, len(table), _RECORDINGS_A_BLOCK)
     return [table.slice(start, _RECORDINGS_A_BLOCK) for start in starts]
 

@@ -103,7 +103,7 @@ def test_prepared_cycles_are_not_computed_again(
 
 
 def test_the_key_follows_everything_that_changes_a_sample(few: pd.DataFrame) -> None:
-    key = cycles_module._key
+    key = cycles_module.key_of
     moved = few.assign(audio="elsewhere/" + few["audio"])
     assert key(few, RECIPE, "a") == key(moved, RECIPE, "a")
     others = [
@@ -149,7 +149,7 @@ def test_skip_bad_leaves_the_torn_recording_out(few: pd.DataFrame, tmp_path: Pat
 
 def test_a_killed_attempt_is_not_taken_for_whole(few: pd.DataFrame, tmp_path: Path) -> None:
     storage = Storage.at(tmp_path)
-    home = tmp_path / "cycles" / cycles_module._key(few, RECIPE, "x")
+    home = tmp_path / "cycles" / cycles_module.key_of(few, RECIPE, "x")
     long_ago = time.time() - 2 * 3600
     for attempt, touched in (("killed", long_ago), ("running", time.time())):
         (home / attempt).mkdir(parents=True)

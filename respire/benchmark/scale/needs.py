@@ -1,7 +1,7 @@
 """What a run needs by hours of recordings: counts, bytes and seconds.
 
 Everything grows in proportion to the hours. What an hour holds and what each piece of work costs is
-measured (``Rates``, benchmark/scale_check.py); what machines there are is said by the user
+measured (``Rates``, benchmark/scale/check.py); what machines there are is said by the user
 (``Machines``); nothing else goes in. No GPU's speed is known here: it is given, or bounded.
 """
 

@@ -12,9 +12,9 @@ import psutil
 import respire
 from respire.benchmark.floors import train_flops
 from respire.benchmark.input_path import image_size
-from respire.benchmark.scale import Machines, Rates, needs
-from respire.benchmark.scale_limits import limits
-from respire.benchmark.scale_page import page
+from respire.benchmark.scale.limits import limits
+from respire.benchmark.scale.needs import Machines, Rates, needs
+from respire.benchmark.scale.page import page
 from respire.command import SYNTHETIC, Options
 from respire.errors import InputError
 from respire.models.network import respirenet
@@ -99,7 +99,7 @@ def _measure(
     options: Options, hours: Sequence[float], work: Storage
 ) -> tuple[Rates, dict[str, Any]]:
     """The rates of the recordings, and the model held against synthetic corpora and catalogues."""
-    from respire.benchmark.scale_check import (
+    from respire.benchmark.scale.check import (
         measure_catalogues,
         measure_corpus,
         measure_growth,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from respire.benchmark.scale import Machines
+from respire.benchmark.scale.needs import Machines
 from respire.features.bank import GPU_SHARE
 from respire.recipe import Recipe
 

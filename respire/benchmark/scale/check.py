@@ -1,4 +1,4 @@
-"""Measure what the model of scale (scale.py) takes as given, and hold it against larger corpora.
+"""Measure what the model of scale (needs.py) takes as given, and hold it against larger corpora.
 
 Seconds are core-seconds of processes, which hardly feel who else uses the machine, but for Ray's,
 which are of the clock. Memory is read from Linux, which keeps each process's peak.
@@ -22,15 +22,15 @@ import pyarrow.dataset as ds
 from pyarrow import fs
 
 from respire.benchmark.bank import noise_bank
-from respire.benchmark.scale import TABLE_BYTES, Rates
+from respire.benchmark.scale.needs import TABLE_BYTES, Rates
 from respire.benchmark.scaling import small_corpus
 from respire.data import icbhi
 from respire.data.cycles import (
     PreparedCycles,
-    _blocks,
-    _by_recording,
-    _key,
-    _prepare,
+    blocks_of,
+    by_recording,
+    key_of,
+    prepare_block,
     prepare_cycles,
 )
 from respire.data.recording import read_duration_s
@@ -95,8 +95,8 @@ def measure_corpus(directory: str, recipe: Recipe, storage: Storage) -> dict[str
     catalogue, found = costs(lambda: icbhi.read_catalogue(directory))
     cycles = catalogue.cycles
     fingerprint, hashed = costs(lambda: icbhi.fingerprint(cycles))
-    blocks = _blocks(_by_recording(cycles))
-    _, alone = costs(lambda: [_prepare(block, recipe.preprocess) for block in blocks])
+    blocks = blocks_of(by_recording(cycles))
+    _, alone = costs(lambda: [prepare_block(block, recipe.preprocess) for block in blocks])
     prepared, on_ray = costs(
         lambda: prepare_cycles(cycles, recipe.preprocess, fingerprint, storage)
     )
@@ -241,10 +241,10 @@ def measure_catalogues(
 
 def _steps(cycles: pd.DataFrame, recipe: Recipe) -> Iterator[tuple[str, Cost]]:
     """Each step on a catalogue, and its cost."""
-    yield "key of the cycles", costs(lambda: _key(cycles, recipe.preprocess, ""))[1]
-    table, cost = costs(lambda: _by_recording(cycles))
+    yield "key of the cycles", costs(lambda: key_of(cycles, recipe.preprocess, ""))[1]
+    table, cost = costs(lambda: by_recording(cycles))
     yield "list of recordings", cost
-    yield "list of blocks", costs(partial(_blocks, table))[1]
+    yield "list of blocks", costs(partial(blocks_of, table))[1]
     del table
     cut, cost = costs(lambda: split(cycles, "80-20", 0, 0))
     yield "split", cost

@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from respire.benchmark.scale_limits import GIB, OBJECT_STORE_SHARE
+from respire.benchmark.scale.limits import GIB, OBJECT_STORE_SHARE
 from respire.features.bank import GPU_SHARE
 from respire.report.page import Page, Picture, Section
 from respire.report.style import COLOURS, STYLE, colours, titled
@@ -56,7 +56,7 @@ CHECKED = {
     "prepare_core_s": "preparing, without Ray (core-s)",
     "prepare_on_ray_s": "preparing over Ray (s)",
 }
-"""Rows of the check, as ``scale_check.predicted`` names them."""
+"""Rows of the check, as ``check.predicted`` names them."""
 SHORTEST_S = 0.01
 """A step that takes less is drawn as if it took this, and its growth is not told."""
 CURVES = {

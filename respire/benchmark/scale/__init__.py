@@ -1,0 +1,1 @@
+"""What recordings by the thousand hours take, reckoned from what was measured on few."""
