@@ -92,11 +92,14 @@ def test_each_step_changes_one_thing_about_the_base_model() -> None:
         CNN: set(),
         "CNN + CBA": {"concatenation.scheme"},
         "CNN + BRC": {"features.blank_region"},
-        "CNN, zero padding": {"features.padding"},
-        "CNN, reflect padding": {"features.padding"},
+        "CNN, zero padding": {"features.padding", "features.evaluation_padding"},
+        "CNN, reflect padding": {"features.padding", "features.evaluation_padding"},
         "CNN, repeat padding": {"features.padding"},
         CBA_BRC: {"concatenation.scheme", "features.blank_region"},
     }
+    for padding in ("zero", "reflect", "repeat"):  # in evaluation as in training
+        features = variants[f"CNN, {padding} padding"].recipe.features
+        assert (features.padding, features.evaluation_padding) == (padding, padding)
 
 
 def test_each_device_is_left_out_once() -> None:
