@@ -63,7 +63,12 @@ class GridCell:
     @property
     def finished(self) -> bool:
         """Whether it need not be run again, whichever experiment ran it."""
-        return (self.home / PREDICTIONS).exists() and (self.baselines / PREDICTIONS).exists()
+        return self.predicted and (self.baselines / PREDICTIONS).exists()
+
+    @property
+    def predicted(self) -> bool:
+        """Whether stage 1's run and what its last stage predicts are there."""
+        return self.study.stage1.exists("fit") and (self.home / PREDICTIONS).exists()
 
     @property
     def baselines(self) -> Storage:
@@ -111,7 +116,7 @@ def run_cell(cell: GridCell, cycles: pa.Table) -> None:
     study = cell.study
     recipe, compute = study.recipe, study.compute
     test = _rows(cycles, study.split, "test")
-    if not (cell.home / PREDICTIONS).exists():
+    if not cell.predicted:
         weights, own = _train(cell, cycles)
         predicted = predict_stages(recipe, test, weights, own, compute)
         stages = (STAGE1, STAGE2) if cell.stage2 else (STAGE1,)

@@ -143,7 +143,7 @@ def summarise(
     stages = {stage: scored(outcome.predictions[stage]) for stage in STAGES}
     stages["stage1"] |= {
         "epoch": outcome.stage1.epoch,
-        "validation": _json(outcome.stage1.scores),
+        "selecting": _json(outcome.stage1.scores),
     }
     stages["stage2"]["devices"] = {d: _describe(model) for d, model in outcome.devices.items()}
     seconds = {part: round(s, 2) for part, s in stopwatch.seconds.items()}
@@ -191,8 +191,8 @@ def _describe(model: DeviceModel) -> dict[str, Any]:
         "reason": model.reason,
         "epoch": None if trial is None else trial.fit.epoch,
         "learning_rate": None if trial is None else trial.learning_rate,
-        "validation_before": None if trial is None else _json(trial.before),
-        "validation_after": None if trial is None else _json(trial.fit.scores),
+        "selecting_before": None if trial is None else _json(trial.before),
+        "selecting_after": None if trial is None else _json(trial.fit.scores),
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import respire
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.evaluation.intervals import bootstrap_difference
+from respire.evaluation.objective import gain
 from respire.evaluation.paired import compare
 from respire.metrics import overall
 from respire.nested import DEFAULT, EXPERIMENT, WINNER, Outer, Search
@@ -57,7 +58,16 @@ def _outer(outer: Outer, classes: int, space: Space) -> dict[str, Any]:
         "split_seed": outer.split_seed,
         "inner_seeds": list(outer.inner_seeds),
         "default": {"validation": list(outer.default), "test": test[DEFAULT].to_json()},
-        "trials": [asdict(trial) for trial in outer.trials],
+        "baselines": {
+            str(name): overall(rows, classes).to_json()
+            for name, rows in outer.baselines.groupby("baseline")
+        },
+        "trials": [
+            # What trials are ranked by has the search's caution taken off.
+            asdict(trial)
+            | {"gain": None if trial.gain is None else gain(trial.scores, outer.default)}
+            for trial in outer.trials
+        ],
         "winner": None,
         "importance": importance(study_of(outer.trials, space), outer.split_seed),
         "train_s": sum(trial.seconds for trial in outer.trials),
@@ -66,7 +76,7 @@ def _outer(outer: Outer, classes: int, space: Space) -> dict[str, Any]:
         apart = bootstrap_difference(outer.test[WINNER], outer.test[DEFAULT], outer.split_seed)
         told["winner"] = {
             "name": outer.winner.name,
-            "gain": outer.winner.gain,
+            "gain": gain(outer.winner.scores, outer.default),
             "test": test[WINNER].to_json(),
             "test_gain": test[WINNER].score - test[DEFAULT].score,
             "on_patients": None if apart is None else apart.to_json(),

@@ -14,6 +14,7 @@ import pyarrow as pa
 import respire
 from respire.cells import GridCell, run_cell, unreported
 from respire.command import OFFICIAL, GridOptions
+from respire.errors import InputError
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.metrics import overall, percent
 from respire.question import Variant
@@ -203,6 +204,7 @@ class Grid:
             report = EpochReport(
                 place.name,
                 study.recipe.optimisation.epochs,
+                study.recipe.selection,
                 self._begin(place).epochs,
                 self.setting.lines,
             )
@@ -210,7 +212,8 @@ class Grid:
 
     def _begin(self, place: Place) -> Tracker:
         run = self.nested[place] = self.tracker.child(place.name)
-        run.log_params(self.studies[place].recipe.flat() | place._asdict())
+        run.log_recipe(self.studies[place].recipe)
+        run.log_params(place._asdict())
         return run
 
     def _log(self, place: Place) -> str:
@@ -240,6 +243,11 @@ def start_grid(
     Raises:
         InputError: bad input or an unusable setting, found before anything is trained.
     """
+    if options.split == "by-cycle":
+        raise InputError(
+            "--split by-cycle: runs are compared on patients apart; use --split 80-20 (leakage.py "
+            "says what that split is worth)"
+        )
     split_seeds = range(options.split_seed, options.split_seed + options.splits)
     seeds = range(options.seed, options.seed + options.seeds)
     initial = {

@@ -38,6 +38,7 @@ class Outer:
         winner: the best that came to all splits, or None where none beat the default.
         test: predictions on the outer test side, refitted on everybody else, of the default and,
             where there is one, the winner.
+        baselines: predictions of the baselines there, a row a test cycle and baseline.
     """
 
     split_seed: int
@@ -46,6 +47,7 @@ class Outer:
     trials: tuple[Trial, ...]
     winner: Trial | None
     test: Mapping[str, pd.DataFrame]
+    baselines: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Search:
         if winner is not None:
             recipes[WINNER] = apply(self.options.recipe, winner.values)
         with part(f"refit, {outer}"):
-            test = self._refit(studies[0], recipes)
+            test, baselines = self._refit(studies[0], recipes)
         return Outer(
             split_seed,
             tuple(study.split.inner_seed for study in studies),
@@ -117,6 +119,7 @@ class Search:
             tuple(trials),
             winner,
             test,
+            baselines,
         )
 
     def _default(self, studies: Sequence[Study], known: pa.Table) -> tuple[float, ...]:
@@ -128,8 +131,13 @@ class Search:
         self._all(validate_cell, cells, known)
         return tuple(cell.validation().score for cell in cells)
 
-    def _refit(self, study: Study, recipes: Mapping[str, Recipe]) -> dict[str, pd.DataFrame]:
-        """Test predictions of recipes that are settled, trained on everybody else."""
+    def _refit(
+        self, study: Study, recipes: Mapping[str, Recipe]
+    ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+        """Test predictions of recipes that are settled, and of the default one's baselines.
+
+        All are trained on everybody else, to their last epoch: nobody is left to choose one by.
+        """
         whole = replace(study, split=study.split.without_validation())
         cells = {
             name: GridCell(
@@ -141,7 +149,8 @@ class Search:
         }
         cycles = self.prepared.read(sorted(whole.split.train + whole.split.test))
         self._all(run_cell, list(cells.values()), cycles)
-        return {name: _last_stage(cell) for name, cell in cells.items()}
+        predicted = {name: _last_stage(cell) for name, cell in cells.items()}
+        return predicted, cells[DEFAULT].baseline_predictions()
 
     def _all(
         self, run: Callable[[GridCell, pa.Table], None], cells: list[GridCell], cycles: pa.Table
@@ -200,7 +209,7 @@ def start_search(options: SearchOptions) -> Iterator[Search]:
         warnings = {w for studies in inner.values() for study in studies for w in study.warnings}
         setting.warn(sorted(warnings))
         tracker = setting.children.enter_context(Tracker.start(setting.uri, EXPERIMENT, name, key))
-        tracker.log_params(recipe.flat())
+        tracker.log_recipe(recipe)
         yield Search(setting, options, space, name, folder, tracker, prepared, inner)
 
 

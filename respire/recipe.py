@@ -217,9 +217,11 @@ class Optimisation:
     learning_rate: float = 1e-3
     """Learning rate, the peak one under "one-cycle" (paper: 1e-3)."""
     schedule: Literal["constant", "one-cycle"] = "constant"
-    """Learning rate over the run (paper: fixed)."""
+    """Learning rate over the run (paper: fixed). "one-cycle" raises it to its peak over the first
+    30% of the steps and lets it fall to almost nothing (Smith and Topin 2018); AdamW's first beta
+    goes from .95 to .85 and back meanwhile."""
     momentum: float = 0.9
-    """Momentum of SGD (paper: .9)."""
+    """Momentum of SGD, fixed (paper: .9)."""
     weight_decay: float = 0.0
     """Weight decay (the paper names none; released code: 5e-4)."""
     average_decay: float = 0.0

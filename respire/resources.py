@@ -60,7 +60,7 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.seconds[name] = time.perf_counter() - began
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
 
 class PeakMemory:

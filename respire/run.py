@@ -57,12 +57,14 @@ class EpochReport:
     Attributes:
         run: "stage1" or the fine-tuning trial.
         epochs: how many there will be at most.
+        selection: the side that chooses among them.
         log: the nested MLflow run.
         lines: what the user sees (session.console).
     """
 
     run: str
     epochs: int
+    selection: str
     log: EpochLogger
     lines: Queue
 
@@ -70,8 +72,8 @@ class EpochReport:
         """Report a row of ``Fit.history``."""
         epoch = int(row["epoch"])
         left = row["seconds"] * (self.epochs - epoch)
-        score = row.get("validation_score")
-        chosen = "" if score is None else f", validation Score {percent(score)}%"
+        score = row.get(f"{self.selection}_score")
+        chosen = "" if score is None else f", {self.selection} Score {percent(score)}%"
         kept = ", recordings in host memory" if HOST_BANK in row else ""
         if row.get(DAMAGED):
             self.lines.put_nowait(
@@ -181,7 +183,9 @@ class Run:
         """What reports the epochs of one training, as a nested MLflow run of that name."""
         child = self.tracker.child(name, {"respire.run": name})
         self.setting.children.enter_context(child)
-        return EpochReport(name, epochs, child.epochs, self.setting.lines)
+        return EpochReport(
+            name, epochs, self.study.recipe.selection, child.epochs, self.setting.lines
+        )
 
 
 @contextmanager
@@ -265,7 +269,7 @@ def _keep(folder: Storage, study: Study, outcome: Outcome) -> None:
 
 def _log_study(parent: Tracker, study: Study) -> None:
     """What is known before training."""
-    parent.log_params(study.recipe.flat())
+    parent.log_recipe(study.recipe)
     cut = study.split
     parent.log_stamps(study.stamps, study.warnings)
     parent.log_split(study.cycles, cut.side_of(study.cycles), f"{cut.kind} split {cut.split_seed}")

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import ray
 import ray.exceptions
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.queue import Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from respire.errors import InputError
 from respire.resources import set_up_torch
@@ -21,6 +23,9 @@ from respire.storage import Storage
 T = TypeVar("T")
 GPU_PATIENCE_S = 60.0
 """Between two lines that say that GPUs are still waited for."""
+WORKER_PATIENCE_S = 7 * 24 * 3600
+"""How long Ray Train waits for the nodes of its workers: a cloud may take its time to give back
+what it took. (Ray's own minute, four times, would end a run that nobody watches.)"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ def session() -> Iterator[None]:
     # (measured: 30 s an epoch against 3.5 s); threads that never spin cost a tenth on idle cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Tune's other output cannot be silenced
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # it ends as if all trials had
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(WORKER_PATIENCE_S))
     ray.init(logging_level=logging.ERROR, log_to_driver=False)
     _quiet()
     try:
@@ -60,12 +67,30 @@ def session() -> Iterator[None]:
 
 
 @contextmanager
+def interruptible() -> Iterator[None]:
+    """Within it Ctrl-C ends in KeyboardInterrupt, as everywhere.
+
+    Ray Train puts a handler of its own in place, which ends the process as if all had been done,
+    and leaves it there.
+    """
+    ours = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as ended:
+        raise KeyboardInterrupt from ended
+    finally:
+        signal.signal(signal.SIGINT, ours)
+
+
+@contextmanager
 def console() -> Iterator[Queue]:
     """A queue of lines, fed from any process of the cluster, that this process prints as they come.
 
-    Lines go in with ``put_nowait``; all that were put in before the end are printed.
+    Lines go in with ``put_nowait``; all that were put in before the end are printed. The queue lies
+    on this node, so that no other takes it away when it is lost.
     """
-    lines = Queue(actor_options={"num_cpus": 0})
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    lines = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
     printer = threading.Thread(target=_print_lines, args=(lines,), daemon=True)
     printer.start()
     try:
@@ -86,7 +111,8 @@ def share(parallel: int, gpu: bool) -> Share:
 
     A task gets at most one CPU and one GPU; where there are too few, several share one, so that
     four tasks on two cores hold half a core each. A node that has GPUs and no CPUs is for tasks
-    that hold none. (Threads are counted apart: ``set_up_torch``.)
+    that hold none. Where GPUs are wanted and gone, a task asks for a whole one, and waits for it.
+    (Threads are counted apart: ``set_up_torch``.)
 
     Args:
         parallel: tasks that must run at the same time.
@@ -97,10 +123,12 @@ def share(parallel: int, gpu: bool) -> Share:
     if not gpu:
         return Share(_part(cpus, parallel), 0.0)
     gpus = [node.get("GPU", 0.0) for node in nodes]
+    if not any(gpus):
+        return Share(0.0, 1.0)
     part = _part([1.0] * int(sum(gpus)), parallel)  # nor does a task lie across two GPUs
     # The CPUs of a node are for as many tasks as its GPUs have room for.
     rooms = [(own, int(of) * _room(1.0, part)) for own, of in zip(cpus, gpus, strict=True)]
-    return Share(min((_rounded(own / room) for own, room in rooms if room), default=1.0), part)
+    return Share(min((whole_parts(own / room) for own, room in rooms if room), default=1.0), part)
 
 
 def missing_room(workers: int, gpu: bool) -> str | None:
@@ -210,7 +238,7 @@ def on_worker(function: Callable[..., T], *arguments: Any, gpu: bool) -> T:
 
 def _part(amounts: Sequence[float], parallel: int) -> float:
     """The largest part, at most 1, of which the nodes' amounts hold ``parallel`` together."""
-    parts = {_rounded(of / room) for of in amounts for room in range(1, parallel + 1)} - {0.0}
+    parts = {whole_parts(of / room) for of in amounts for room in range(1, parallel + 1)} - {0.0}
     enough = [part for part in parts if sum(_room(of, part) for of in amounts) >= parallel]
     return max(enough, default=0.0)
 
@@ -219,8 +247,8 @@ def _room(amount: float, part: float) -> int:
     return int(amount / part + 1e-9) if part else 0
 
 
-def _rounded(part: float) -> float:
-    """At most 1, and rounded down to the ten-thousandths that Ray counts in."""
+def whole_parts(part: float) -> float:
+    """A part of a processor, at most 1, rounded down to the ten-thousandths that Ray counts in."""
     return min(1.0, math.floor(part * 10_000) / 10_000)
 
 

@@ -134,7 +134,7 @@ class Storage:
     def hold(self) -> None:
         """Keep other processes out of the folder for as long as this one lives, however it ends.
 
-        Object stores know no such lock: there, nothing is held.
+        Object stores and some file systems know no such lock: there, nothing is held.
 
         Raises:
             InputError: another process has it.
@@ -146,7 +146,7 @@ class Storage:
         lock = (Path(path) / ".lock").open("a+")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             lock.seek(0)
             owner = lock.read().strip()
             lock.close()
@@ -154,6 +154,14 @@ class Storage:
                 f"{self.uri}: another command is running this --name ({owner}); wait until it has "
                 f"ended, or choose another --name"
             ) from error
+        except OSError as error:
+            lock.close()
+            print(
+                f"warning: {self.uri}: its file system locks nothing ({error.strerror}): do not "
+                f"run a second command with this --name beside this one",
+                flush=True,
+            )
+            return
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         lock.flush()

@@ -201,6 +201,10 @@ def open_study(
     whole = corpus.cycles["recording"].isin(prepared.recordings())
     cycles = corpus.cycles[whole].reset_index(drop=True)
     if options.split == "by-cycle":
+        if options.stratify:
+            raise InputError(
+                "--stratify: draws patients, which --split by-cycle does not; drop one"
+            )
         cycles, prepared = take_apart(cycles), CyclesApart.of(prepared)
         cut = split_by_cycle(cycles, options.split_seed, options.inner_seed)
     else:
@@ -257,10 +261,11 @@ def claim(folder: Storage, identity: Mapping[str, Any]) -> None:
     ours = json.loads(json.dumps({**identity, "numerics_version": NUMERICS_VERSION}))
     if kept.exists():
         theirs = flatten(kept.read_json())
+        now = flatten(ours)
         changed = [
-            f"{field} was {theirs.get(field)}, is {value}"
-            for field, value in flatten(ours).items()
-            if theirs.get(field) != value
+            f"{field} was {theirs.get(field)}, is {now.get(field)}"
+            for field in dict.fromkeys((*now, *theirs))
+            if theirs.get(field) != now.get(field)
         ]
         if changed:
             raise InputError(

@@ -20,7 +20,7 @@ from pyarrow import fs
 
 from respire import __version__
 from respire.errors import InputError
-from respire.recipe import CLASSES, flatten
+from respire.recipe import CLASSES, Recipe, flatten
 from respire.storage import Storage
 from respire.tracking_store import client, preflight, run_page
 
@@ -105,8 +105,14 @@ class Tracker:
         """Where the run can be looked at: its page, or the command that serves it."""
         return run_page(self.uri, self.experiment_id, self.run_id)
 
+    def log_recipe(self, recipe: Recipe) -> None:
+        """Log its fields as params, and its name as a tag: resumed, it may go by another."""
+        fields = recipe.flat()
+        self.log_tags({"respire.recipe": fields.pop("preset")})
+        self.log_params(fields)
+
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log params, e.g. ``recipe.flat()``; once logged they cannot change."""
+        """Log params; once logged they cannot change."""
         from mlflow.entities import Param
 
         entities = [Param(name, str(value)[:_MAX_VALUE]) for name, value in params.items()]

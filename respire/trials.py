@@ -1,5 +1,6 @@
 """Trials of a search on Ray Tune: a recipe each, scored on one inner split after the other."""
 
+import json
 import logging
 import os
 import time
@@ -31,6 +32,9 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)  # trials are told of in ou
 KEEP = 2
 """After each inner split the better one in so many trials goes on."""
 SNAPSHOT_SECONDS = 2
+RETRIES = 2
+"""How often a trial is begun again that failed or was lost with its node; it goes on from its last
+checkpoint. Tune cannot tell the two apart, so an impossible recipe is tried as often."""
 METRIC = "gain"
 MIN_TRIALS = 8
 """Trials that importance needs: a forest grown on fewer tells noise."""
@@ -116,6 +120,7 @@ def run_trials(
     """
     part = share(trials.parallel, gpu)
     kept = folder / "tune"
+    _ENDS["now"] = _Ends(trials.tracker, len(trials.studies), samples)
     trainable = tune.with_resources(
         tune.with_parameters(_try, trials=trials, cycles=cycles, kept=kept),
         {"GPU": part.gpus} if gpu else {"CPU": part.cpus},
@@ -124,9 +129,10 @@ def run_trials(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(SNAPSHOT_SECONDS))
     filesystem, home = folder.filesystem()
-    if tune.Tuner.can_restore(f"{home}/tune", filesystem):
+    if _is_whole(kept):
         tuner = tune.Tuner.restore(f"{home}/tune", trainable, storage_filesystem=filesystem)
     else:
+        kept.delete()  # killed before the first snapshot was written; cells keep what was trained
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -154,10 +160,14 @@ def run_trials(
                 storage_path=home,
                 storage_filesystem=filesystem,
                 verbose=0,
-                callbacks=[_Ends(trials.tracker, len(trials.studies), samples)],
+                failure_config=tune.FailureConfig(max_failures=RETRIES),
+                callbacks=[_ENDS["now"]],
             ),
         )
-    return [_told(result, len(trials.studies), kept) for result in tuner.fit()]
+    results = tuner.fit()
+    if len(results) < samples:
+        raise KeyboardInterrupt  # Tune ends so when it gets SIGUSR1
+    return [_told(result, len(trials.studies), kept) for result in results]
 
 
 def study_of(trials: Iterable[Trial], space: Space, storage: str | None = None) -> optuna.Study:
@@ -202,12 +212,25 @@ def importance(study: optuna.Study, seed: int) -> dict[str, float]:
         return {}
 
 
-def _is_kept(name: str, folder: Storage) -> bool:
-    """Whether a snapshot of Tune's has the trial."""
+def _snapshots(folder: Storage) -> list[bytes]:
+    """What Tune has kept of a search, the newest last."""
     filesystem, path = folder.filesystem()
     files = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
-    snapshots = [info.path for info in files if "experiment_state" in info.base_name]
-    return any(name.encode() in filesystem.open_input_stream(p).read() for p in snapshots)
+    paths = sorted(info.path for info in files if "experiment_state" in info.base_name)
+    return [filesystem.open_input_stream(path).read() for path in paths]
+
+
+def _is_kept(name: str, folder: Storage) -> bool:
+    """Whether a snapshot of Tune's has the trial."""
+    return any(name.encode() in snapshot for snapshot in _snapshots(folder))
+
+
+def _is_whole(folder: Storage) -> bool:
+    """Whether Tune can go on from its newest snapshot; a kill may have cut it off."""
+    try:
+        return bool(json.loads(_snapshots(folder)[-1]))
+    except (IndexError, ValueError):
+        return False
 
 
 @dataclass(frozen=True)
@@ -231,7 +254,7 @@ def _try(config: dict[str, Any], trials: Trials, cycles: pa.Table, kept: Storage
     values = config["values"]
     recipe = apply(trials.recipe, values)
     run = trials.tracker.child(f"trial {name}")
-    run.log_params(recipe.flat())
+    run.log_recipe(recipe)
     scores: list[float] = []
     seconds = 0.0
     for inner, study in enumerate(trials.studies):
@@ -256,33 +279,48 @@ def _try(config: dict[str, Any], trials: Trials, cycles: pa.Table, kept: Storage
 
 
 class _Ends(tune.Callback):
-    """Ends each trial's MLflow run, and tells how far the search is."""
+    """Ends each trial's MLflow run, and tells how far the search is.
+
+    Tune keeps its callbacks with the search. What comes back of this one is the present process's.
+    """
 
     def __init__(self, tracker: Tracker, splits: int, samples: int):
         self.tracker, self.splits, self.samples = tracker, splits, samples
-        self.began, self.ended = time.monotonic(), 0
+        self.began, self.ended_here = time.monotonic(), 0
 
-    def on_trial_complete(self, *_: Any, trial: Any, **__: Any) -> None:
+    def __reduce__(self) -> Any:
+        return _ends, ()
+
+    def on_trial_complete(self, *_: Any, trials: list[Any], trial: Any, **__: Any) -> None:
         """A trial came to its end, or was stopped."""
         splits = trial.last_result.get("splits", 0)
-        self._end(trial, FINISHED if splits == self.splits else STOPPED)
+        self._end(trials, trial, FINISHED if splits == self.splits else STOPPED)
 
-    def on_trial_error(self, *_: Any, trial: Any, **__: Any) -> None:
+    def on_trial_error(self, *_: Any, trials: list[Any], trial: Any, **__: Any) -> None:
         """A trial failed."""
         state, reason = failure(trial.get_error())
-        self._end(trial, state, f" ({reason})")
+        self._end(trials, trial, state, f" ({reason})")
 
-    def _end(self, trial: Any, state: str, why: str = "") -> None:
+    def _end(self, trials: list[Any], trial: Any, state: str, why: str = "") -> None:
         run = self.tracker.child(f"trial {trial.trial_id}")
         run.log_tags({"respire.state": state})
         run.finish("FINISHED" if state in (FINISHED, STOPPED) else "FAILED")
-        self.ended += 1
-        left = (time.monotonic() - self.began) / self.ended * (self.samples - self.ended)
+        self.ended_here += 1
+        done = len({one.trial_id for one in trials if one.is_finished()} | {trial.trial_id})
+        left = (time.monotonic() - self.began) / self.ended_here * (self.samples - done)
         print(
-            f"trial {trial.trial_id}: {state}{why}; {self.ended} of {self.samples} trials done, "
+            f"trial {trial.trial_id}: {state}{why}; {done} of {self.samples} trials done, "
             f"about {left / 60:.0f} min left",
             flush=True,
         )
+
+
+_ENDS: dict[str, _Ends] = {}
+"""The callback of the search that runs in this process, under "now"."""
+
+
+def _ends() -> _Ends:
+    return _ENDS["now"]
 
 
 def failure(error: BaseException | str) -> tuple[str, str]:

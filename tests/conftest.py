@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import ray
 from commands import finished
+from hypothesis import settings
 from small_run import FULL, SMALL
 
 from respire.data.synthetic import write_corpus
@@ -15,6 +16,9 @@ from respire.data.synthetic import write_corpus
 # As in respire.session: must be set before torch is imported, here and in Ray's workers.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+# A test that is timed says how busy the machine is.
+settings.register_profile("respire", deadline=None)
+settings.load_profile("respire")
 
 CPUS = 2
 PATIENCE_S = 60.0

@@ -45,7 +45,7 @@ def official_of(cycles: pd.DataFrame, seed: int) -> dict[str, str]:
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_count_is_that_of_a_loop_over_the_rows(seed: int) -> None:
     cycles = crowd(seed)
     found = census(cycles, audio_of(cycles), None)
@@ -75,7 +75,7 @@ def test_every_count_is_that_of_a_loop_over_the_rows(seed: int) -> None:
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_parts_add_up_to_the_whole(seed: int) -> None:
     cycles = crowd(seed)
     found = census(cycles, audio_of(cycles), official_of(cycles, seed))
@@ -131,7 +131,7 @@ def test_rates_and_durations_are_those_of_the_recordings() -> None:
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_shared_patients_and_their_test_cycles_are_found(seed: int) -> None:
     cycles = crowd(seed)
     sides = official_of(cycles, seed)

@@ -31,7 +31,7 @@ def test_histories_name_the_run_of_each_epoch():
 def test_the_console_says_after_each_epoch_where_the_recordings_are():
     lines: list[str] = []
     queue: Any = SimpleNamespace(put_nowait=lines.append)
-    report = EpochReport("stage1", 4, lambda *_: None, queue)  # type: ignore[arg-type]
+    report = EpochReport("stage1", 4, "validation", lambda *_: None, queue)  # type: ignore[arg-type]
     report(ROW)
     report(ROW | {HOST_BANK: 1.0})
     assert lines == [

@@ -2,11 +2,12 @@ import os
 import platform
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
 
-from respire.resources import set_up_torch
+from respire.resources import Stopwatch, set_up_torch
 
 FAULTS_OF_TEN_TURNS = """
 import resource, sys, torch
@@ -47,3 +48,13 @@ def test_pages_of_freed_tensors_are_kept_for_the_next_ones():
     if given_back == 0:
         pytest.skip("this kernel counts no page faults")
     assert page_faults("set up") < given_back / 10
+
+
+def test_a_part_that_is_done_in_several_goes_counts_all_of_them():
+    stopwatch = Stopwatch()
+    with stopwatch.part("cycles"):
+        time.sleep(0.02)
+    once = stopwatch.seconds["cycles"]
+    with stopwatch.part("cycles"):
+        pass
+    assert stopwatch.seconds["cycles"] > once

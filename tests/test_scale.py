@@ -105,7 +105,7 @@ def test_a_replicated_bank_is_whole_on_every_worker_and_so_often_in_the_object_s
     assert needed(workers=8)["object_store_bytes"] == pytest.approx(one["object_store_bytes"])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(times=st.integers(1, 40), workers=st.integers(1, 8))
 def test_counts_are_those_of_a_real_split_and_its_shares(
     catalogue: pd.DataFrame, times: int, workers: int
@@ -192,7 +192,6 @@ def test_no_time_on_a_gpu_is_told_that_nobody_gave() -> None:
     assert bound["epoch_bound_s"] == pytest.approx((640 + 160 / 3) * 1e9 / 0.5e12)
 
 
-@settings(deadline=None)
 @given(
     hours=st.floats(1, 1e5),
     workers=st.integers(1, 64),

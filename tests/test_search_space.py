@@ -29,7 +29,7 @@ def drawn(seed: int, space: Any = EVERYTHING, recipe: Recipe | None = None) -> d
     return suggest(study.ask(), space, recipe or small())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**31), preset=st.sampled_from([*PRESETS]))
 def test_every_draw_of_the_declared_space_is_a_possible_recipe(seed: int, preset: str) -> None:
     base = PRESETS[preset]()
@@ -49,7 +49,7 @@ def test_every_draw_of_the_declared_space_is_a_possible_recipe(seed: int, preset
 
 
 @given(seed=st.integers(0, 2**31))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_strength_is_drawn_exactly_where_its_effect_is_on(seed: int) -> None:
     values = drawn(seed)
     effects = {d.field: d.when for d in EVERYTHING if d.field in STRENGTHS}

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 
@@ -35,6 +36,11 @@ def cluster_of(monkeypatch: pytest.MonkeyPatch, *nodes: dict[str, float]) -> Non
         ([{"CPU": 1}, {"CPU": 3}], False, session.Share(1.0, 0.0)),
         ([{"CPU": 4}, {"CPU": 8, "GPU": 1}, {"CPU": 8, "GPU": 1}], True, session.Share(1.0, 0.5)),
         ([{"CPU": 4}, {"CPU": 1, "GPU": 4}], True, session.Share(0.25, 1.0)),
+        (
+            [{"CPU": 4}, {"CPU": 8}],
+            True,
+            session.Share(0.0, 1.0),
+        ),  # gone: they wait for a whole one
     ],
 )
 def test_four_trials_always_fit_at_once(monkeypatch, nodes, gpu, share):
@@ -158,3 +164,17 @@ def test_a_gpu_that_is_required_and_not_there_is_refused_where_it_would_train():
         pytest.skip("this machine has a GPU")
     with pytest.raises(InputError, match="PyTorch finds no GPU"):
         Compute.resolve("required", "auto")
+
+
+@pytest.mark.parametrize("ended", [SystemExit(0), KeyboardInterrupt()])
+def test_ctrl_c_is_an_interruption_whatever_a_handler_makes_of_it(ended):
+    ours = signal.getsignal(signal.SIGINT)
+
+    def fit():
+        with session.interruptible():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            raise ended
+
+    with pytest.raises(KeyboardInterrupt):
+        fit()
+    assert signal.getsignal(signal.SIGINT) is ours

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs
 
+from respire import storage as storage_module
 from respire.errors import InputError
 from respire.storage import Storage
 
@@ -156,3 +158,16 @@ def test_the_hold_dies_with_its_owner_however_it_ends(tmp_path, holder):
     run.hold()
     run.hold()  # the same process may run it again
     assert str(os.getpid()) in (tmp_path / "run" / ".lock").read_text()
+
+
+def test_a_file_system_without_locks_is_told_of_and_no_rival_is_made_up(
+    tmp_path, monkeypatch, capsys
+):
+    def unable(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(storage_module.fcntl, "flock", unable)
+    Storage.at(tmp_path / "run").hold()
+    said = capsys.readouterr().out
+    assert "No locks available" in said
+    assert "do not run a second command" in said

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,10 +157,19 @@ def test_the_whole_recipe_is_logged_and_may_be_logged_again(uri: str) -> None:
     assert logged["optimisation.epochs"] == str(quick().optimisation.epochs)
 
 
+def test_a_recipe_may_go_by_another_name_when_its_run_goes_on(uri: str) -> None:
+    for name in ("mine", "final"):
+        tracker = Tracker.start(uri, EXPERIMENT, "run", "k")
+        tracker.log_recipe(replace(quick(), preset=name))
+    run = run_of(tracker).data
+    assert run.tags["respire.recipe"] == "final"
+    assert run.params["optimisation.epochs"] == str(quick().optimisation.epochs)
+
+
 def test_two_runs_can_be_searched_side_by_side(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, recipe, score in (("a", Recipe(), 0.6), ("b", quick(), 0.4)):
         with Tracker.start(uri, EXPERIMENT, name, name) as tracker:
-            tracker.log_params(recipe.flat())
+            tracker.log_recipe(recipe)
             tracker.log_results(results(score))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     table = mlflow.search_runs(
@@ -168,7 +178,8 @@ def test_two_runs_can_be_searched_side_by_side(uri: str, monkeypatch: pytest.Mon
         order_by=["metrics.`stage1.score` DESC"],
     )
     assert list(table["metrics.stage1.score"]) == [0.6, 0.4]
-    assert list(table["params.preset"]) == ["paper", "quick"]
+    assert list(table["tags.respire.recipe"]) == ["paper", "quick"]
+    assert "params.preset" not in table
     assert list(table["metrics.stage2.Meditron.se"]) == [0.4, 0.4]
     assert list(table["metrics.baselines.mean mel bands.score"]) == [0.5, 0.5]
     assert "metrics.stage1.sp" not in table  # undefined

@@ -1,8 +1,10 @@
 """Proposing recipes: samplers, and what Optuna is told, on a cheap stand-in for training."""
 
 import math
+from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import optuna
 import pytest
@@ -14,12 +16,16 @@ from respire.evaluation.objective import gain
 from respire.presets import small
 from respire.proposals import check_sampler, sampler_of
 from respire.search_space import SPACE, apply, read_space, suggest
+from respire.storage import Storage
 from respire.trials import (
+    _ENDS,
     FAILED,
     FINISHED,
     OUT_OF_MEMORY,
     STOPPED,
     Trial,
+    _Ends,
+    _is_whole,
     failure,
     importance,
     study_of,
@@ -163,3 +169,26 @@ def test_importance_finds_what_matters_and_says_nothing_of_too_few_trials() -> N
     assert sum(found.values()) == pytest.approx(1)
     assert found == importance(study_of(trials, space), seed=0)
     assert importance(study_of(trials[:7], space), seed=0) == {}
+
+
+def test_a_search_goes_on_only_from_a_snapshot_that_is_whole(tmp_path: Path) -> None:
+    kept = Storage.at(tmp_path)
+    assert not _is_whole(kept)
+    (tmp_path / "tuner.pkl").write_bytes(b"Tune writes it before any snapshot")
+    assert not _is_whole(kept)
+    (tmp_path / "experiment_state-2026-01-01_00-00-00.json").write_text('{"trial_data": []}')
+    assert _is_whole(kept)
+    (tmp_path / "experiment_state-2026-01-02_00-00-00.json").write_text('{"trial_data": [')
+    assert not _is_whole(kept)
+
+
+def test_a_callback_that_tune_kept_comes_back_as_that_of_this_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = _Ends(None, splits=2, samples=4)  # type: ignore[arg-type]
+    monkeypatch.setitem(_ENDS, "now", before)
+    kept = cloudpickle.dumps([before])
+    now = _Ends(None, splits=2, samples=4)  # type: ignore[arg-type]
+    monkeypatch.setitem(_ENDS, "now", now)
+    (back,) = cloudpickle.loads(kept)
+    assert back is now

@@ -27,7 +27,7 @@ def learning_curves(
 
     Args:
         histories: columns run ("stage1" or a device), epoch (from 1), train_loss and
-            validation_score (fraction, NaN where undefined).
+            validation_score, or test_score where test selects (fraction, NaN where undefined).
         chosen: the epoch whose weights each run kept, which is ringed; None where it kept none.
         cycles: training and selecting cycles of each run.
         selection: the side whose Score chose the epochs.
@@ -47,7 +47,7 @@ def learning_curves(
                 label = f"{name} (n = {trained:,} training, {selecting:,} {selection} cycles)"
                 for axis, values in (
                     (upper, history["train_loss"]),
-                    (lower, 100 * history["validation_score"]),
+                    (lower, 100 * history[f"{selection}_score"]),
                 ):
                     _curve(axis, history["epoch"], values, chosen.get(run), colour, label)
             if not runs:

@@ -26,7 +26,8 @@ def write_report(
     Args:
         results: results.json as a dictionary (its schema is in the README).
         histories: a row an epoch of each run, with columns run ("stage1" or a device), epoch
-            (from 1), train_loss and validation_score (fraction, NaN where undefined).
+            (from 1), train_loss and validation_score, or test_score where test selects (fraction,
+            NaN where undefined).
         directory: where the files go.
 
     Returns:

@@ -124,7 +124,7 @@ def selection(results: Mapping[str, Any]) -> Table | None:
     return Table(
         "SELECTED ON TEST: what choosing the epoch there would have been worth",
         (
-            *("Recipe", "Chosen on validation", "Last epoch", "Best on test"),
+            *("Recipe", "Chosen epoch", "Last epoch", "Best on test"),
             *("Best less chosen", "Interval", "n"),
         ),
         tuple(rows),
@@ -135,6 +135,8 @@ def selection(results: Mapping[str, Any]) -> Table | None:
 
 def runs(results: Mapping[str, Any]) -> Table:
     """A row a run and stage."""
+    sides = {variant["recipe"]["selection"] for variant in results["variants"].values()}
+    chosen = " or ".join(sorted(sides))
     return Table(
         "Runs",
         ("Recipe", "Split", "Seed", "Stage", "Se", "Sp", "Score", "Epoch", "Cycles"),
@@ -151,7 +153,7 @@ def runs(results: Mapping[str, Any]) -> Table:
             for run in results["runs"]
         ),
         text_columns=4,
-        note="Test scores (%), also in runs.csv. Epoch: of stage 1, chosen on validation.",
+        note=f"Test scores (%), also in runs.csv. Epoch: of stage 1, chosen on {chosen}.",
     )
 
 

@@ -133,7 +133,7 @@ def finetuning(results: Mapping[str, Any]) -> Table:
                 "–" if tuned["learning_rate"] is None else f"{tuned['learning_rate']:.3g}",
                 *(
                     "–" if tuned[when] is None else percent(tuned[when]["score"])
-                    for when in ("validation_before", "validation_after")
+                    for when in ("selecting_before", "selecting_after")
                 ),
                 f"{cycles(results, side, device):,}",
             )

@@ -24,7 +24,7 @@ class Trial:
 
     Attributes:
         learning_rate: what it was tuned with.
-        fit: the run; ``fit.scores`` is None where too few validation patients could select.
+        fit: the run; ``fit.scores`` is None where too few patients could select.
         before: Scores of stage 1's weights on the device's selecting side, likewise.
     """
 
@@ -132,11 +132,15 @@ def finetune(
     return Trial(learning_rate, run, before)
 
 
-def decide(trials: Sequence[Trial]) -> DeviceModel:
+def decide(trials: Sequence[Trial], selection: str) -> DeviceModel:
     """Choose a device's model among its trials, in the order of ``learning_rates``.
 
-    Stage 1's weights stay where fine-tuning does not improve the device's validation Score. Where
-    nothing could be selected, the recipe's own learning rate is taken.
+    Stage 1's weights stay where fine-tuning does not improve the device's Score on the selecting
+    side. Where nothing could be selected, the recipe's own learning rate is taken.
+
+    Args:
+        trials: of the device.
+        selection: name of the selecting side.
     """
     if not trials:
         return DeviceModel("kept stage 1", "the device has no training cycles", None, None)
@@ -144,13 +148,13 @@ def decide(trials: Sequence[Trial]) -> DeviceModel:
     if not selected:
         trial = trials[0]
         reason = (
-            f"too few validation patients, or one class only: "
+            f"too few {selection} patients, or one class only: "
             f"{len(trial.fit.history)} fixed epochs, chosen by nothing"
         )
         return DeviceModel("unselected", reason, trial.fit.weights, trial)
     best = max(selected, key=_score_after)
     assert best.before is not None
-    change = f"validation Score {percent(best.before.score)}% to {percent(_score_after(best))}%"
+    change = f"{selection} Score {percent(best.before.score)}% to {percent(_score_after(best))}%"
     if _score_after(best) > best.before.score:
         return DeviceModel("fine-tuned", change, best.fit.weights, best)
     return DeviceModel("kept stage 1", f"no improvement: {change}", None, best)

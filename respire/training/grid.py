@@ -13,7 +13,7 @@ import ray.exceptions
 
 from respire.errors import InputError
 from respire.resources import set_up_torch
-from respire.session import share
+from respire.session import share, whole_parts
 
 RETRIES = 3
 """How often a run is begun again whose actor was lost, with its node or for want of memory."""
@@ -62,7 +62,7 @@ def run_grid(
 
     def begin(of: T, table: ray.ObjectRef, times: int) -> None:
         if not idle:
-            started.append(_start(slots(gpu, per_gpu), gpu))
+            started.append(_start(gpu, per_gpu))
             idle.append(started[-1])
         actor = idle.pop()
         busy[actor.run.remote(run, of, table)] = actor, of, table, times
@@ -91,6 +91,8 @@ def run_grid(
                     failure = _failure(ended)
                     idle.append(actor)
                 except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
+                    if isinstance(error, ray.exceptions.RayTaskError):
+                        raise  # not this actor was lost, but one that its job needs
                     ray.kill(actor)
                     if times <= RETRIES:
                         begin(of, table, times + 1)
@@ -114,11 +116,11 @@ class _Runner:
         run(job, cycles)
 
 
-def _start(room: int, gpu: bool) -> Any:
+def _start(gpu: bool, per_gpu: int) -> Any:
     """An actor; those of GPUs hold no CPU, for where a node has few all its GPUs shall be used."""
-    part = share(room, gpu)
-    resources = {"num_cpus": 0 if gpu else part.cpus, "num_gpus": part.gpus}
-    return ray.remote(**resources)(_Runner).remote(room)
+    room = slots(gpu, per_gpu)
+    cpus, gpus = (0.0, whole_parts(1 / per_gpu)) if gpu else (share(room, gpu).cpus, 0.0)
+    return ray.remote(num_cpus=cpus, num_gpus=gpus)(_Runner).remote(room)
 
 
 def _failure(ended: "ray.ObjectRef") -> str | None:

@@ -41,8 +41,9 @@ class Fit:
         epoch: the chosen epoch, 1-based; 0 before any.
         scores: what the choice was made by, or None where the last epoch was taken.
         history: a row an epoch: epoch, train_loss, learning_rate, seconds and, where a side
-            selects, validation_loss, validation_se, validation_sp, validation_score; where test is
-            watched, test_se, test_sp, test_score; HOST_BANK.
+            selects, validation_loss, validation_se, validation_sp, validation_score (test_loss and
+            so on where test selects); where test is watched, test_se, test_sp, test_score;
+            HOST_BANK.
         progress: state of network, optimiser and schedule after the last row; None once finished.
     """
 
@@ -184,8 +185,8 @@ def fit(
             row[HOST_BANK] = 1.0
         scores = None
         if selector is not None:
-            validation_loss, scores = evaluate(kept, pipeline, selector, recipe, compute, world)
-            row |= {"validation_loss": validation_loss, **_noted("validation", scores)}
+            loss_there, scores = evaluate(kept, pipeline, selector, recipe, compute, world)
+            row |= {f"{recipe.selection}_loss": loss_there, **_noted(recipe.selection, scores)}
         if watched is not None:
             _, seen = evaluate(kept, pipeline, watched, recipe, compute, world)
             row |= _noted("test", seen)
@@ -259,9 +260,12 @@ def _optimiser(
         )
     if optimisation.schedule == "constant":
         return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, lambda _: 1.0)
-    # One step more than is taken: the scheduler is stepped once after the last batch too.
     return optimiser, torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, optimisation.learning_rate, total_steps=steps * optimisation.epochs + 1
+        optimiser,
+        optimisation.learning_rate,
+        # One step more than is taken: the scheduler is stepped once after the last batch too.
+        total_steps=steps * optimisation.epochs + 1,
+        cycle_momentum=optimisation.optimiser == "adamw",
     )
 
 

@@ -20,6 +20,7 @@ from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe import Recipe
 from respire.resources import set_up_torch
+from respire.session import interruptible
 from respire.storage import Storage
 from respire.training.cell import CHECKPOINT_SECONDS, Cell, dump_state, load_state
 from respire.training.checkpoint import DAMAGED
@@ -114,7 +115,8 @@ def train_stage1(
         ),
     )
     try:
-        result = trainer.fit()
+        with interruptible():
+            result = trainer.fit()
     except ray.train.TrainingFailedError:
         cell.check_room(initial)
         raise

@@ -110,8 +110,9 @@ def train_stage2(
         _run(waiting, recipe, stage1, devices, compute, seed)
     models = {}
     for device in devices:
-        trials = [job.cell.load("trial") for job in jobs if job.device == device]
-        models[device] = decide([Trial.from_state(state) for state in trials if state is not None])
+        states = [job.cell.load("trial") for job in jobs if job.device == device]
+        trials = [Trial.from_state(state) for state in states if state is not None]
+        models[device] = decide(trials, recipe.selection)
     return models
 
 
@@ -163,6 +164,8 @@ def _run(
     results = tuner.fit()
     errors = [result.error for result in results if result.error is not None]
     (jobs[0].cell.storage / "ray-tune").delete()
+    if not errors and not all(job.cell.exists("trial") for job in jobs):
+        raise KeyboardInterrupt  # Tune ends so when it gets SIGUSR1
     for error in errors:
         if isinstance(cause := getattr(error, "cause", error), InputError):
             raise cause from None

@@ -96,7 +96,7 @@ def test_a_recording_without_samples_is_refused(tmp_path: Path) -> None:
     gain=st.floats(1e-4, 1),
     offset=st.floats(-0.5, 0.5),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_recording_comes_out_at_the_target_rate_strictly_inside_one(
     samples: int, rate: int, gain: float, offset: float
 ) -> None:
@@ -146,7 +146,7 @@ def test_nothing_of_a_click_appears_before_it() -> None:
 
 
 @given(lengths=st.lists(st.integers(1, 400), min_size=1, max_size=12), gap=st.integers(0, 50))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_cycles_are_cut_at_their_annotations_and_quantised(lengths: list[int], gap: int) -> None:
     starts = gap + np.concatenate([[0], np.cumsum(lengths)[:-1]])
     ends = starts + lengths

@@ -88,7 +88,7 @@ def test_a_recording_on_two_sides_is_refused_whatever_the_kind(kind: Kind) -> No
         a_split(kind, test=("101_1b1_Al_sc_Meditron",))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     patients=st.integers(5, 30),
     seed=st.integers(0, 2**32),
@@ -191,7 +191,7 @@ def test_too_few_patients_are_refused() -> None:
         split(cycles, "80-20", 0, 0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     patients=st.integers(5, 30),
     seed=st.integers(0, 2**32),

@@ -26,7 +26,7 @@ def strongest_hz(sound: np.ndarray, rate_hz: int) -> float:
 
 
 @given(hertz=st.floats(600, 700), rate_hz=st.sampled_from([4000, 10_000]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_fine_crackle_peaks_at_its_frequency_and_dies_in_5_ms(hertz: float, rate_hz: int) -> None:
     sound = crackle(hertz, 0.005, rate_hz)
     assert len(sound) == 0.005 * rate_hz
@@ -35,7 +35,7 @@ def test_a_fine_crackle_peaks_at_its_frequency_and_dies_in_5_ms(hertz: float, ra
 
 
 @given(hertz=st.floats(200, 500))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_coarse_crackle_peaks_at_its_frequency_and_lasts_15_ms(hertz: float) -> None:
     sound = crackle(hertz, 0.015, 8000)
     assert len(sound) == 120
@@ -43,7 +43,7 @@ def test_a_coarse_crackle_peaks_at_its_frequency_and_lasts_15_ms(hertz: float) -
 
 
 @given(hertz=st.floats(100, 900), seconds=st.floats(0.1, 1.2), rate=st.sampled_from([4000, 10_000]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_wheeze_is_a_tone_with_harmonics(hertz: float, seconds: float, rate: int) -> None:
     sound = wheeze(hertz, seconds, rate)
     assert len(sound) == round(seconds * rate)

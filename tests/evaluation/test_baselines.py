@@ -24,7 +24,7 @@ def noise(seed: int, n: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, 8))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.integers(4, 40), st.sampled_from([2, 4]))
 def test_no_assignment_of_classes_to_devices_beats_device_only_in_training(seed, n, classes):
     train = cycles(seed, n, classes=classes)

@@ -35,7 +35,7 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["patient", "device", "label"])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(sides)
 def test_sizes_and_shares_are_those_counted_cycle_by_cycle(rows: list[Row]) -> None:
     counts: dict[Any, int] = dict.fromkeys([*DEVICES, *range(4)], 0)
@@ -58,7 +58,7 @@ def test_sizes_and_shares_are_those_counted_cycle_by_cycle(rows: list[Row]) -> N
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(sides, st.randoms())
 def test_the_order_of_cycles_does_not_matter_and_devices_share_all_of_them(rows, random) -> None:
     made_of = composition(frame(rows))
@@ -92,7 +92,6 @@ def splits(seed: int, number: int, slope: float) -> tuple[list[float], list[floa
     return scores.tolist(), shares.tolist()
 
 
-@settings(deadline=None)
 @given(
     st.builds(splits, st.integers(0, 10**6), st.integers(4, 30), st.sampled_from([-9, -1, 0, 3])),
     st.sampled_from([0.8, 0.95, 0.99]),
@@ -122,7 +121,6 @@ def test_about_a_twentieth_of_intervals_miss_a_correlation_that_is_not_there() -
     assert stats.binomtest(missed, len(found), 0.05).pvalue > 0.001
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.01, 100), st.floats(-1000, 1000))
 def test_units_do_not_change_a_correlation_and_turning_one_round_turns_it(seed, scale, shift):
     scores, shares = splits(seed, number=8, slope=2)
@@ -214,7 +212,7 @@ def patients_by_hand(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (-row["cycles"], row["patient"]))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 4))
 def test_patients_bring_what_is_counted_by_hand(seed, patients, training_seeds) -> None:
     rows = predictions(seed, patients, training_seeds)
@@ -224,7 +222,7 @@ def test_patients_bring_what_is_counted_by_hand(seed, patients, training_seeds) 
     assert found == [pytest.approx(row) for row in expected]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.floats(0.3, 1))
 def test_cycles_that_only_some_seeds_have_are_counted_once_too(seed: int, kept: float) -> None:
     rows = predictions(seed, patients=5, training_seeds=3).sample(frac=kept, random_state=seed)

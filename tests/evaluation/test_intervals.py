@@ -85,7 +85,7 @@ def test_intervals_agree_with_scipys_bootstrap_of_the_same_ratios():
     np.testing.assert_allclose(ours.T, [reference.low, reference.high], atol=0.006)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(10, 20))
 def test_neither_the_order_of_rows_nor_the_names_of_patients_matter(seed, patients):
     predictions = side(seed, patients, most=8)
@@ -96,7 +96,7 @@ def test_neither_the_order_of_rows_nor_the_names_of_patients_matter(seed, patien
     assert bootstrap(other, seed, 200) == bootstrap(predictions, seed, 200)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.floats(0.02, 0.98), st.floats(0.02, 0.98))
 def test_ends_are_fractions_in_order_and_a_higher_level_is_no_narrower(seed, one, other):
     predictions = side(seed, 10, most=8, correlation=0.6)

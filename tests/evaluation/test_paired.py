@@ -29,7 +29,6 @@ def probabilities(found: Comparison) -> tuple[float, float, float]:
     return found.posterior.a_better, found.posterior.equal, found.posterior.b_better
 
 
-@settings(deadline=None)
 @given(splits)
 def test_without_overlap_the_corrected_test_is_the_ordinary_t_test(d):
     found, reference = compare(d, **NO_OVERLAP), stats.ttest_1samp(d, 0)
@@ -42,7 +41,6 @@ def test_without_overlap_the_corrected_test_is_the_ordinary_t_test(d):
     assert found.this_data_set == pytest.approx((interval.low, interval.high))
 
 
-@settings(deadline=None)
 @given(splits, st.sampled_from([0.5, 0.95]))
 def test_overlap_widens_the_interval_for_new_patients_and_not_that_of_this_data_set(d, level):
     found, ordinary = compare(d, **A_FIFTH, level=level), compare(d, **NO_OVERLAP, level=level)
@@ -102,7 +100,6 @@ def test_probabilities_are_those_of_a_grid_over_the_likelihood_of_correlated_nor
     assert (found.a_better, found.b_better) == pytest.approx(shares, abs=0.003)
 
 
-@settings(deadline=None)
 @given(splits)
 def test_a_and_b_exchanged_mirror_everything(d):
     found, mirrored = compare(d, **A_FIFTH), compare(-d, **A_FIFTH)
@@ -115,7 +112,6 @@ def test_a_and_b_exchanged_mirror_everything(d):
     assert mirrored.this_data_set == (-found.this_data_set[1], -found.this_data_set[0])
 
 
-@settings(deadline=None)
 @given(splits)
 def test_probabilities_are_three_shares_of_one(d):
     shares = probabilities(compare(d, **A_FIFTH))
@@ -123,7 +119,6 @@ def test_probabilities_are_three_shares_of_one(d):
     assert sum(shares) == pytest.approx(1)
 
 
-@settings(deadline=None)
 @given(splits, st.integers(0, 10**6))
 def test_the_order_of_splits_does_not_matter(d, seed):
     other = np.random.default_rng(seed).permutation(d)
@@ -134,13 +129,11 @@ def test_the_order_of_splits_does_not_matter(d, seed):
         assert getattr(permuted.new_patients, end) == pytest.approx(expected, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(splits, st.floats(0.001, 0.1))
 def test_the_better_a_is_everywhere_the_likelier_it_is_better(d, by):
     assert compare(d + by, **A_FIFTH).posterior.a_better >= compare(d, **A_FIFTH).posterior.a_better
 
 
-@settings(deadline=None)
 @given(splits, st.floats(0.5, 0.99))
 def test_the_interval_leaves_out_0_just_where_p_is_below_its_level(d, level):
     found = compare(d, **A_FIFTH, level=level).new_patients
@@ -221,7 +214,7 @@ def test_at_the_assumed_correlation_the_corrected_interval_covers_as_promised(n,
     assert covered == pytest.approx(level, abs=4 * math.sqrt(level * (1 - level) / 20_000))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(2, 20), st.floats(0, 0.9), st.floats(0, 40), st.integers(0, 1000))
 def test_simulated_coverage_is_that_of_a_scaled_student_variable(n, correlation, n_test, seed):
     assumed = 1 / n + n_test / 100
@@ -305,7 +298,7 @@ def test_differences_of_patients_are_those_of_a_loop_over_the_same_resamples():
     assert (found.level, found.patients, found.resamples, found.undefined) == (0.9, 12, 300, 0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(10, 16))
 def test_models_exchanged_mirror_their_difference(seed, patients):
     a, b = pair(seed, patients)
@@ -317,7 +310,7 @@ def test_models_exchanged_mirror_their_difference(seed, patients):
         )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6))
 def test_the_order_of_rows_does_not_matter_nor_that_they_differ(seed):
     a, b = pair(seed, 12)

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -41,7 +41,6 @@ tables = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(tables)
 def test_estimates_are_those_of_sums_by_hand_and_of_scipys_analysis_of_variance(values):
     found = analysed(values)
@@ -58,7 +57,6 @@ def test_estimates_are_those_of_sums_by_hand_and_of_scipys_analysis_of_variance(
     assert found.share.value == pytest.approx(max(0, (f - 1) / (f - 1 + seeds)))
 
 
-@settings(deadline=None)
 @given(tables, st.sampled_from([0.8, 0.9, 0.95, 0.99]))
 def test_the_split_is_said_to_matter_just_where_the_f_test_says_so(values, level):
     found = analysed(values, level=level)
@@ -66,7 +64,6 @@ def test_the_split_is_said_to_matter_just_where_the_f_test_says_so(values, level
     assert (found.between.low > 1e-12) == (found.share.low > 1e-9) == significant
 
 
-@settings(deadline=None)
 @given(tables)
 def test_exact_intervals_leave_a_fortieth_on_either_side(values):
     found = analysed(values)
@@ -108,7 +105,6 @@ def modified_large_sample(s1: float, s2: float, splits: int, seeds: int) -> dict
     }
 
 
-@settings(deadline=None)
 @given(tables)
 def test_large_sample_intervals_are_those_printed_by_burdick_and_graybill(values):
     found = analysed(values)
@@ -204,7 +200,6 @@ def test_degrees_of_freedom_are_those_of_the_mean_square_that_limits():
     assert degrees == {"mean": 2, "between": 2, "within": 3, "total": 2, "share": 2}
 
 
-@settings(deadline=None)
 @given(tables, st.floats(-0.2, 0.2))
 def test_a_shift_of_all_results_moves_the_mean_and_nothing_else(values, shift):
     found, shifted = analysed(values), analysed(values + shift)
@@ -215,7 +210,6 @@ def test_a_shift_of_all_results_moves_the_mean_and_nothing_else(values, shift):
         )
 
 
-@settings(deadline=None)
 @given(tables, st.floats(0.01, 1.2))
 def test_results_scaled_scale_means_by_as_much_variances_by_its_square_and_no_share(values, by):
     found, scaled = analysed(values), analysed(values * by)
@@ -226,7 +220,6 @@ def test_results_scaled_scale_means_by_as_much_variances_by_its_square_and_no_sh
         )
 
 
-@settings(deadline=None)
 @given(tables, st.integers(0, 10**6))
 def test_neither_the_order_of_splits_nor_that_of_seeds_within_them_matters(values, seed):
     random = np.random.default_rng(seed)
@@ -244,7 +237,6 @@ def test_seeds_exchanged_between_splits_do_matter():
     assert analysed(shuffled).share.value < 0.5 < analysed(values).share.value
 
 
-@settings(deadline=None)
 @given(tables, st.floats(0.8, 0.99), st.floats(0.8, 0.99))
 def test_estimates_lie_in_their_intervals_and_a_higher_level_is_no_narrower(values, one, other):
     narrow, wide = (analysed(values, level=level) for level in sorted((one, other)))
@@ -302,7 +294,6 @@ def test_for_new_patients_a_fifth_tested_leaves_a_half_width_that_no_number_of_s
     assert found.plan.this_data_set.value is not None
 
 
-@settings(deadline=None)
 @given(tables, st.floats(1, 40), st.integers(1, 12))
 def test_new_patients_take_as_many_splits_at_least_and_are_out_of_reach_just_below_the_least(
     values, n_test, planned_seeds
@@ -315,7 +306,6 @@ def test_new_patients_take_as_many_splits_at_least_and_are_out_of_reach_just_bel
         assert new is None or new >= here
 
 
-@settings(deadline=None)
 @given(tables)
 def test_more_seeds_in_a_split_never_ask_for_more_splits(values):
     plans = [analysed(values, planned_seeds=seeds).plan for seeds in range(1, 9)]

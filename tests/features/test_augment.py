@@ -146,7 +146,7 @@ def test_a_value_and_a_place_do_not_depend_on_each_other_or_on_the_coin():
         assert abs(np.corrcoef(level, effect.place)[0, 1]) < 0.06
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(0.01, 1), st.floats(0, 1), st.sampled_from(sorted(RANGES)), st.integers(0, 99))
 def test_values_stay_in_their_range(low, width, name, epoch):
     augmentation = replace(EVERYTHING, **{RANGES[name]: (low, min(low + width, 1.0))})

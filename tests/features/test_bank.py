@@ -30,7 +30,7 @@ def table_of(recordings: list[list[tuple[int, int]]]) -> pa.Table:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RECORDINGS)
 def test_every_cycle_lies_at_its_offset_beside_its_neighbours(recordings):
     table = table_of(recordings)
@@ -99,7 +99,7 @@ def entry(bank: CycleBank, index: int) -> Entry:
     )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(RECORDINGS, st.integers(2, 30))
 def test_windows_of_long_cycles_are_those_of_the_released_code(recordings, window):
     bank = CycleBank.from_table(table_of(recordings), "4-class")
@@ -114,7 +114,7 @@ def test_windows_of_long_cycles_are_those_of_the_released_code(recordings, windo
     assert windows.audio is bank.audio
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(RECORDINGS, st.integers(2, 30))
 def test_a_window_knows_its_cycle(recordings, window):
     bank = CycleBank.from_table(table_of(recordings), "4-class")

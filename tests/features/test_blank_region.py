@@ -39,7 +39,7 @@ def shade_images(draw: st.DrawFn) -> np.ndarray:
     return np.stack(rows).astype(np.float32)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(shade_images(), st.sampled_from([EXACT, RELEASED]), st.sampled_from(MAPS))
 def test_as_many_rows_are_cut_as_by_the_released_codes_loop(shade, features, colour_map):
     features = replace(features, colour_map=colour_map)
@@ -47,7 +47,7 @@ def test_as_many_rows_are_cut_as_by_the_released_codes_loop(shade, features, col
     assert rows.tolist() == [blank_rows(shade, features)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(shade_images(), st.sampled_from([EXACT, RELEASED]))
 def test_the_clipped_image_is_that_of_a_loop_over_columns(shade, features):
     clipped = BlankRegion(features)(torch.from_numpy(shade)[None])[0].numpy()
@@ -119,7 +119,7 @@ def test_blank_rows_stay_where_the_recipe_keeps_them():
     assert torch.equal(BlankRegion(replace(EXACT, blank_region="keep"))(shade), shade)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(1, 40), st.integers(1, 6), st.integers(0, 2**32 - 1), st.data())
 def test_stretching_is_bilinear_resizing_of_what_is_left(height, width, seed, data):
     shade = 255 * torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))

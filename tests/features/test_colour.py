@@ -1,5 +1,5 @@
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from respire.features.colour import level, shades
@@ -15,14 +15,12 @@ images = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(images, st.integers(0, 10**6))
 def test_what_colours_all_sound_alike_changes_nothing_where_rows_are_level(image, seed):
     gain = 80 * torch.rand(image.shape[1], 1, generator=torch.Generator().manual_seed(seed))
     torch.testing.assert_close(level(image + gain), level(image.clone()), atol=0.05, rtol=0)
 
 
-@settings(deadline=None)
 @given(images)
 def test_level_shades_fill_the_range_and_every_row_has_the_same_mean(image):
     shade = level(image.clone())
@@ -46,7 +44,6 @@ def test_silence_has_no_range_and_stays_dark():
     assert not level(shades(silence)).any()
 
 
-@settings(deadline=None)
 @given(images)
 def test_shades_are_upside_down_decibels_over_the_whole_range(image):
     decibels = -image / 4

@@ -101,7 +101,7 @@ def test_a_silent_window_is_of_the_palettes_darkest_colour(features):
     torch.testing.assert_close(images, dark.expand_as(images))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     RECORDINGS,
     st.floats(0.05, 0.4),

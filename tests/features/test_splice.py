@@ -63,7 +63,7 @@ def filled(
     return np.stack(windows)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(RECORDINGS, WINDOW, st.sampled_from(PADDINGS), st.integers(0, 1000))
 def test_windows_of_single_cycles_are_those_of_a_loop(recordings, window, padding, seed):
     bank = bank_of(recordings)
@@ -75,7 +75,7 @@ def test_windows_of_single_cycles_are_those_of_a_loop(recordings, window, paddin
     np.testing.assert_array_equal(windows.numpy(), expected)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data(), RECORDINGS, WINDOW, st.sampled_from(PADDINGS), st.integers(0, 1000))
 def test_windows_of_pairs_and_single_cycles_are_those_of_a_loop(
     data, recordings, window, padding, seed
@@ -93,7 +93,7 @@ def test_windows_of_pairs_and_single_cycles_are_those_of_a_loop(
     np.testing.assert_array_equal(windows.numpy(), expected)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data(), RECORDINGS, st.integers(1, 80))
 def test_one_gather_joins_any_splice(data, recordings, window):
     bank = bank_of(recordings)
@@ -155,7 +155,7 @@ def test_a_pair_repeats_as_one_and_is_reversed_as_one():
         np.testing.assert_array_equal(window[0].numpy(), np.concatenate(parts)[:13])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RECORDINGS, WINDOW, st.integers(0, 1000))
 def test_smart_padding_takes_only_neighbours_of_the_same_class_or_normal(recordings, window, seed):
     bank = bank_of(recordings)

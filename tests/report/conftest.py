@@ -90,7 +90,7 @@ def results() -> dict[str, Any]:
         }
         for side, patients in PATIENTS.items()
     }
-    undecided = {"validation_before": None, "validation_after": None}
+    undecided = {"selecting_before": None, "selecting_after": None}
     return {
         "experiment": "full",
         "name": "paper-80-20-seed0",
@@ -108,7 +108,7 @@ def results() -> dict[str, Any]:
         "selection": "validation",
         "stages": {
             "stage1": _scored(_predicted(test, 0.42))
-            | {"epoch": 131, "validation": overall(_predicted(test, 0.5), 4).to_json()},
+            | {"epoch": 131, "selecting": overall(_predicted(test, 0.5), 4).to_json()},
             "stage2": _scored(_predicted(test, 0.5))
             | {
                 "devices": {
@@ -117,24 +117,24 @@ def results() -> dict[str, Any]:
                         "reason": "its validation Score rose from 54.1% to 57.3%",
                         "epoch": 22,
                         "learning_rate": 1e-4,
-                        "validation_before": _validated(354, 0.541),
-                        "validation_after": _validated(354, 0.573),
+                        "selecting_before": _validated(354, 0.541),
+                        "selecting_after": _validated(354, 0.573),
                     },
                     "Meditron": {
                         "decision": "kept stage 1",
                         "reason": "no epoch exceeds stage 1's validation Score",
                         "epoch": None,
                         "learning_rate": None,
-                        "validation_before": _validated(230, 0.62),
-                        "validation_after": _validated(230, 0.6),
+                        "selecting_before": _validated(230, 0.62),
+                        "selecting_after": _validated(230, 0.6),
                     },
                     "LittC2SE": {
                         "decision": "fine-tuned",
                         "reason": "its validation Score rose from 48.0% to 55.5%",
                         "epoch": 31,
                         "learning_rate": 1e-4,
-                        "validation_before": _validated(104, 0.48),
-                        "validation_after": _validated(104, 0.555),
+                        "selecting_before": _validated(104, 0.48),
+                        "selecting_after": _validated(104, 0.555),
                     },
                     "Litt3200": {
                         "decision": "unselected",

@@ -141,6 +141,7 @@ def test_stamps_stand_above_every_table_and_in_the_lead_of_page_and_text(
     results, histories, tmp_path
 ):
     results |= {"stamps": STAMPS, "selection": "test"}
+    histories.columns = histories.columns.str.replace("validation", "test")
     write_report(results, histories, Storage.at(tmp_path))
     page = (tmp_path / "report.html").read_text()
     tables = page.count("<table>")

@@ -40,11 +40,13 @@ def outer_split(seed: int, winner: bool = True) -> dict[str, Any]:
     trials[1] |= {"gain": None, "scores": [], "state": "failed", "reason": "training diverged"}
     test = [Scores(np.array([[90, 10, 0, 0], [20, 30, 0, 0], [5, 5, 10, 0], [1, 1, 1, 7]]))]
     test.append(Scores(np.array([[85, 15, 0, 0], [10, 40, 0, 0], [5, 5, 10, 0], [1, 1, 1, 7]])))
+    majority = Scores(np.array([[100, 0, 0, 0], [50, 0, 0, 0], [20, 0, 0, 0], [10, 0, 0, 0]]))
     apart = {"value": 0.012, "low": -0.03, "high": 0.05}
     return {
         "split_seed": seed,
         "inner_seeds": [0, 1, 2],
         "default": {"validation": [0.5, 0.52, 0.48], "test": test[0].to_json()},
+        "baselines": {"majority": majority.to_json()},
         "trials": trials,
         "winner": {
             "name": "00000",
@@ -121,7 +123,11 @@ def test_the_table_has_default_and_winner_on_both_sides(results: dict[str, Any])
     (outer,) = results["outer"]
     shares = [percent(of["test"]["score"]) for of in (outer["default"], outer["winner"])]
     gain = f"{100 * outer['winner']['test_gain']:+.1f}"
-    assert ["0", "50.0", "+3.1", *shares, gain, "-3.0 to +5.0", "180"] in rows(summary(results))
+    assert "standard errors" not in summary(results)
+    assert "gain less 1 standard errors" in summary(results | {"caution": 1.0})
+    assert ["0", "50.0", "+3.1", *shares, gain, "-3.0 to +5.0", "50.0 (majority)", "180"] in rows(
+        summary(results)
+    )
 
 
 def test_what_the_best_recipe_changes_stands_beside_the_default(results: dict[str, Any]) -> None:

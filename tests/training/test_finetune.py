@@ -39,21 +39,24 @@ def test_three_patients_with_normal_and_abnormal_cycles_can_select_and_less_cann
 
 
 def test_stage_1_is_kept_where_fine_tuning_does_not_improve():
-    assert decide([trial(0.6, 0.6)]).decision == "kept stage 1"
-    assert decide([trial(0.6, 0.6)]).weights is None
-    better = decide([trial(0.6, 0.65)])
+    assert decide([trial(0.6, 0.6)], "validation").decision == "kept stage 1"
+    assert decide([trial(0.6, 0.6)], "validation").weights is None
+    better = decide([trial(0.6, 0.65)], "validation")
     assert better.decision == "fine-tuned"
     assert better.weights == {"w": torch.tensor([0.65])}
-    assert "60.0% to 65.0%" in better.reason
+    assert better.reason == "validation Score 60.0% to 65.0%"
+    assert decide([trial(0.6, 0.65)], "test").reason == "test Score 60.0% to 65.0%"
 
 
 def test_the_best_of_several_learning_rates_is_kept():
-    chosen = decide([trial(0.6, 0.65, 1e-4), trial(0.6, 0.7, 3e-4), trial(0.6, 0.5, 3e-5)])
+    chosen = decide(
+        [trial(0.6, 0.65, 1e-4), trial(0.6, 0.7, 3e-4), trial(0.6, 0.5, 3e-5)], "validation"
+    )
     assert chosen.trial.learning_rate == 3e-4
 
 
 def test_a_device_without_training_cycles_keeps_stage_1_and_says_so():
-    kept = decide([])
+    kept = decide([], "validation")
     assert (kept.decision, kept.weights) == ("kept stage 1", None)
     assert "no training cycles" in kept.reason
 
@@ -76,7 +79,7 @@ def test_few_validation_patients_mean_fixed_epochs_and_no_selection(stage1):
         stage1, bank(4, [0, 1, 2]), bank(2, [0, 1]), TUNED, CPU, learning_rate=1e-4, seed=0
     )
     assert (result.before, result.fit.scores, result.fit.epoch) == (None, None, 1)
-    assert decide([result]).decision == "unselected"
+    assert decide([result], "validation").decision == "unselected"
 
 
 def test_enough_validation_patients_choose_the_epoch(stage1):

@@ -14,7 +14,7 @@ from respire.models.network import respirenet
 from respire.recipe import Features, Model, Optimisation, Recipe
 from respire.training.cell import dump_state, load_state
 from respire.training.device import Compute
-from respire.training.loop import HOST_BANK, Fit, _better, fit
+from respire.training.loop import HOST_BANK, Fit, _better, _optimiser, fit
 from respire.training.predict import predict
 
 RECIPE = Recipe(
@@ -53,6 +53,31 @@ def without_seconds(run: Fit) -> list[dict[str, float]]:
 def test_clicks_and_tones_are_learned(whole):
     assert whole.history[-1]["train_loss"] < 0.75 * whole.history[0]["train_loss"]
     assert whole.scores.score > 0.7
+
+
+def test_one_cycle_moves_the_first_beta_of_adamw_and_leaves_the_momentum_of_sgd() -> None:
+    def momenta(optimisation: Optimisation) -> list[float]:
+        optimiser, schedule = _optimiser(torch.nn.Linear(2, 2), optimisation, steps=5)
+        seen = []
+        for _ in range(10):
+            group = optimiser.param_groups[0]
+            seen.append(group["momentum"] if "momentum" in group else group["betas"][0])
+            optimiser.step()
+            schedule.step()
+        return seen
+
+    cycle = Optimisation(schedule="one-cycle", epochs=2, momentum=0.3)
+    assert momenta(dataclasses.replace(cycle, optimiser="sgd")) == [0.3] * 10
+    assert min(momenta(dataclasses.replace(cycle, optimiser="adamw"))) == pytest.approx(
+        0.85, abs=0.01
+    )
+
+
+def test_where_test_selects_the_rows_say_so() -> None:
+    one_epoch = dataclasses.replace(RECIPE.optimisation, epochs=1)
+    (row,) = train(dataclasses.replace(RECIPE, optimisation=one_epoch, selection="test")).history
+    assert {"test_loss", "test_se", "test_sp", "test_score"} < set(row)
+    assert not any(name.startswith("validation") for name in row)
 
 
 def test_the_best_validation_epoch_is_kept_and_the_earliest_of_equals(whole):

@@ -28,7 +28,7 @@ class Recited(nn.Module):
         return self.logits[self.given - len(images) : self.given]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=40))
 def test_the_majority_of_a_cycles_windows_wins_and_of_equals_the_first_class(windows):
     whole = torch.tensor([cycle for cycle, _ in windows])

@@ -27,7 +27,7 @@ def test_every_cycle_of_a_class_is_drawn_equally_often():
         np.testing.assert_allclose(mine / mine.sum(), 1 / len(mine), atol=0.02)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 300), st.integers(0, 5))
 def test_no_cycle_comes_again_before_all_have_come(windows, seed):
     plan = plan_epoch(BANK, windows, 8, seed, 1, World(), False, "cycle-uniform")
@@ -38,7 +38,7 @@ def test_no_cycle_comes_again_before_all_have_come(windows, seed):
     assert not torch.equal(drawn, drawn.sort().values)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 300), st.sampled_from([1, 2, 4]), st.integers(0, 5), st.integers(1, 5))
 def test_replicated_workers_together_see_exactly_one_workers_samples(windows, n, seed, epoch):
     alone = plan_epoch(BANK, windows, 8, seed, epoch, World(), shard=False)
