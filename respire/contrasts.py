@@ -29,7 +29,7 @@ BySplit = Mapping[int, pd.DataFrame]
 
 
 def summarise(grid: Grid, question: Question, experiment: str) -> dict[str, Any]:
-    """The content of results.json (schema in the README) of a grid whose cells are finished."""
+    """The content of results.json of a finished grid (experiments/results/SCHEMA.md)."""
     contrasts = _Contrasts(grid, question)
     return {
         "experiment": experiment,

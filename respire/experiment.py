@@ -123,7 +123,7 @@ def summarise(
     peak_memory_mib: float,
     environment: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The content of results.json (schema in the README)."""
+    """The content of results.json (experiments/results/SCHEMA.md)."""
     classes = len(study.recipe.classes)
     test = outcome.predictions["stage1"]
     reason = no_interval(test)

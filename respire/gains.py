@@ -21,7 +21,7 @@ from respire.trials import importance, study_of
 
 
 def summarise(under_way: Search, found: Sequence[Outer]) -> dict[str, Any]:
-    """The content of results.json (schema in the README)."""
+    """The content of results.json (experiments/results/SCHEMA.md)."""
     options, setting = under_way.options, under_way.setting
     studies = [study for of in under_way.inner.values() for study in of]
     outer = [_outer(of, len(options.recipe.classes), under_way.space) for of in found]

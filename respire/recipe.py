@@ -111,7 +111,9 @@ class Concatenation:
 
     scheme: Literal["off", "same-class", "mixed"] = "same-class"
     """Two random cycles of one class (paper), or by the released code's probabilities
-    (features/concatenate.py), which also join a crackle or a wheeze with a normal cycle."""
+    (features/concatenate.py), which also join a crackle or a wheeze with a normal cycle. A pair is
+    cut at the window's end like anything else: in a short window the second cycle may not be heard
+    and "mixed" then gives the sample a class that is not in it."""
     multiple_of_normal: float = 1.0
     """How many samples a class has after CBA, as a multiple of the normal cycles: a class that
     has fewer gets so many new ones (released code: its aug_scale; the paper gives no number)."""
@@ -343,7 +345,7 @@ class Recipe:
 
     @property
     def stamps(self) -> tuple[str, ...]:
-        """What every result of this recipe must carry, loudly (DESIGN invariants 2 and 3)."""
+        """What every result of this recipe must carry, loudly: test selects, or is read."""
         stamps = []
         if self.selection == "test":
             stamps.append("selected on test")

@@ -31,7 +31,7 @@ METRICS = ("score", "se", "sp")
 
 
 def summarise(grid: Grid, experiment: str) -> dict[str, Any]:
-    """The content of results.json (schema in the README) of a grid whose cells are finished."""
+    """The content of results.json of a finished grid (experiments/results/SCHEMA.md)."""
     runs, tested = grid.table(), grid.tested()
     variants = {
         name: _variant(grid, runs[runs["variant"] == name], tested, name) for name in grid.variants

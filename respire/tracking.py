@@ -67,7 +67,7 @@ class Tracker:
             uri: as from `tracking_store.resolve_uri`.
             experiment: the MLflow experiment, created if it is new.
             name: the run's name.
-            key: the run's identity, see DESIGN; kept as the tag ``respire.key``.
+            key: digest of all that can change the run's numbers; kept as the tag ``respire.key``.
 
         Raises:
             InputError: see `tracking_store.preflight`.

@@ -103,6 +103,23 @@ def killed(
     return lines
 
 
+def interrupted(
+    experiment: str, folder: Path, when: Callable[[str], bool], *arguments: str
+) -> list[str]:
+    """Run an experiment, and press Ctrl-C once a line of its output says so: it ends by itself."""
+    lines = []
+    with running(experiment, folder, *arguments) as process:
+        assert process.stdout is not None
+        pressed = False
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            if not pressed and when(line):
+                os.killpg(process.pid, signal.SIGINT)
+                pressed = True
+        assert process.wait() == 130, "\n".join(lines[-30:])
+    return lines
+
+
 def disturbed(
     experiment: str, folder: Path, disturb: Callable[[str], None], *arguments: str, **settings: str
 ) -> list[str]:

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from finished import EPOCHS, finished_grid
 
+from respire.command import GridOptions
+from respire.errors import InputError
 from respire.evaluation.intervals import bootstrap
 from respire.evaluation.paired import compare
 from respire.evaluation.variance import decompose
-from respire.grid import Grid, Place
+from respire.grid import Grid, Place, start_grid
 from respire.metrics import Scores
 from respire.presets import small
 from respire.question import Variant
@@ -177,3 +179,20 @@ def test_stratified_splits_stand_beside_plain_ones_and_are_not_compared_pair_by_
 
 def test_results_are_strict_json(results):
     assert json.loads(json.dumps(results, allow_nan=False)) == results
+
+
+def test_a_run_whose_model_is_gone_is_not_finished(tmp_path) -> None:
+    grid = finished_grid(tmp_path, {"smart": (Variant(small()), 0.2)}, splits=1, seeds=1)
+    (place,) = grid.studies
+    assert grid.cell(place).finished
+    grid.studies[place].stage1.delete("fit")  # as the message about a damaged one says
+    assert not grid.cell(place).finished
+
+
+def test_runs_are_not_compared_where_patients_are_not_apart() -> None:
+    options = GridOptions(recipe=small(), split="by-cycle")
+    with (
+        pytest.raises(InputError, match=r"--split by-cycle: .* use --split 80-20"),
+        start_grid("seed_variance", options, {"small": Variant(small())}),
+    ):
+        pass

@@ -9,6 +9,7 @@ import soundfile as sf
 import soxr
 from scipy.signal import butter, sosfilt
 
+from respire.data.recording import UNKNOWN_SIZE
 from respire.errors import InputError
 from respire.recipe import Preprocess
 from respire.storage import Storage
@@ -144,6 +145,6 @@ def _is_torn_wav(content: bytes) -> bool:
     if content[:4] != b"RIFF" or len(content) < 8:
         return False
     (announced,) = struct.unpack("<I", content[4:8])
-    streamed = announced == 0xFFFFFFFF  # written to a pipe: the length was never known
+    streamed = announced == UNKNOWN_SIZE
     # Some writers count a final padding byte that they do not write.
     return not streamed and len(content) + 1 < announced + 8

@@ -34,6 +34,8 @@ with theirs.)"""
 _NAME = re.compile(r"([0-9]{1,9})_([0-9A-Za-z]+)_([A-Za-z]+)_([A-Za-z]+)_([0-9A-Za-z]+)")
 REMEDY = "correct it, or leave the recording out with --skip-bad"
 """How the messages about a bad file end."""
+UNKNOWN_SIZE = 0xFFFFFFFF
+"""What a WAV says of its length, of the whole and of the audio, that was written to a pipe."""
 
 
 class RecordingName(NamedTuple):
@@ -109,12 +111,17 @@ def read_duration_s(filesystem: fs.FileSystem, path: str) -> float:
 
 
 def _missing_bytes(file: pa.NativeFile) -> int:
-    """How far a RIFF file ends before its data chunk does (libsndfile would shorten silently)."""
+    """How far a RIFF file ends before its data chunk does (libsndfile would shorten silently).
+
+    A file that was written to a pipe does not know its length, and lacks nothing.
+    """
     if file.read(12)[:4] != b"RIFF":
         return 0
     while len(header := file.read(8)) == 8:
         size = int.from_bytes(header[4:], "little")
         if header[:4] == b"data":
+            if size == UNKNOWN_SIZE:
+                return 0
             return max(0, file.tell() + size - file.size())
         file.seek(file.tell() + size + size % 2)
     return 0

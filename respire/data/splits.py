@@ -1,4 +1,4 @@
-"""Who is in train, validation and test: always whole patients (DESIGN invariants 1 and 2).
+"""Who is in train, validation and test: always whole patients.
 
 The outer seed sets the test side apart; the inner seed cuts validation patients out of the rest.
 """

@@ -103,7 +103,8 @@ class CycleBank:
         """Cut every cycle longer than the window into half-overlapping windows (released code).
 
         The last window of a cycle is what is left of it; it is padded like any short cycle. (The
-        released code pads it with the whole cycle; it concerns 20 of the 6,898 cycles at 8 s.)
+        released code pads it with the whole cycle; it concerns the 15 of 6,898 cycles
+        that are longer than 8 s.)
 
         Args:
             window: samples in a window.

@@ -21,7 +21,7 @@ def write_report(results: Mapping[str, Any], maps: Maps, directory: Storage) -> 
     """Write results.json, report.md, the self-contained report.html and the figures.
 
     Args:
-        results: results.json as a dictionary, strict (its schema is in the README).
+        results: results.json as a dictionary, strict (its fields: experiments/results/SCHEMA.md).
         maps: the arrays that the figures show (``respire.attention_maps``).
         directory: where the files go.
 

@@ -27,7 +27,7 @@ def write_report(results: Results, lengths_s: np.ndarray, directory: Storage) ->
     """Write results.json, report.md, the self-contained report.html and the figures.
 
     Args:
-        results: results.json as a dictionary (its schema is in the README).
+        results: results.json as a dictionary (its fields: experiments/results/SCHEMA.md).
         lengths_s: length of every cycle in seconds, float64 [N].
         directory: where the files go.
 

@@ -11,7 +11,7 @@ from respire.report.tables import ALL, Table
 
 NAMES = CLASSES["4-class"]
 Results = Mapping[str, Any]
-"""results.json as a dictionary (its schema is in the README)."""
+"""results.json as a dictionary (its fields: experiments/results/SCHEMA.md)."""
 
 
 def against_the_paper(results: Results) -> Table:

@@ -18,7 +18,7 @@ def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
     """Write results.json, report.md, the self-contained report.html and the figures.
 
     Args:
-        results: results.json as a dictionary, strict (its schema is in the README).
+        results: results.json as a dictionary, strict (its fields: experiments/results/SCHEMA.md).
         directory: where the files go.
 
     Returns:

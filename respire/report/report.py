@@ -24,7 +24,7 @@ def write_report(
     that is not finite becomes null.
 
     Args:
-        results: results.json as a dictionary (its schema is in the README).
+        results: results.json as a dictionary (its fields: experiments/results/SCHEMA.md).
         histories: a row an epoch of each run, with columns run ("stage1" or a device), epoch
             (from 1), train_loss and validation_score, or test_score where test selects (fraction,
             NaN where undefined).

@@ -28,7 +28,7 @@ def write_report(
     """Write results.json, report.md, the self-contained report.html and a figure.
 
     Args:
-        results: results.json as a dictionary (its schema is in the README).
+        results: results.json as a dictionary (its fields: experiments/results/SCHEMA.md).
         drawn: of each kind of split, a row a split and a column a number of its test side.
         directory: where the files go.
 

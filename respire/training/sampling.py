@@ -66,7 +66,8 @@ def plan_epoch(
 ) -> EpochPlan:
     """Draw an epoch: a class uniformly, then a cycle of that class uniformly, again and again.
 
-    Or, "cycle-uniform", one cycle after the other in random order, and all over again.
+    Or, "cycle-uniform", one cycle after the other in random order, and all over again. Workers with
+    shares of their own draw equally many each, so that the cycles of a smaller share come oftener.
 
     Args:
         bank: this worker's cycles.

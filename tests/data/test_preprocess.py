@@ -7,9 +7,11 @@ import pytest
 import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import fs
 from scipy.signal import csd, welch
 
 from respire.data.preprocess import preprocess, read_audio, slice_cycles
+from respire.data.recording import read_duration_s
 from respire.errors import InputError
 from respire.recipe import Preprocess
 
@@ -57,8 +59,11 @@ def test_a_wav_written_to_a_pipe_reads_whole(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     sf.write(buffer, noise(500), 4000, format="WAV")
     streamed = bytearray(buffer.getvalue())
-    streamed[4:8] = struct.pack("<I", 0xFFFFFFFF)
+    size_of_data = streamed.index(b"data") + 4
+    for unknown in (4, size_of_data):
+        streamed[unknown : unknown + 4] = struct.pack("<I", 0xFFFFFFFF)
     (tmp_path / "a.wav").write_bytes(streamed)
+    assert read_duration_s(fs.LocalFileSystem(), str(tmp_path / "a.wav")) == 500 / 4000
     assert len(read_audio(str(tmp_path / "a.wav"))[0]) == 500
 
 

@@ -1,14 +1,17 @@
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from scipy.stats import binomtest, chisquare
 from tables import cycles_table
 
-from respire.features.bank import CycleBank
+from respire.data.cycles import SCHEMA
+from respire.features.bank import FULL_SCALE, CycleBank
 from respire.features.concatenate import Lead, concatenate, new_share
 from respire.features.keyed import sample_keys
+from respire.features.splice import gather, pad
 from respire.recipe import CLASSES, Concatenation, Task
 
 RELEASED = {
@@ -189,12 +192,18 @@ def test_a_bank_of_one_cycle_joins_it_with_itself_alone():
 @pytest.mark.parametrize("scheme", ["same-class", "mixed"])
 def test_no_cycle_comes_from_a_patient_outside_the_bank(scheme):
     table = cycles_table([[5] * 6] * 8, [[0, 1, 2, 3, 0, 0]] * 8)
-    train = [101, 103, 104, 108]
-    rows = [index for index, p in enumerate(table.column("patient").to_pylist()) if p in train]
+    patients = table.column("patient").to_pylist()
+    # Every sample of a patient's audio is the patient's number.
+    audio = pa.array([[patient] * 30 for patient in patients], SCHEMA.field("audio").type)
+    table = table.set_column(table.column_names.index("audio"), SCHEMA.field("audio"), audio)
+    train = {101, 103, 104, 108}
+    rows = [index for index, patient in enumerate(patients) if patient in train]
     bank = CycleBank.from_table(table.take(rows), "4-class")
-    lead = draw(bank, torch.arange(len(bank)).repeat(100), scheme, 5.0)
-    used = torch.cat([lead.first, lead.second[lead.second >= 0]])
-    assert set(bank.cycles["patient"].iloc[used.numpy()]) == set(train)
+    chosen = torch.arange(len(bank)).repeat(100)
+    keys = sample_keys(11, 1, torch.arange(len(chosen)))
+    lead = concatenate(bank, chosen, keys, Concatenation(scheme, 5.0), "4-class")
+    heard = gather(bank, pad(bank, chosen, 40, "smart", keys, lead), 40) * FULL_SCALE
+    assert set(heard.round().int().unique().tolist()) == train
 
 
 def test_a_samples_concatenation_depends_on_its_key_alone():
