@@ -49,6 +49,8 @@ def test_killed_and_interrupted_in_every_part_it_ends_as_an_undisturbed_run(
     def in_stage_2(line: str) -> bool:
         return any(f"{device}: epoch" in line for device in DEVICES)
 
+    lines = killed(FULL, tmp_path, in_stage_2, *command)
+    assert in_stage_2(lines[-1])
     lines = interrupted(FULL, tmp_path, in_stage_2, *command)
     assert lines[-1] == "interrupted; the same command resumes it"
     assert not list(tmp_path.rglob("results.json"))
