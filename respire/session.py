@@ -56,7 +56,6 @@ def session() -> Iterator[None]:
     # (measured: 30 s an epoch against 3.5 s); threads that never spin cost a tenth on idle cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Tune's other output cannot be silenced
-    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # it ends as if all trials had
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(WORKER_PATIENCE_S))
     ray.init(logging_level=logging.ERROR, log_to_driver=False)
     _quiet()
@@ -70,9 +69,10 @@ def session() -> Iterator[None]:
 def interruptible() -> Iterator[None]:
     """Within it Ctrl-C ends in KeyboardInterrupt, as everywhere.
 
-    Ray Train puts a handler of its own in place, which ends the process as if all had been done,
-    and leaves it there.
+    Ray Tune's own handler returns as if all trials had ended; Ray Train's ends the process as if
+    all had been done, and stays in place.
     """
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     ours = signal.getsignal(signal.SIGINT)
     try:
         yield

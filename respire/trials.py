@@ -22,7 +22,7 @@ from respire.proposals import sampler_of
 from respire.recipe import Recipe
 from respire.resources import set_up_torch
 from respire.search_space import Space, apply, suggest
-from respire.session import Queue, share
+from respire.session import Queue, interruptible, share
 from respire.storage import Storage
 from respire.study import Study
 from respire.tracking import Tracker
@@ -164,7 +164,8 @@ def run_trials(
                 callbacks=[_ENDS["now"]],
             ),
         )
-    results = tuner.fit()
+    with interruptible():
+        results = tuner.fit()
     if len(results) < samples:
         raise KeyboardInterrupt  # Tune ends so when it gets SIGUSR1
     return [_told(result, len(trials.studies), kept) for result in results]

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 PATIENCE_S = 20.0
+WAIT_S = 120.0
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 
 
@@ -103,21 +105,24 @@ def killed(
     return lines
 
 
-def interrupted(
-    experiment: str, folder: Path, when: Callable[[str], bool], *arguments: str
-) -> list[str]:
-    """Run an experiment, and press Ctrl-C once a line of its output says so: it ends by itself."""
-    lines = []
-    with running(experiment, folder, *arguments) as process:
-        assert process.stdout is not None
-        pressed = False
-        for line in process.stdout:
-            lines.append(line.rstrip())
-            if not pressed and when(line):
-                os.killpg(process.pid, signal.SIGINT)
-                pressed = True
-        assert process.wait() == 130, "\n".join(lines[-30:])
-    return lines
+@contextmanager
+def ctrl_c_after(begun: Path) -> Iterator[None]:
+    """Within it Ctrl-C is pressed in this process as soon as a file is there."""
+
+    def press() -> None:
+        patience = time.monotonic() + WAIT_S
+        while not begun.exists():
+            if time.monotonic() > patience:
+                return
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    try:
+        yield
+    finally:
+        presser.join()
 
 
 def disturbed(

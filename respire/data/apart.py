@@ -1,7 +1,7 @@
 """The split by cycle, for which recordings are taken apart: every cycle one of its own.
 
-It puts cycles of one patient, even of one recording, on both sides, which no other
-split does on purpose. It is here to measure what that is worth, and everything it produces is stamped.
+It puts cycles of one patient, even of one recording, on both sides, which no other split does on
+purpose. It is here to measure what that is worth, and everything it produces is stamped.
 """
 
 from collections.abc import Sequence

@@ -16,7 +16,7 @@ from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.recipe import Recipe
 from respire.resources import set_up_torch
-from respire.session import share
+from respire.session import interruptible, share
 from respire.training.cell import Cell
 from respire.training.checkpoint import Checkpoints
 from respire.training.device import Compute
@@ -161,7 +161,8 @@ def _run(
             failure_config=tune.FailureConfig(max_failures=3),
         ),
     )
-    results = tuner.fit()
+    with interruptible():
+        results = tuner.fit()
     errors = [result.error for result in results if result.error is not None]
     (jobs[0].cell.storage / "ray-tune").delete()
     if not errors and not all(job.cell.exists("trial") for job in jobs):

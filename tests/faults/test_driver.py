@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import finished, interrupted, killed, parent_and_children
+from commands import finished, killed, parent_and_children
 from small_run import EPOCHS, FULL, SMALL, numbers_in
 
 from respire.data.recording import DEVICES
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PATIENCE_S = 60.0
 
 
-def test_killed_and_interrupted_in_every_part_it_ends_as_an_undisturbed_run(
+def test_killed_in_every_part_it_ends_as_an_uninterrupted_run(
     uninterrupted: Path, corpus: Path, tmp_path: Path
 ) -> None:
     command = ("--data", str(corpus), *SMALL)
@@ -42,18 +42,8 @@ def test_killed_and_interrupted_in_every_part_it_ends_as_an_undisturbed_run(
     assert "stage1: epoch" in lines[-1]
     assert not list(tmp_path.glob("runs/cells/*/fit.pt"))
 
-    lines = interrupted(FULL, tmp_path, in_stage_1, *command)
-    assert lines[-1] == "interrupted; the same command resumes it"
-    assert not list(tmp_path.glob("runs/cells/*/fit.pt"))
-
     def in_stage_2(line: str) -> bool:
         return any(f"{device}: epoch" in line for device in DEVICES)
-
-    lines = killed(FULL, tmp_path, in_stage_2, *command)
-    assert in_stage_2(lines[-1])
-    lines = interrupted(FULL, tmp_path, in_stage_2, *command)
-    assert lines[-1] == "interrupted; the same command resumes it"
-    assert not list(tmp_path.rglob("results.json"))
 
     lines = killed(FULL, tmp_path, in_stage_2, *command)
     assert in_stage_2(lines[-1])

@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing
+from commands import ctrl_c_after
 from hypothesis import given
 from hypothesis import strategies as st
 from tables import cycles_table
@@ -250,3 +251,19 @@ def test_two_workers_train_on_their_shares_and_lose_no_row(
     shares = share_recordings(TRAIN, 2, SEED)
     torch.multiprocessing.spawn(plain_worker, (str(tmp_path), recipe, shares), 2)
     assert_same(run, Fit.from_state(torch.load(tmp_path / "0.pt")))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_ctrl_c_is_an_interruption_and_leaves_nothing_finished(
+    prepared: PreparedCycles, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+
+    def on_epoch(_: Row) -> None:
+        begun.touch()
+        time.sleep(1)
+
+    with pytest.raises(KeyboardInterrupt), ctrl_c_after(begun):
+        on_ray(with_epochs(50), prepared, tmp_path, 1, on_epoch)
+    assert not list(tmp_path.rglob("fit.pt"))

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from commands import ctrl_c_after
 from tables import cycles_table
 
 from respire.features.bank import CycleBank
@@ -282,3 +283,20 @@ def test_of_four_learning_rates_the_best_by_validation_is_kept(tmp_path: Path) -
     assert len({trial_name("LittC2SE", rate, FOUR_TRIALS) for rate in rates}) == 4
     assert not list(tmp_path.rglob("progress.pt"))
     assert not list(tmp_path.rglob("ray-tune"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_ctrl_c_is_an_interruption_and_decides_about_no_device(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+
+    def slowly(_: str) -> OnEpoch:
+        def on_epoch(_: Row) -> None:
+            begun.touch()
+            time.sleep(5)
+
+        return on_epoch
+
+    with pytest.raises(KeyboardInterrupt), ctrl_c_after(begun):
+        tune(tmp_path, {device: cycles_of(device) for device in DEVICES}, slowly)
+    assert not list(tmp_path.rglob("trial.pt"))
