@@ -32,7 +32,7 @@ def read_recipe(file: Path) -> Recipe:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{file}: cannot be read as a recipe ({error})") from error
     start = told.pop("preset", "paper")
-    if start not in PRESETS:
+    if str(start) not in PRESETS:
         raise InputError(f"{file}: preset {start!r} is none of {', '.join(PRESETS)}")
     try:
         tree = _updated(asdict(PRESETS[start]()), told)

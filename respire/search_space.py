@@ -267,6 +267,8 @@ def _numbers(dimension: Dimension, values: str, whole: bool) -> Dimension:
         raise ValueError(f"{values} must lie above 0 on a logarithmic scale")
     if step is not None and step <= 0:
         raise ValueError(f"{values}: the step must be above 0")
+    if whole and any(number % 1 for number in (numbers.low, numbers.high, step or 0)):
+        raise ValueError(f"{values}: {dimension.field} takes whole numbers")
     return numbers
 
 

@@ -74,6 +74,7 @@ def test_a_file_names_only_what_differs_from_its_preset(tmp_path: Path) -> None:
     [
         ("[features\n", "cannot be read as a recipe"),
         ('preset = "tiny"', "preset 'tiny' is none of paper, released-code"),
+        ('preset = ["small"]', "preset ['small'] is none of paper"),
         ("[features]\nwindow_second = 5", "did you mean features.window_seconds?"),
         ("[nonsense]\na = 1", "nonsense: recipes have no such field; there are preset, task"),
         ('[features]\nwindow_seconds = "5"', "features.window_seconds: Input should be"),

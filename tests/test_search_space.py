@@ -122,6 +122,8 @@ def test_the_user_replaces_extends_and_restricts() -> None:
         ("features.window_seconds=1:9:2:3", "one step or log"),
         ("features.window_seconds=0:9:log", "above 0 on a logarithmic scale"),
         ("features.window_seconds=1:9:0", "the step must be above 0"),
+        ("features.n_mels=32:64:0.5", "takes whole numbers"),
+        ("features.n_mels=32.5:64", "takes whole numbers"),
         ("features.window_seconds=a|b", "could not convert"),
         ("features.level_rows=yes|no", "'yes' is neither true nor false"),
         ("features.padding=smart|zero if features.nothing", "no field features.nothing"),
