@@ -70,10 +70,10 @@ def interruptible() -> Iterator[None]:
     """Within it Ctrl-C ends in KeyboardInterrupt, as everywhere.
 
     Ray Tune's own handler returns as if all trials had ended; Ray Train's ends the process as if
-    all had been done, and stays in place.
+    all had been done; and either stays in place.
     """
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-    ours = signal.getsignal(signal.SIGINT)
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except SystemExit as ended:

@@ -166,6 +166,19 @@ def test_a_gpu_that_is_required_and_not_there_is_refused_where_it_would_train():
         Compute.resolve("required", "auto")
 
 
+def test_ctrl_c_interrupts_whatever_handler_some_library_has_left():
+    def fit():
+        with session.interruptible():
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("ended", [SystemExit(0), KeyboardInterrupt()])
 def test_ctrl_c_is_an_interruption_whatever_a_handler_makes_of_it(ended):
     ours = signal.getsignal(signal.SIGINT)
