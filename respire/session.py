@@ -70,10 +70,13 @@ def interruptible() -> Iterator[None]:
     """Within it Ctrl-C ends in KeyboardInterrupt, as everywhere.
 
     Ray Tune's own handler returns as if all trials had ended; Ray Train's ends the process as if
-    all had been done; and either stays in place.
+    all had been done; and either stays in place. A process that was started to ignore Ctrl-C, in a
+    script's background, goes on ignoring it where it can.
     """
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    ours = signal.getsignal(signal.SIGINT)
+    if ours is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except SystemExit as ended:

@@ -117,12 +117,15 @@ def ctrl_c_after(begun: Path) -> Iterator[None]:
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
+    # What a script starts in its background ignores Ctrl-C from the beginning.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     presser = threading.Thread(target=press)
     presser.start()
     try:
         yield
     finally:
         presser.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def disturbed(
