@@ -1,11 +1,12 @@
 """What a search found: results.json, and how much of the gain survives on test."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import optuna
 
 import respire
 from respire.evaluation.evaluate import STAGE1, STAGE2
@@ -17,7 +18,10 @@ from respire.nested import DEFAULT, EXPERIMENT, WINNER, Outer, Search
 from respire.recipe import NUMERICS_VERSION
 from respire.search_space import Space
 from respire.study import Study
-from respire.trials import importance, study_of
+from respire.trials import Trial
+
+MIN_TRIALS = 8
+"""Trials that importance needs: a forest grown on fewer tells noise."""
 
 
 def summarise(under_way: Search, found: Sequence[Outer]) -> dict[str, Any]:
@@ -105,3 +109,45 @@ def _survival(outer: Sequence[Mapping[str, Any]], studies: Sequence[Study]) -> d
         "share": float(np.mean(test) / np.mean(validation)) if any(validation) else None,
         "test": compared,
     }
+
+
+def study_of(trials: Iterable[Trial], space: Space, storage: str | None = None) -> optuna.Study:
+    """The trials as an Optuna study, for its dashboard and what it can say of importance.
+
+    Args:
+        trials: those without any Score count as failed.
+        space: what they vary.
+        storage: as Optuna takes it, such as ``sqlite:///optuna.db``; None keeps it in memory.
+    """
+    study = optuna.create_study(direction="maximize", study_name="search", storage=storage)
+    distributions = {dimension.field: dimension.distribution() for dimension in space}
+    states = optuna.trial.TrialState
+    for trial in trials:
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=states.FAIL if trial.gain is None else states.COMPLETE,
+                value=trial.gain,
+                params=dict(trial.values),
+                distributions={field: distributions[field] for field in trial.values},
+                user_attrs={"name": trial.name, "state": trial.state, "scores": trial.scores},
+            )
+        )
+    return study
+
+
+def importance(study: optuna.Study, seed: int) -> dict[str, float]:
+    """Share of the gain's variance that each field explains by itself (fANOVA, Hutter 2014).
+
+    Returns:
+        The fields that every trial has, the most important first; empty where trials with a gain
+        are few or all have the same.
+    """
+    gains = [trial.value for trial in study.trials if trial.value is not None]
+    if len(gains) < MIN_TRIALS or len(set(gains)) == 1:
+        return {}
+    try:
+        return optuna.importance.get_param_importances(
+            study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=seed)
+        )
+    except (RuntimeError, ValueError):
+        return {}

@@ -4,10 +4,10 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import optuna
 import pyarrow as pa
@@ -36,8 +36,6 @@ RETRIES = 2
 """How often a trial is begun again that failed or was lost with its node; it goes on from its last
 checkpoint. Tune cannot tell the two apart, so an impossible recipe is tried as often."""
 METRIC = "gain"
-MIN_TRIALS = 8
-"""Trials that importance needs: a forest grown on fewer tells noise."""
 FINISHED, STOPPED, FAILED, OUT_OF_MEMORY = "finished", "stopped early", "failed", "out of memory"
 MEMORY_SIGNS = ("running low on memory", "out of memory", "MemoryError")
 """What Ray's monitor, a GPU and Python say."""
@@ -120,7 +118,7 @@ def run_trials(
     """
     part = share(trials.parallel, gpu)
     kept = folder / "tune"
-    _ENDS["now"] = _Ends(trials.tracker, len(trials.studies), samples)
+    _Ends.now = _Ends(trials.tracker, len(trials.studies), samples)
     trainable = tune.with_resources(
         tune.with_parameters(_try, trials=trials, cycles=cycles, kept=kept),
         {"GPU": part.gpus} if gpu else {"CPU": part.cpus},
@@ -161,7 +159,7 @@ def run_trials(
                 storage_filesystem=filesystem,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=RETRIES),
-                callbacks=[_ENDS["now"]],
+                callbacks=[_Ends.now],
             ),
         )
     with interruptible():
@@ -169,48 +167,6 @@ def run_trials(
     if len(results) < samples:
         raise KeyboardInterrupt  # Tune ends so when it gets SIGUSR1
     return [_told(result, len(trials.studies), kept) for result in results]
-
-
-def study_of(trials: Iterable[Trial], space: Space, storage: str | None = None) -> optuna.Study:
-    """The trials as an Optuna study, for its dashboard and what it can say of importance.
-
-    Args:
-        trials: those without any Score count as failed.
-        space: what they vary.
-        storage: as Optuna takes it, such as ``sqlite:///optuna.db``; None keeps it in memory.
-    """
-    study = optuna.create_study(direction="maximize", study_name="search", storage=storage)
-    distributions = {dimension.field: dimension.distribution() for dimension in space}
-    states = optuna.trial.TrialState
-    for trial in trials:
-        study.add_trial(
-            optuna.trial.create_trial(
-                state=states.FAIL if trial.gain is None else states.COMPLETE,
-                value=trial.gain,
-                params=dict(trial.values),
-                distributions={field: distributions[field] for field in trial.values},
-                user_attrs={"name": trial.name, "state": trial.state, "scores": trial.scores},
-            )
-        )
-    return study
-
-
-def importance(study: optuna.Study, seed: int) -> dict[str, float]:
-    """Share of the gain's variance that each field explains by itself (fANOVA, Hutter 2014).
-
-    Returns:
-        The fields that every trial has, the most important first; empty where trials with a gain
-        are few or all have the same.
-    """
-    gains = [trial.value for trial in study.trials if trial.value is not None]
-    if len(gains) < MIN_TRIALS or len(set(gains)) == 1:
-        return {}
-    try:
-        return optuna.importance.get_param_importances(
-            study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=seed)
-        )
-    except (RuntimeError, ValueError):
-        return {}
 
 
 def _snapshots(folder: Storage) -> list[bytes]:
@@ -283,14 +239,19 @@ class _Ends(tune.Callback):
     """Ends each trial's MLflow run, and tells how far the search is.
 
     Tune keeps its callbacks with the search. What comes back of this one is the present process's.
+
+    Attributes:
+        now: that of the search which runs in this process.
     """
+
+    now: ClassVar["_Ends"]
 
     def __init__(self, tracker: Tracker, splits: int, samples: int):
         self.tracker, self.splits, self.samples = tracker, splits, samples
         self.began, self.ended_here = time.monotonic(), 0
 
     def __reduce__(self) -> Any:
-        return _ends, ()
+        return getattr, (_Ends, "now")
 
     def on_trial_complete(self, *_: Any, trials: list[Any], trial: Any, **__: Any) -> None:
         """A trial came to its end, or was stopped."""
@@ -314,14 +275,6 @@ class _Ends(tune.Callback):
             f"about {left / 60:.0f} min left",
             flush=True,
         )
-
-
-_ENDS: dict[str, _Ends] = {}
-"""The callback of the search that runs in this process, under "now"."""
-
-
-def _ends() -> _Ends:
-    return _ENDS["now"]
 
 
 def failure(error: BaseException | str) -> tuple[str, str]:

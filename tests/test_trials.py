@@ -13,12 +13,12 @@ from scipy import stats
 
 from respire.errors import InputError
 from respire.evaluation.objective import gain
+from respire.gains import importance, study_of
 from respire.presets import small
 from respire.proposals import check_sampler, sampler_of
 from respire.search_space import SPACE, apply, read_space, suggest
 from respire.storage import Storage
 from respire.trials import (
-    _ENDS,
     FAILED,
     FINISHED,
     OUT_OF_MEMORY,
@@ -27,8 +27,6 @@ from respire.trials import (
     _Ends,
     _is_whole,
     failure,
-    importance,
-    study_of,
 )
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -186,9 +184,9 @@ def test_a_callback_that_tune_kept_comes_back_as_that_of_this_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = _Ends(None, splits=2, samples=4)  # type: ignore[arg-type]
-    monkeypatch.setitem(_ENDS, "now", before)
+    monkeypatch.setattr(_Ends, "now", before, raising=False)
     kept = cloudpickle.dumps([before])
     now = _Ends(None, splits=2, samples=4)  # type: ignore[arg-type]
-    monkeypatch.setitem(_ENDS, "now", now)
+    monkeypatch.setattr(_Ends, "now", now)
     (back,) = cloudpickle.loads(kept)
     assert back is now
