@@ -151,6 +151,18 @@ def test_a_job_is_asked_for_only_when_there_is_room_for_it(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
+def test_a_job_that_loses_another_actor_is_not_taken_for_a_lost_one(tmp_path: Path) -> None:
+    def run(job: str, _: pa.Table) -> None:
+        (tmp_path / f"{job}.{time.monotonic_ns()}").touch()
+        raise ray.exceptions.ActorDiedError
+
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        dict(run_grid(run, iter([("a", TABLE)]), gpu=False, per_gpu=1))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
 def test_a_table_that_jobs_share_arrives_as_it_was_and_is_sent_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
