@@ -1,0 +1,46 @@
+"""Keys that runs were kept under stay theirs: what is finished is not trained again."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from respire.data import icbhi
+from respire.data.cycles import PreparedCycles
+from respire.data.splits import split
+from respire.presets import PRESETS
+from respire.recipe import Recipe
+from respire.storage import Storage
+from respire.study import Study
+from respire.training.device import Compute
+
+PINNED = json.loads(Path(__file__).with_name("keys.json").read_text())
+
+
+def study_of(recipe: Recipe, corpus: Path, storage: Path) -> Study:
+    """A study whose weights and cycles are by name what they are on no machine in particular."""
+    cycles = icbhi.read_catalogue(str(corpus)).cycles
+    home = Storage.at(storage)
+    return Study(
+        recipe=recipe,
+        cycles=cycles,
+        prepared=PreparedCycles(home, "prepared", ()),
+        skipped=(),
+        warnings=(),
+        split=split(cycles, "80-20", 0, 0),
+        seed=0,
+        initial={"weight": torch.arange(4.0)},
+        compute=Compute("cpu", "fp32"),
+        workers=1,
+        storage=home,
+    )
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_presets_runs_are_found_under_the_keys_they_were_kept_under(
+    preset: str, corpus: Path, tmp_path: Path
+) -> None:
+    study = study_of(PRESETS[preset](), corpus, tmp_path)
+    keys = {"stage1": study.stage1.key, "stage2": study.stage2.key, "whole": study.whole.key}
+    assert keys == PINNED[preset]
