@@ -24,7 +24,7 @@ from respire.paper_scores import (
     Printed,
 )
 from respire.question import Question, Row, Variant
-from respire.recipe import Padding, Recipe, Task
+from respire.recipe.recipe import Padding, Recipe, Task
 
 BLOCKS: tuple[tuple[SplitKind, Task], ...] = (
     ("80-20", "4-class"),

@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 import tyro
 
 from respire.command import RECIPES, Options, command
-from respire.presets import scratch
-from respire.recipe import Recipe
+from respire.recipe.presets import scratch
+from respire.recipe.recipe import Recipe
 
 Part = Literal["input", "step", "ray", "scaling", "recordings", "nodes"]
 

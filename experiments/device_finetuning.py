@@ -7,7 +7,7 @@ The same command resumes, and a run that another experiment has done is not done
 from respire.command import TableOptions, command
 from respire.paper_scores import CBA_BRC, FINE_TUNED, TABLE_1, TABLE_3
 from respire.question import Question, Row, Variant
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 
 
 def question(recipe: Recipe) -> Question:

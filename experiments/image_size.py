@@ -12,8 +12,8 @@ from typing import Annotated
 import tyro
 
 from respire.command import RECIPES, Options, command
-from respire.presets import scratch
-from respire.recipe import Recipe
+from respire.recipe.presets import scratch
+from respire.recipe.recipe import Recipe
 
 SIZES, QUICK_SIZES = (1, 2, 3), (1, 2)
 

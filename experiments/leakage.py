@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from respire.command import TableOptions, command
 from respire.question import Question, Row, Variant
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 
 PLAIN = "no shortcut"
 OWN_CYCLE = "no shortcut, own cycle repeated"

@@ -10,7 +10,7 @@ from respire.command import TableOptions, command
 from respire.data.recording import DEVICES
 from respire.paper_scores import CBA_BRC, ONE_DEVICE, TABLE_1, TABLE_6
 from respire.question import Question, Row, Variant
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 
 
 def question(recipe: Recipe) -> Question:

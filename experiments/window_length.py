@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from respire.command import TableOptions, command
 from respire.paper_scores import NOTHING, TABLE_2
 from respire.question import Question, Row, Variant
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from respire.evaluation.attention import (
 )
 from respire.grid import Grid, Place, start_grid
 from respire.question import Variant
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 from respire.report.attention import summary, write_report
 from respire.report.page import strict
 from respire.session import on_worker

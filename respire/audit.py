@@ -22,7 +22,7 @@ from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.paper_check import check, errata, is_published
 from respire.paper_data import CLAIMS, PATIENTS, RECORDINGS
-from respire.recipe import Features, Preprocess, Recipe
+from respire.recipe.recipe import Features, Preprocess, Recipe
 from respire.report.audit import summary, write_report
 from respire.report.page import strict
 from respire.resources import Stopwatch, cores, set_up_torch

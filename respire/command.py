@@ -13,8 +13,8 @@ from typing import Annotated, Literal, NoReturn, Self, TypeVar, cast, get_args
 import tyro
 
 from respire.errors import InputError, without_credentials
-from respire.presets import PRESETS, paper
-from respire.recipe import Recipe
+from respire.recipe.presets import PRESETS, paper
+from respire.recipe.recipe import Recipe
 
 SplitKind = Literal["80-20", "60-40", "60-40-disjoint", "by-cycle"]
 OFFICIAL: tuple[SplitKind, ...] = ("60-40", "60-40-disjoint")
@@ -222,13 +222,13 @@ def parse(options: type[O], arguments: Sequence[str], description: str) -> O:
 
 
 def recipe_named(name: str) -> Recipe:
-    """A preset by its name, or the recipe in a TOML file (recipe_file.py) by its path.
+    """A preset by its name, or the recipe in a TOML file (recipe/toml_file.py) by its path.
 
     Raises:
         InputError: neither, or a file that is no recipe.
     """
     if name.endswith(".toml"):
-        from respire.recipe_file import read_recipe  # pydantic takes long to import
+        from respire.recipe.toml_file import read_recipe  # pydantic takes long to import
 
         return read_recipe(Path(name))
     if name not in PRESETS:

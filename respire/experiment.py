@@ -10,7 +10,7 @@ import respire
 from respire.evaluation.evaluate import STAGES, baseline_predictions, predict_stages
 from respire.evaluation.intervals import bootstrap, no_interval, simulated_coverage
 from respire.metrics import Scores, by_device, overall
-from respire.recipe import NUMERICS_VERSION
+from respire.recipe.recipe import NUMERICS_VERSION
 from respire.resources import Stopwatch
 from respire.session import on_worker
 from respire.study import Study

@@ -15,7 +15,7 @@ from respire.evaluation.objective import gain
 from respire.evaluation.paired import compare
 from respire.metrics import overall
 from respire.nested import DEFAULT, EXPERIMENT, WINNER, Outer, Search
-from respire.recipe import NUMERICS_VERSION
+from respire.recipe.recipe import NUMERICS_VERSION
 from respire.search_space import Space
 from respire.study import Study
 from respire.trials import Trial

@@ -18,7 +18,7 @@ from respire.errors import InputError
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.metrics import overall, percent
 from respire.question import Variant
-from respire.recipe import NUMERICS_VERSION
+from respire.recipe.recipe import NUMERICS_VERSION
 from respire.run import EpochReport, Setting, open_setting
 from respire.storage import Storage
 from respire.study import Study, choose_compute, claim, initial_weights, open_study

@@ -12,7 +12,7 @@ from respire.command import SearchOptions
 from respire.data.cycles import PreparedCycles
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.proposals import check_sampler
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 from respire.run import Setting, open_setting
 from respire.search_space import SPACE, STAGE2_SPACE, Space, apply, read_space
 from respire.storage import Storage

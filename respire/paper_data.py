@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from respire.data.recording import DEVICES
-from respire.recipe import CLASSES
+from respire.recipe.recipe import CLASSES
 
 RECORDINGS, PATIENTS = 920, 126
 """By these the published data set is recognised."""

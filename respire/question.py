@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from respire.command import SplitKind
 from respire.errors import InputError
 from respire.paper_scores import NOTHING, Printed
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)

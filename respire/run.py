@@ -15,7 +15,7 @@ from respire.data.cycles import PreparedCycles, prepare_cycles
 from respire.evaluation.evaluate import STAGES
 from respire.experiment import Outcome, histories, run_stages, summarise
 from respire.metrics import percent
-from respire.recipe import Preprocess
+from respire.recipe.recipe import Preprocess
 from respire.report.report import write_report
 from respire.resources import PeakMemory, Stopwatch, own_peak_mib
 from respire.session import (

@@ -6,7 +6,7 @@ from pathlib import Path
 from respire.command import SearchOptions
 from respire.gains import study_of, summarise
 from respire.nested import Outer, Search, start_search
-from respire.recipe_file import recipe_toml
+from respire.recipe.toml_file import recipe_toml
 from respire.report.page import strict
 from respire.report.search import summary, write_report
 from respire.search_space import apply

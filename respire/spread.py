@@ -25,7 +25,7 @@ from respire.evaluation.paired import compare, differences
 from respire.evaluation.variance import decompose
 from respire.grid import Grid, Place, Tested
 from respire.metrics import overall
-from respire.recipe import NORMAL
+from respire.recipe.recipe import NORMAL
 
 METRICS = ("score", "se", "sp")
 

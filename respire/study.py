@@ -21,7 +21,7 @@ from respire.data.synthetic import default_corpus
 from respire.errors import InputError
 from respire.metrics import check_scorable
 from respire.models.network import fingerprint, respirenet
-from respire.recipe import NUMERICS_VERSION, Recipe, flatten
+from respire.recipe.recipe import NUMERICS_VERSION, Recipe, flatten
 from respire.session import cluster_gpus, crowded_store, on_worker
 from respire.storage import Storage
 from respire.training.cell import Cell, digest

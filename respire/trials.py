@@ -19,7 +19,7 @@ from ray.tune.search.optuna import OptunaSearch
 from respire.cells import GridCell, validate_cell
 from respire.evaluation.objective import gain
 from respire.proposals import sampler_of
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 from respire.resources import set_up_torch
 from respire.search_space import Space, apply, suggest
 from respire.session import Queue, interruptible, share

@@ -16,8 +16,8 @@ from respire.data.recording import DEVICES
 from respire.data.splits import Split, split
 from respire.grid import Grid, Place
 from respire.metrics import Scores
-from respire.presets import small
 from respire.question import Variant
+from respire.recipe.presets import small
 from respire.resources import PeakMemory, Stopwatch
 from respire.storage import Storage
 from respire.study import Study

@@ -21,7 +21,7 @@ from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.features.blank_region import BlankRegion
 from respire.features.pipeline import Pipeline
-from respire.presets import paper, quick, released_code
+from respire.recipe.presets import paper, quick, released_code
 
 REAL = Path(__file__).resolve().parents[2] / "shared/data/icbhi"
 needs_real_data = pytest.mark.skipif(not REAL.exists(), reason=f"no recordings at {REAL}")

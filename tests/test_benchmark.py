@@ -43,8 +43,8 @@ from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.features.splice import gather, pad
 from respire.models.network import respirenet
-from respire.presets import PRESETS, quick, scratch
-from respire.recipe import Features, Model, Optimisation, Recipe
+from respire.recipe.presets import PRESETS, quick, scratch
+from respire.recipe.recipe import Features, Model, Optimisation, Recipe
 from respire.report.style import png
 from respire.training.device import Compute
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from respire.census import census, lengths_s, official_overlap
 from respire.data import icbhi
 from respire.data.recording import DEVICES, LOCATIONS
-from respire.recipe import CLASSES
+from respire.recipe.recipe import CLASSES
 
 REAL = Path(__file__).resolve().parents[2] / "shared/data/icbhi"
 needs_real_data = pytest.mark.skipif(not REAL.exists(), reason=f"no recordings at {REAL}")

@@ -21,8 +21,8 @@ from respire.command import (
     recipe_of,
 )
 from respire.errors import InputError
-from respire.presets import PRESETS, fixed, paper, quick, small
-from respire.recipe import Recipe
+from respire.recipe.presets import PRESETS, fixed, paper, quick, small
+from respire.recipe.recipe import Recipe
 
 FULL = Path(__file__).resolve().parents[1] / "experiments" / "full.py"
 HEAVY = {"torch", "torchvision", "ray", "mlflow", "pandas", "pyarrow"}

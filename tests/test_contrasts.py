@@ -10,8 +10,8 @@ from respire.contrasts import summarise
 from respire.evaluation.paired import compare
 from respire.metrics import overall
 from respire.paper_scores import Printed
-from respire.presets import small
 from respire.question import Question, Row, Variant
+from respire.recipe.presets import small
 from respire.report.page import strict
 
 VARIANTS = {

@@ -13,7 +13,7 @@ from small_run import EPOCHS, FULL, NAME, SMALL, results_in
 
 from respire.data.recording import DEVICES
 from respire.metrics import Scores
-from respire.presets import quick
+from respire.recipe.presets import quick
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -154,7 +154,7 @@ def test_mlflow_has_a_parent_with_the_recipe_and_final_metrics(uninterrupted: Pa
     parent, _ = parent_and_children("full", uninterrupted)
     assert (parent.info.run_name, parent.info.status) == (NAME, "FINISHED")
     assert parent.data.params.keys() == quick().flat().keys() - {"preset"}
-    assert parent.data.tags["respire.recipe"] == "quick"
+    assert parent.data.tags["respire.recipe.recipe"] == "quick"
     assert parent.data.params["optimisation.epochs"] == str(EPOCHS)
     for stage, scored in results["stages"].items():
         assert parent.data.metrics[f"{stage}.score"] == scored["overall"]["score"]

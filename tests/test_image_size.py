@@ -15,7 +15,7 @@ from respire.benchmark.image_size import compare_sizes, enlarged, figure, table
 from respire.command import Options
 from respire.errors import InputError
 from respire.metrics import Scores
-from respire.presets import quick, scratch
+from respire.recipe.presets import quick, scratch
 from respire.report.style import png
 
 IMAGE_SIZE = Path(__file__).resolve().parents[1] / "experiments" / "image_size.py"

@@ -10,8 +10,8 @@ import window_length
 from respire.data.recording import DEVICES
 from respire.errors import InputError
 from respire.paper_scores import CBA_BRC, CNN, FINE_TUNED
-from respire.presets import PRESETS, small
 from respire.question import Question
+from respire.recipe.presets import PRESETS, small
 
 EVERY = {
     "ablation": lambda recipe: ablation.question(recipe),

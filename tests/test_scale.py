@@ -26,8 +26,8 @@ from respire.data.splits import split
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
-from respire.presets import paper, quick
-from respire.recipe import Model, Recipe
+from respire.recipe.presets import paper, quick
+from respire.recipe.recipe import Model, Recipe
 from respire.training.cell import dump_state
 from respire.training.loop import fit
 from respire.training.sampling import World, plan_epoch

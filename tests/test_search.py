@@ -11,7 +11,7 @@ import pytest
 from commands import client_of, finished, killed
 
 from respire.evaluation.objective import gain
-from respire.recipe_file import read_recipe
+from respire.recipe.toml_file import read_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respire.errors import InputError
-from respire.presets import PRESETS, small
-from respire.recipe import Recipe
+from respire.recipe.presets import PRESETS, small
+from respire.recipe.recipe import Recipe
 from respire.search_space import (
     FIXED,
     SPACE,

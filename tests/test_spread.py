@@ -13,8 +13,8 @@ from respire.evaluation.paired import compare
 from respire.evaluation.variance import decompose
 from respire.grid import Grid, Place, start_grid
 from respire.metrics import Scores
-from respire.presets import small
 from respire.question import Variant
+from respire.recipe.presets import small
 from respire.report.page import strict
 from respire.spread import METRICS, summarise
 

@@ -14,8 +14,8 @@ from scipy import stats
 from respire.errors import InputError
 from respire.evaluation.objective import gain
 from respire.gains import importance, study_of
-from respire.presets import small
 from respire.proposals import check_sampler, sampler_of
+from respire.recipe.presets import small
 from respire.search_space import SPACE, apply, read_space, suggest
 from respire.storage import Storage
 from respire.trials import (

@@ -5,7 +5,7 @@ import pyarrow as pa
 import torch
 
 from respire.features.bank import CycleBank
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 
 CYCLES_A_RECORDING = 7
 MEDIAN_S = 2.54

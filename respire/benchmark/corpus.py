@@ -11,7 +11,7 @@ import pandas as pd
 from respire.benchmark.timing import SETTLED_S
 from respire.data import icbhi
 from respire.data.cycles import PreparedCycles, prepare_cycles
-from respire.recipe import Preprocess
+from respire.recipe.recipe import Preprocess
 from respire.resources import PeakMemory
 from respire.storage import Storage
 

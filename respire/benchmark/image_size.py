@@ -19,7 +19,7 @@ from respire.evaluation.evaluate import baseline_predictions, predict_stages
 from respire.evaluation.intervals import bootstrap
 from respire.experiment import train_common
 from respire.metrics import overall, percent
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 from respire.report.style import BASELINE_LINES, COLOURS, RED, STYLE, png
 from respire.report.tables import Table, interval
 from respire.resources import PeakMemory

@@ -16,7 +16,7 @@ from respire.features.bank import CycleBank
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.features.splice import gather, pad
-from respire.recipe import Augmentation, Concatenation, Recipe
+from respire.recipe.recipe import Augmentation, Concatenation, Recipe
 from respire.resources import cores
 from respire.training.device import Compute
 from respire.training.sampling import World, plan_epoch

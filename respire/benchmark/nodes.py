@@ -27,7 +27,7 @@ from respire.data.splits import split
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 from respire.resources import set_up_torch
 from respire.session import session
 from respire.storage import Storage

@@ -18,7 +18,7 @@ from respire.benchmark.input_path import Load, measure_input
 from respire.benchmark.step import measure_step
 from respire.benchmark.tables import tables
 from respire.command import SYNTHETIC, Options
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 from respire.report.style import png
 from respire.resources import Stopwatch, set_up_torch
 from respire.storage import Storage

@@ -13,7 +13,7 @@ from respire.benchmark.corpus import Preparation, describe, prepare
 from respire.benchmark.timing import peak_mib
 from respire.data.synthetic import write_corpus
 from respire.features.bank import CycleBank
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 from respire.storage import Storage
 from respire.training.device import Compute
 from respire.training.loop import fit

@@ -17,7 +17,7 @@ from respire.benchmark.timing import gpu_peak_mib, in_turns, peak_mib, synchroni
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.models.network import respirenet
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 from respire.training.device import Compute
 
 STEP, LOOP, INPUT = "train step", "whole loop", "input path"

@@ -10,7 +10,7 @@ from respire.benchmark.corpus import Preparation
 from respire.data.splits import Split, split
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 from respire.resources import PeakMemory, set_up_torch
 from respire.session import missing_room
 from respire.storage import Storage

@@ -11,7 +11,7 @@ from scipy.signal import butter, sosfilt
 
 from respire.data.recording import UNKNOWN_SIZE
 from respire.errors import InputError
-from respire.recipe import Preprocess
+from respire.recipe.recipe import Preprocess
 from respire.storage import Storage
 
 FULL_SCALE = 32767

@@ -23,7 +23,7 @@ from respire.features.bank import CycleBank
 from respire.features.blank_region import BlankRegion
 from respire.features.pipeline import Pipeline
 from respire.models.network import respirenet
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 from respire.training.device import Compute
 from respire.training.loop import Weights
 from respire.training.predict import BATCH

@@ -10,7 +10,7 @@ from scipy import stats
 
 from respire.data.recording import DEVICES
 from respire.evaluation.intervals import LEVEL, tails
-from respire.recipe import CLASSES, NORMAL
+from respire.recipe.recipe import CLASSES, NORMAL
 
 LARGEST = 5
 """Patients whose share of the cycles is told: a test side may hinge on few."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from respire.features.bank import CycleBank
 from respire.features.keyed import uniform
-from respire.recipe import CLASSES, NORMAL, Concatenation, Task
+from respire.recipe.recipe import CLASSES, NORMAL, Concatenation, Task
 
 CONCATENATION_STREAM = 2
 """Stream of random numbers that decides about a sample's concatenation."""

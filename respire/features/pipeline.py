@@ -15,7 +15,7 @@ from respire.features.keyed import sample_keys
 from respire.features.masks import mask_spectrograms
 from respire.features.melspectrogram import LogMelSpectrogram
 from respire.features.splice import Splice, gather, pad
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 
 CPU_CHUNK = 64
 """Windows a CPU takes through the pipeline at once: more would not stay in its cache, and the start

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from respire.metrics import percent
-from respire.recipe import CLASSES
+from respire.recipe.recipe import CLASSES
 from respire.report.style import COLOURS, STYLE, count, spread, titled
 
 Maps = Mapping[str, np.ndarray]

@@ -5,7 +5,7 @@ from typing import Any
 
 from respire.metrics import percent
 from respire.paper_check import shown
-from respire.recipe import CLASSES
+from respire.recipe.recipe import CLASSES
 from respire.report.style import count
 from respire.report.tables import ALL, Table
 

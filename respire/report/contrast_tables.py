@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from respire.metrics import percent
-from respire.recipe import CLASSES, flatten
+from respire.recipe.recipe import CLASSES, flatten
 from respire.report.spread_tables import between
 from respire.report.tables import STAGES, Table
 

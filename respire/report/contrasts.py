@@ -5,7 +5,7 @@ from typing import Any
 
 from respire.evaluation.variance import MIN_SPLITS
 from respire.metrics import percent
-from respire.recipe import CLASSES
+from respire.recipe.recipe import CLASSES
 from respire.report import contrast_figures as draw
 from respire.report import contrast_tables as tables
 from respire.report.page import Page, Picture, Section

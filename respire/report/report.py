@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from respire.metrics import MIN_SE, Scores, percent, shortcomings
-from respire.recipe import CLASSES
+from respire.recipe.recipe import CLASSES
 from respire.report import figures, tables
 from respire.report.page import Page, Picture, Section, strict
 from respire.report.tables import ALL, STAGES

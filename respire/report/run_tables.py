@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from respire.metrics import percent
-from respire.recipe import flatten
+from respire.recipe.recipe import flatten
 from respire.report import tables
 from respire.report.spread_figures import SHARES
 from respire.report.spread_tables import between

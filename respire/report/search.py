@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from respire.metrics import percent
-from respire.recipe import flatten
+from respire.recipe.recipe import flatten
 from respire.report import search_figures as draw
 from respire.report.page import Page, Picture, Section
 from respire.report.spread_tables import between, points

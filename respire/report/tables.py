@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from respire.metrics import percent
-from respire.recipe import CLASSES, flatten
+from respire.recipe.recipe import CLASSES, flatten
 
 STAGES = {"stage1": "Stage 1", "stage2": "Stage 2 (fine-tuned)"}
 SIDES = ("train", "validation", "test")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from respire.errors import InputError
-from respire.recipe import NUMERICS_VERSION
+from respire.recipe.recipe import NUMERICS_VERSION
 from respire.storage import Storage
 
 CHECKPOINT_SECONDS = 15.0

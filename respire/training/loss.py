@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from respire.recipe import NORMAL, Optimisation, Recipe
+from respire.recipe.recipe import NORMAL, Optimisation, Recipe
 
 
 def class_importance(recipe: Recipe, optimisation: Optimisation) -> Tensor:

@@ -18,7 +18,7 @@ from ray.train.torch import TorchTrainer
 from respire.data.cycles import PreparedCycles, in_order
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 from respire.resources import set_up_torch
 from respire.session import interruptible
 from respire.storage import Storage

@@ -14,7 +14,7 @@ from respire.data.cycles import pick
 from respire.data.recording import DEVICES
 from respire.errors import InputError
 from respire.features.bank import CycleBank
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 from respire.resources import set_up_torch
 from respire.session import interruptible, share
 from respire.training.cell import Cell

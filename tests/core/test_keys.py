@@ -9,8 +9,8 @@ import torch
 from respire.data import icbhi
 from respire.data.cycles import PreparedCycles
 from respire.data.splits import split
-from respire.presets import PRESETS
-from respire.recipe import Recipe
+from respire.recipe.presets import PRESETS
+from respire.recipe.recipe import Recipe
 from respire.storage import Storage
 from respire.study import Study
 from respire.training.device import Compute

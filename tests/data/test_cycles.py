@@ -14,7 +14,7 @@ from respire.data.cycles import SCHEMA, PreparedCycles, in_order, pick, prepare_
 from respire.data.icbhi import read_catalogue
 from respire.data.preprocess import preprocess, read_audio, slice_cycles
 from respire.errors import InputError
-from respire.recipe import Preprocess
+from respire.recipe.recipe import Preprocess
 from respire.storage import Storage
 
 RECIPE = Preprocess()

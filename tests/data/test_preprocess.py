@@ -13,7 +13,7 @@ from scipy.signal import csd, welch
 from respire.data.preprocess import preprocess, read_audio, slice_cycles
 from respire.data.recording import read_duration_s
 from respire.errors import InputError
-from respire.recipe import Preprocess
+from respire.recipe.recipe import Preprocess
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data"
 ORIGINALS = sorted((REAL / "icbhi_original").glob("*.wav"))

@@ -22,8 +22,8 @@ from respire.evaluation.attention import (
 )
 from respire.features.blank_region import BlankRegion, stretch
 from respire.models.network import respirenet
-from respire.presets import paper, scratch, small
-from respire.recipe import Recipe
+from respire.recipe.presets import paper, scratch, small
+from respire.recipe.recipe import Recipe
 from respire.training.device import Compute
 
 CPU = Compute("cpu", "fp32")

@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 import scipy.ndimage
 
-from respire.recipe import NORMAL, Features, Padding, Recipe
+from respire.recipe.recipe import NORMAL, Features, Padding, Recipe
 
 COLOUR_MAPS = {"magma": "magma", "grey": "gray"}
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])

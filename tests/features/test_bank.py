@@ -13,7 +13,7 @@ from tables import SCHEMA, cycles_table
 from respire.features.bank import GPU_SHARE, CycleBank, _home
 from respire.features.pipeline import Pipeline
 from respire.features.splice import gather, pad
-from respire.presets import quick
+from respire.recipe.presets import quick
 
 RECORDINGS = st.lists(
     st.lists(st.tuples(st.integers(1, 40), st.integers(0, 3)), min_size=1, max_size=5),

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from respire import presets
 from respire.evaluation.intervals import bootstrap
 from respire.metrics import Scores, by_device, overall
+from respire.recipe.recipe import presets
 
 NAMES = ("normal", "crackle", "wheeze", "both")
 SHARES = {

@@ -10,7 +10,7 @@ from pages import rows, shown_images
 
 from respire.attention_maps import WITH, WITHOUT, measured, variants
 from respire.metrics import percent
-from respire.presets import small
+from respire.recipe.presets import small
 from respire.report.attention import by_split, conclusions, shares, summary, write_report
 from respire.report.page import strict
 from respire.spread import summarise

@@ -9,7 +9,7 @@ from pages import rows, shown_images
 from respire.data.recording import DEVICES, LOCATIONS
 from respire.paper_check import check, errata
 from respire.paper_data import CLAIMS
-from respire.recipe import CLASSES
+from respire.recipe.recipe import CLASSES
 from respire.report.audit import lead, summary, verdict, write_report
 from respire.report.audit_figures import blank_rows, cycle_lengths, cycles_by_device
 from respire.storage import Storage

@@ -9,8 +9,8 @@ from pages import rows, shown_images
 from respire.contrasts import summarise
 from respire.metrics import percent
 from respire.paper_scores import Printed
-from respire.presets import small
 from respire.question import Question, Row, Variant
+from respire.recipe.presets import small
 from respire.report.contrasts import lead, summary, verdict, write_report
 from respire.report.page import strict
 from respire.storage import Storage

@@ -8,7 +8,7 @@ import pytest
 from pages import rows, shown_images
 
 from respire.metrics import Scores, percent
-from respire.presets import small
+from respire.recipe.presets import small
 from respire.report.search import lead, summary, verdict, write_report
 from respire.search_space import SPACE, read_space, suggest
 from respire.storage import Storage

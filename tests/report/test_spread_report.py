@@ -7,8 +7,8 @@ from pages import rows, shown_images
 
 from respire.evaluation.variance import MIN_SPLITS
 from respire.metrics import percent
-from respire.presets import small
 from respire.question import Variant
+from respire.recipe.presets import small
 from respire.report.page import strict
 from respire.report.seed_variance import conclusions, summary, write_report
 from respire.spread import summarise

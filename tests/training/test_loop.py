@@ -11,7 +11,7 @@ from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, overall
 from respire.models.network import respirenet
-from respire.recipe import Features, Model, Optimisation, Recipe
+from respire.recipe.recipe import Features, Model, Optimisation, Recipe
 from respire.training.cell import dump_state, load_state
 from respire.training.device import Compute
 from respire.training.loop import HOST_BANK, Fit, _better, _optimiser, fit

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from respire.recipe import Optimisation, Recipe
+from respire.recipe.recipe import Optimisation, Recipe
 from respire.training.loss import class_importance, logit_adjustment
 
 RECIPE, OPTIMISATION = Recipe(), Optimisation()

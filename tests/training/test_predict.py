@@ -9,7 +9,7 @@ from torch import nn
 
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
-from respire.recipe import CLASSES, Features, Recipe
+from respire.recipe.recipe import CLASSES, Features, Recipe
 from respire.training.device import Compute
 from respire.training.predict import count_votes, predict
 

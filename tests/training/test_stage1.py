@@ -20,7 +20,7 @@ from tables import cycles_table
 from respire.data.cycles import PreparedCycles
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
-from respire.recipe import Features, Model, Optimisation, Recipe
+from respire.recipe.recipe import Features, Model, Optimisation, Recipe
 from respire.resources import cores
 from respire.storage import Storage
 from respire.training import stage1

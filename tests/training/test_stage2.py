@@ -14,7 +14,7 @@ from tables import cycles_table
 
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
-from respire.recipe import Features, FineTune, Model, Optimisation, Recipe
+from respire.recipe.recipe import Features, FineTune, Model, Optimisation, Recipe
 from respire.resources import cores
 from respire.storage import Storage
 from respire.training.cell import Cell

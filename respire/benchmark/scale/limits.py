@@ -7,7 +7,7 @@ from typing import Any
 
 from respire.benchmark.scale.needs import Machines
 from respire.features.bank import GPU_SHARE
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 
 GIB = 2**30
 OBJECT_STORE_SHARE = 0.3

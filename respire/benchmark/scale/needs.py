@@ -12,7 +12,7 @@ from pathlib import Path
 
 from respire.data.splits import TEST_SHARE, VALIDATION_SHARE
 from respire.errors import InputError
-from respire.recipe import Recipe
+from respire.recipe.recipe import Recipe
 
 BLOCK = 32
 """Recordings of a Ray Data block (data/cycles.py)."""

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from respire.recipe import (
+from respire.recipe.recipe import (
     Augmentation,
     Concatenation,
     Features,
@@ -17,7 +17,7 @@ from respire.recipe import (
 def paper() -> Recipe:
     """RespireNet as published: ImageNet ResNet-34, 192x657 images, 200 epochs of SGD.
 
-    Every field and its source is documented in recipe.py, whose defaults these are.
+    Every field and its source is documented in recipe/recipe.py, whose defaults these are.
     """
     return Recipe()
 

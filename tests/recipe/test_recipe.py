@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 
 from respire.errors import InputError
-from respire.presets import PRESETS, fixed, paper, quick, released_code, scratch, small
-from respire.recipe import Augmentation, Concatenation, Features, Optimisation, Recipe
+from respire.recipe.presets import PRESETS, fixed, paper, quick, released_code, scratch, small
+from respire.recipe.recipe import Augmentation, Concatenation, Features, Optimisation, Recipe
 
 
 def differences(one: Recipe, other: Recipe) -> set[str]:

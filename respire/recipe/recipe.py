@@ -2,7 +2,7 @@
 
 Each field says where it comes from. The defaults are recipe ``paper``: RespireNet as published
 (Gairola et al. 2020); where the paper is silent the value of its released code is used, and the
-field says so. The other recipes are in presets.py.
+field says so. The other recipes are in recipe/presets.py.
 """
 
 from dataclasses import asdict, dataclass, field, is_dataclass

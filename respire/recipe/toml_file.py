@@ -11,8 +11,8 @@ import pydantic
 import tomli_w
 
 from respire.errors import InputError
-from respire.presets import PRESETS
-from respire.recipe import Recipe
+from respire.recipe.presets import PRESETS
+from respire.recipe.recipe import Recipe
 
 _RECIPE = pydantic.TypeAdapter(Recipe)
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from respire.command import Options, parse, recipe_named
 from respire.errors import InputError
-from respire.presets import PRESETS, small
-from respire.recipe import Recipe
-from respire.recipe_file import read_recipe, recipe_toml
+from respire.recipe.presets import PRESETS, small
+from respire.recipe.recipe import Recipe
+from respire.recipe.toml_file import read_recipe, recipe_toml
 
 
 def told(tmp_path: Path, text: str) -> Recipe:
