@@ -11,7 +11,7 @@ from pyarrow import fs
 from respire.data.download import download
 from respire.errors import InputError
 from respire.paper_data import RECORDINGS
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 
 def names_below(target: Storage) -> set[str]:

@@ -37,7 +37,7 @@ class BenchmarkOptions(Options):
 def main(options: BenchmarkOptions) -> None:
     """Measure, write results.json, report.md and figures, and print the tables."""
     # Before torch is imported: threads that spin for long while they wait slow each other down on
-    # cores that others use too (session.py).
+    # cores that others use too (runtime/session.py).
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     from per_sample import per_sample_loader  # beside this file
 

@@ -23,7 +23,7 @@ from respire.question import Variant
 from respire.recipe.recipe import Recipe
 from respire.report.attention import summary, write_report
 from respire.report.page import strict
-from respire.session import on_worker
+from respire.runtime.session import on_worker
 from respire.spread import summarise
 
 EXPERIMENT = "attention_maps"

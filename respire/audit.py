@@ -25,10 +25,10 @@ from respire.paper_data import CLAIMS, PATIENTS, RECORDINGS
 from respire.recipe.recipe import Features, Preprocess, Recipe
 from respire.report.audit import summary, write_report
 from respire.report.page import strict
-from respire.resources import Stopwatch, cores, set_up_torch
-from respire.storage import Storage
+from respire.runtime.resources import Stopwatch, cores, set_up_torch
+from respire.runtime.run_folder import digest
+from respire.runtime.storage import Storage
 from respire.study import claim, locate
-from respire.training.cell import digest
 
 SYNTHETIC_WARNING = "the recordings are synthetic: they are made in the image of ICBHI 2017"
 BATCH = 256

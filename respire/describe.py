@@ -14,7 +14,7 @@ from respire.data.splits import draw_test_sides
 from respire.errors import InputError
 from respire.evaluation.composition import SHARES, composition
 from respire.report.split_ranges import summary, write_report
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 from respire.study import claim, locate
 
 DRAWS = 1000

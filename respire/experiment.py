@@ -11,8 +11,8 @@ from respire.evaluation.evaluate import STAGES, baseline_predictions, predict_st
 from respire.evaluation.intervals import bootstrap, no_interval, simulated_coverage
 from respire.metrics import Scores, by_device, overall
 from respire.recipe.recipe import NUMERICS_VERSION
-from respire.resources import Stopwatch
-from respire.session import on_worker
+from respire.runtime.resources import Stopwatch
+from respire.runtime.session import on_worker
 from respire.study import Study
 from respire.training.finetune import DeviceModel
 from respire.training.loop import Fit, OnEpoch

@@ -20,11 +20,11 @@ from respire.metrics import overall, percent
 from respire.question import Variant
 from respire.recipe.recipe import NUMERICS_VERSION
 from respire.run import EpochReport, Setting, open_setting
-from respire.storage import Storage
+from respire.runtime.actors import run_grid
+from respire.runtime.run_folder import digest
+from respire.runtime.storage import Storage
+from respire.runtime.tracking import Tracker
 from respire.study import Study, choose_compute, claim, initial_weights, open_study
-from respire.tracking import Tracker
-from respire.training.cell import digest
-from respire.training.grid import run_grid
 from respire.training.loop import OnEpoch
 
 

@@ -14,12 +14,12 @@ from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.proposals import check_sampler
 from respire.recipe.recipe import Recipe
 from respire.run import Setting, open_setting
+from respire.runtime.actors import run_grid, slots
+from respire.runtime.run_folder import digest
+from respire.runtime.storage import Storage
+from respire.runtime.tracking import Tracker
 from respire.search_space import SPACE, STAGE2_SPACE, Space, apply, read_space
-from respire.storage import Storage
 from respire.study import Study, choose_compute, claim, initial_weights, open_study
-from respire.tracking import Tracker
-from respire.training.cell import digest
-from respire.training.grid import run_grid, slots
 from respire.trials import FINISHED, Trial, Trials, run_trials
 
 EXPERIMENT = "search"

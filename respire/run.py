@@ -17,8 +17,9 @@ from respire.experiment import Outcome, histories, run_stages, summarise
 from respire.metrics import percent
 from respire.recipe.recipe import Preprocess
 from respire.report.report import write_report
-from respire.resources import PeakMemory, Stopwatch, own_peak_mib
-from respire.session import (
+from respire.runtime.resources import PeakMemory, Stopwatch, own_peak_mib
+from respire.runtime.run_folder import dump_state
+from respire.runtime.session import (
     Queue,
     check_shared,
     cluster_memory,
@@ -27,7 +28,9 @@ from respire.session import (
     session,
     wait_for_gpus,
 )
-from respire.storage import Storage
+from respire.runtime.storage import Storage
+from respire.runtime.tracking import EpochLogger, Tracker
+from respire.runtime.tracking_store import preflight, resolve_uri
 from respire.study import (
     Corpus,
     Study,
@@ -37,9 +40,6 @@ from respire.study import (
     open_corpus,
     open_study,
 )
-from respire.tracking import EpochLogger, Tracker
-from respire.tracking_store import preflight, resolve_uri
-from respire.training.cell import dump_state
 from respire.training.checkpoint import DAMAGED
 from respire.training.loop import HOST_BANK, OnEpoch, Row
 from respire.training.sampling import share_of_batch

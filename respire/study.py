@@ -22,10 +22,10 @@ from respire.errors import InputError
 from respire.metrics import check_scorable
 from respire.models.network import fingerprint, respirenet
 from respire.recipe.recipe import NUMERICS_VERSION, Recipe, flatten
-from respire.session import cluster_gpus, crowded_store, on_worker
-from respire.storage import Storage
-from respire.training.cell import Cell, digest
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
+from respire.runtime.run_folder import Cell, digest
+from respire.runtime.session import cluster_gpus, crowded_store, on_worker
+from respire.runtime.storage import Storage
 from respire.training.loop import Weights
 
 SYNTHETIC_WARNING = "the recordings are synthetic: the Scores say nothing about patients"

@@ -20,12 +20,12 @@ from respire.cells import GridCell, validate_cell
 from respire.evaluation.objective import gain
 from respire.proposals import sampler_of
 from respire.recipe.recipe import Recipe
-from respire.resources import set_up_torch
+from respire.runtime.resources import set_up_torch
+from respire.runtime.session import Queue, interruptible, share
+from respire.runtime.storage import Storage
+from respire.runtime.tracking import Tracker
 from respire.search_space import Space, apply, suggest
-from respire.session import Queue, interruptible, share
-from respire.storage import Storage
 from respire.study import Study
-from respire.tracking import Tracker
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # trials are told of in our own words
 

@@ -13,7 +13,7 @@ from small_run import FULL, SMALL
 
 from respire.data.synthetic import write_corpus
 
-# As in respire.session: must be set before torch is imported, here and in Ray's workers.
+# As in respire.runtime.session: must be set before torch is imported, here and in Ray's workers.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 # A test that is timed says how busy the machine is.

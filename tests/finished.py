@@ -18,10 +18,10 @@ from respire.grid import Grid, Place
 from respire.metrics import Scores
 from respire.question import Variant
 from respire.recipe.presets import small
-from respire.resources import PeakMemory, Stopwatch
-from respire.storage import Storage
+from respire.runtime.compute import Compute
+from respire.runtime.resources import PeakMemory, Stopwatch
+from respire.runtime.storage import Storage
 from respire.study import Study
-from respire.training.device import Compute
 from respire.training.loop import Fit
 
 PATIENTS, CYCLES, EPOCHS = 60, 24, 3

@@ -17,8 +17,8 @@ import soundfile as sf
 
 from respire.command import Options, command, parse
 from respire.run import run_experiment
+from respire.runtime.tracking_store import preflight, resolve_uri
 from respire.study import open_corpus
-from respire.tracking_store import preflight, resolve_uri
 
 FULL = Path(__file__).resolve().parents[1] / "experiments" / "full.py"
 MAIN = runpy.run_path(str(FULL))["main"]

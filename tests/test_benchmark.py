@@ -46,7 +46,7 @@ from respire.models.network import respirenet
 from respire.recipe.presets import PRESETS, quick, scratch
 from respire.recipe.recipe import Features, Model, Optimisation, Recipe
 from respire.report.style import png
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 BENCHMARK = EXPERIMENTS / "benchmark.py"

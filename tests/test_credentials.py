@@ -20,8 +20,8 @@ from respire import command
 from respire.command import Options
 from respire.data.icbhi import read_catalogue
 from respire.errors import InputError, without_credentials
-from respire.storage import Storage
-from respire.tracking_store import client, preflight, run_page
+from respire.runtime.storage import Storage
+from respire.runtime.tracking_store import client, preflight, run_page
 
 RESPIRE = Path(command.__file__).parent
 BUCKET = "s3://AKIA7:sesame@bucket/runs"

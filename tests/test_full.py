@@ -180,7 +180,7 @@ def test_mlflow_has_a_nested_run_for_stage_1_and_each_device(uninterrupted: Path
 
 def test_mlflow_keeps_figures_confusions_and_models_that_load(uninterrupted: Path) -> None:
     from respire.models.network import respirenet
-    from respire.training.cell import load_state
+    from respire.runtime.run_folder import load_state
 
     parent, _ = parent_and_children("full", uninterrupted)
     fetched = Path(

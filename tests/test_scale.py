@@ -28,7 +28,7 @@ from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe.presets import paper, quick
 from respire.recipe.recipe import Model, Recipe
-from respire.training.cell import dump_state
+from respire.runtime.run_folder import dump_state
 from respire.training.loop import fit
 from respire.training.sampling import World, plan_epoch
 from respire.training.stage1 import share_recordings
@@ -154,7 +154,7 @@ def test_a_checkpoint_holds_as_many_copies_of_the_weights_as_counted(optimiser: 
     bank = CycleBank.from_table(
         cycles_table([[900, 2400]] * 2, [[0, 1], [2, 0]], seed=4), "4-class"
     )
-    from respire.training.device import Compute
+    from respire.runtime.compute import Compute
 
     states = []
     network = respirenet(recipe.model, 4)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from respire.errors import InputError
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 from respire.study import claim
 
 WHOLE = {"split 0": "cafe", "split 1": "beef", "stages": ["stage1"]}

@@ -16,8 +16,8 @@ from respire.evaluation.objective import gain
 from respire.gains import importance, study_of
 from respire.proposals import check_sampler, sampler_of
 from respire.recipe.presets import small
+from respire.runtime.storage import Storage
 from respire.search_space import SPACE, apply, read_space, suggest
-from respire.storage import Storage
 from respire.trials import (
     FAILED,
     FINISHED,

@@ -12,8 +12,8 @@ from respire.benchmark.timing import SETTLED_S
 from respire.data import icbhi
 from respire.data.cycles import PreparedCycles, prepare_cycles
 from respire.recipe.recipe import Preprocess
-from respire.resources import PeakMemory
-from respire.storage import Storage
+from respire.runtime.resources import PeakMemory
+from respire.runtime.storage import Storage
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from respire.benchmark.timing import timed
 from respire.models.network import respirenet
 from respire.recipe.recipe import Recipe
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
 
 MATRIX = {"cpu": 2048, "cuda": 16384}
 """Rows of the square matrices that are multiplied."""

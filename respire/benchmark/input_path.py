@@ -17,8 +17,8 @@ from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.features.splice import gather, pad
 from respire.recipe.recipe import Augmentation, Concatenation, Recipe
-from respire.resources import cores
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
+from respire.runtime.resources import cores
 from respire.training.sampling import World, plan_epoch
 
 Batches = Sequence[tuple[Tensor, Tensor]]

@@ -28,10 +28,10 @@ from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe.recipe import Recipe
-from respire.resources import set_up_torch
-from respire.session import session
-from respire.storage import Storage
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
+from respire.runtime.resources import set_up_torch
+from respire.runtime.session import session
+from respire.runtime.storage import Storage
 from respire.training.loop import fit
 from respire.training.stage1 import share_recordings
 

@@ -20,9 +20,9 @@ from respire.benchmark.tables import tables
 from respire.command import SYNTHETIC, Options
 from respire.recipe.recipe import Recipe
 from respire.report.style import png
-from respire.resources import Stopwatch, set_up_torch
-from respire.storage import Storage
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
+from respire.runtime.resources import Stopwatch, set_up_torch
+from respire.runtime.storage import Storage
 
 CYCLES = 4142
 """Cycles of the input path's bank: as many as the official training side has."""
@@ -127,7 +127,7 @@ def _measure_on_ray(
     from respire.benchmark.corpus import describe, prepare
     from respire.benchmark.scaling import measure_scaling, small_corpus
     from respire.benchmark.training import measure_training
-    from respire.session import session
+    from respire.runtime.session import session
 
     recipe = options.recipe
     measured: dict[str, Any] = {}

@@ -14,8 +14,8 @@ from respire.benchmark.timing import peak_mib
 from respire.data.synthetic import write_corpus
 from respire.features.bank import CycleBank
 from respire.recipe.recipe import Recipe
-from respire.storage import Storage
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
+from respire.runtime.storage import Storage
 from respire.training.loop import fit
 
 PATIENTS, RECORDINGS_A_PATIENT, CYCLES_A_RECORDING = 16, 3.5, 7.5

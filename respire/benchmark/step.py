@@ -18,7 +18,7 @@ from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.models.network import respirenet
 from respire.recipe.recipe import Recipe
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
 
 STEP, LOOP, INPUT = "train step", "whole loop", "input path"
 LED_IN = 1

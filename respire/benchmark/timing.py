@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from respire.resources import SAMPLE_SECONDS, PeakMemory
+from respire.runtime.resources import SAMPLE_SECONDS, PeakMemory
 
 SETTLED_S = 1.5 * SAMPLE_SECONDS
 """In so many seconds memory is sampled."""

@@ -11,11 +11,11 @@ from respire.data.splits import Split, split
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe.recipe import Recipe
-from respire.resources import PeakMemory, set_up_torch
-from respire.session import missing_room
-from respire.storage import Storage
-from respire.training.cell import Cell
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
+from respire.runtime.resources import PeakMemory, set_up_torch
+from respire.runtime.run_folder import Cell
+from respire.runtime.session import missing_room
+from respire.runtime.storage import Storage
 from respire.training.loop import Row, fit
 from respire.training.stage1 import train_stage1
 

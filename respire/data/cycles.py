@@ -20,7 +20,7 @@ from pyarrow import fs
 from respire.data.preprocess import preprocess, read_audio, slice_cycles
 from respire.errors import InputError
 from respire.recipe.recipe import NUMERICS_VERSION, Preprocess
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 SCHEMA = pa.schema(
     [

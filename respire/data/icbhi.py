@@ -25,7 +25,7 @@ from respire.data.recording import (
     rows,
 )
 from respire.errors import InputError
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 AUDIO_SUFFIXES = (".wav", ".flac")
 SPLIT_LIST = "ICBHI_challenge_train_test.txt"

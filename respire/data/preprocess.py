@@ -12,7 +12,7 @@ from scipy.signal import butter, sosfilt
 from respire.data.recording import UNKNOWN_SIZE
 from respire.errors import InputError
 from respire.recipe.recipe import Preprocess
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 FULL_SCALE = 32767
 """What 1.0 is stored as: value = round(32767 x)."""

@@ -24,7 +24,7 @@ from respire.features.blank_region import BlankRegion
 from respire.features.pipeline import Pipeline
 from respire.models.network import respirenet
 from respire.recipe.recipe import Recipe
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
 from respire.training.loop import Weights
 from respire.training.predict import BATCH
 

@@ -12,7 +12,7 @@ from respire.report.page import Page, Picture, Section
 from respire.report.spread_tables import between
 from respire.report.style import count
 from respire.report.tables import Table
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 CHANGE = "change"
 

@@ -20,7 +20,7 @@ from respire.report.audit_tables import (
 )
 from respire.report.page import Page, Picture, Section
 from respire.report.style import count
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 
 def write_report(results: Results, lengths_s: np.ndarray, directory: Storage) -> list[str]:

@@ -11,7 +11,7 @@ from respire.report import contrast_tables as tables
 from respire.report.page import Page, Picture, Section
 from respire.report.spread_tables import between
 from respire.report.tables import run
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 
 def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:

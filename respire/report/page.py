@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from respire.report.style import png, svg
 from respire.report.tables import Table, escape
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from respire.recipe.recipe import CLASSES
 from respire.report import figures, tables
 from respire.report.page import Page, Picture, Section, strict
 from respire.report.tables import ALL, STAGES
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 
 def write_report(

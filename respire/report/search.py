@@ -12,7 +12,7 @@ from respire.report import search_figures as draw
 from respire.report.page import Page, Picture, Section
 from respire.report.spread_tables import between, points
 from respire.report.tables import STAGES, Table
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 SHOWN = 12
 """Trials that are listed of each outer split, the best first; results.json has all."""

@@ -12,7 +12,7 @@ from respire.metrics import percent
 from respire.report.page import Page, Picture, Section
 from respire.report.style import STYLE, colours, titled
 from respire.report.tables import Table
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 COUNTS = ("cycles", "patients", "both_cycles")
 LABELS = {"largest": "largest five patients", "both_cycles": "cycles of both"}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from respire.errors import InputError
-from respire.training.cell import CHECKPOINT_SECONDS, Cell
+from respire.runtime.run_folder import CHECKPOINT_SECONDS, Cell
 from respire.training.loop import Fit, OnEpoch
 
 PROGRESS = ("progress", "progress-before")

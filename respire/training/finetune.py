@@ -11,7 +11,7 @@ from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, percent, scorable
 from respire.models.network import respirenet
 from respire.recipe.recipe import FineTune, Recipe
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
 from respire.training.loop import Fit, Weights, evaluate, fit
 from respire.training.sampling import World
 

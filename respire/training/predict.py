@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
 
 BATCH = 128
 """Windows predicted at once."""

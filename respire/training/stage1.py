@@ -19,12 +19,12 @@ from respire.data.cycles import PreparedCycles, in_order
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe.recipe import Recipe
-from respire.resources import set_up_torch
-from respire.session import interruptible
-from respire.storage import Storage
-from respire.training.cell import CHECKPOINT_SECONDS, Cell, dump_state, load_state
+from respire.runtime.compute import Compute
+from respire.runtime.resources import set_up_torch
+from respire.runtime.run_folder import CHECKPOINT_SECONDS, Cell, dump_state, load_state
+from respire.runtime.session import interruptible
+from respire.runtime.storage import Storage
 from respire.training.checkpoint import DAMAGED
-from respire.training.device import Compute
 from respire.training.loop import Fit, OnEpoch, Weights, fit
 from respire.training.sampling import share_of_batch
 

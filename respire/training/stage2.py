@@ -15,11 +15,11 @@ from respire.data.recording import DEVICES
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.recipe.recipe import Recipe
-from respire.resources import set_up_torch
-from respire.session import interruptible, share
-from respire.training.cell import Cell
+from respire.runtime.compute import Compute
+from respire.runtime.resources import set_up_torch
+from respire.runtime.run_folder import Cell
+from respire.runtime.session import interruptible, share
 from respire.training.checkpoint import Checkpoints
-from respire.training.device import Compute
 from respire.training.finetune import DeviceModel, Trial, decide, finetune, learning_rates
 from respire.training.loop import OnEpoch, Weights
 

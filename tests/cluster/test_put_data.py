@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from respire.errors import InputError
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 RECORDINGS = 3
 

@@ -11,9 +11,9 @@ from respire.data.cycles import PreparedCycles
 from respire.data.splits import split
 from respire.recipe.presets import PRESETS
 from respire.recipe.recipe import Recipe
-from respire.storage import Storage
+from respire.runtime.compute import Compute
+from respire.runtime.storage import Storage
 from respire.study import Study
-from respire.training.device import Compute
 
 PINNED = json.loads(Path(__file__).with_name("keys.json").read_text())
 

@@ -9,7 +9,7 @@ from respire.data.apart import CyclesApart, split_by_cycle, take_apart
 from respire.data.cycles import SCHEMA, PreparedCycles
 from respire.data.recording import parse_name
 from respire.data.splits import SIDES
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 NAMES = ("101_1b1_Al_sc_Meditron", "101_2b1_Ar_sc_Meditron", "102_1b1_Tc_mc_AKGC417L")
 COUNTS = st.lists(st.integers(1, 5), min_size=1, max_size=3)

@@ -15,7 +15,7 @@ from respire.data.icbhi import read_catalogue
 from respire.data.preprocess import preprocess, read_audio, slice_cycles
 from respire.errors import InputError
 from respire.recipe.recipe import Preprocess
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 RECIPE = Preprocess()
 

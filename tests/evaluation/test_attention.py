@@ -24,7 +24,7 @@ from respire.features.blank_region import BlankRegion, stretch
 from respire.models.network import respirenet
 from respire.recipe.presets import paper, scratch, small
 from respire.recipe.recipe import Recipe
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
 
 CPU = Compute("cpu", "fp32")
 ROWS, FRAMES = 64, 28

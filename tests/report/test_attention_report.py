@@ -13,8 +13,8 @@ from respire.metrics import percent
 from respire.recipe.presets import small
 from respire.report.attention import by_split, conclusions, shares, summary, write_report
 from respire.report.page import strict
+from respire.runtime.storage import Storage
 from respire.spread import summarise
-from respire.storage import Storage
 
 FIGURES = ["attention-shares", "mean-attention", "single-windows"]
 BANDS, FRAMES, CUT = 32, 20, 10

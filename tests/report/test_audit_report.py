@@ -12,7 +12,7 @@ from respire.paper_data import CLAIMS
 from respire.recipe.recipe import CLASSES
 from respire.report.audit import lead, summary, verdict, write_report
 from respire.report.audit_figures import blank_rows, cycle_lengths, cycles_by_device
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 NAMES = CLASSES["4-class"]
 COUNTS = {

@@ -13,7 +13,7 @@ from respire.question import Question, Row, Variant
 from respire.recipe.presets import small
 from respire.report.contrasts import lead, summary, verdict, write_report
 from respire.report.page import strict
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 STAMP = "cycles of one patient are on both sides"
 

@@ -8,7 +8,7 @@ from pages import rows, shown_images
 
 from respire.metrics import percent
 from respire.report.report import lead, table, verdict, write_report
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 STAMPS = ["selected on test", "test labels shaped the padding of test cycles"]
 FIGURES = [

@@ -10,8 +10,8 @@ from pages import rows, shown_images
 from respire.metrics import Scores, percent
 from respire.recipe.presets import small
 from respire.report.search import lead, summary, verdict, write_report
+from respire.runtime.storage import Storage
 from respire.search_space import SPACE, read_space, suggest
-from respire.storage import Storage
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 SEARCHED = read_space(small(), SPACE)

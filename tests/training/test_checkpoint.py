@@ -6,9 +6,9 @@ import torch
 
 from respire.errors import InputError
 from respire.metrics import Scores
-from respire.storage import Storage
+from respire.runtime.run_folder import Cell
+from respire.runtime.storage import Storage
 from respire.training import checkpoint
-from respire.training.cell import Cell
 from respire.training.checkpoint import Checkpoints
 from respire.training.loop import Fit, Row
 

@@ -12,8 +12,8 @@ from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, overall
 from respire.models.network import respirenet
 from respire.recipe.recipe import Features, Model, Optimisation, Recipe
-from respire.training.cell import dump_state, load_state
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
+from respire.runtime.run_folder import dump_state, load_state
 from respire.training.loop import HOST_BANK, Fit, _better, _optimiser, fit
 from respire.training.predict import predict
 

@@ -10,7 +10,7 @@ from torch import nn
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.recipe.recipe import CLASSES, Features, Recipe
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
 from respire.training.predict import count_votes, predict
 
 RECIPE = Recipe(features=Features(window_seconds=0.5, long_cycles="windows", n_mels=32, upsample=1))

@@ -21,12 +21,12 @@ from respire.data.cycles import PreparedCycles
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe.recipe import Features, Model, Optimisation, Recipe
-from respire.resources import cores
-from respire.storage import Storage
+from respire.runtime.compute import Compute
+from respire.runtime.resources import cores
+from respire.runtime.run_folder import Cell
+from respire.runtime.storage import Storage
 from respire.training import stage1
-from respire.training.cell import Cell
 from respire.training.checkpoint import DAMAGED
-from respire.training.device import Compute
 from respire.training.loop import Fit, Row, fit
 from respire.training.stage1 import share_recordings, train_stage1
 

@@ -15,10 +15,10 @@ from tables import cycles_table
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe.recipe import Features, FineTune, Model, Optimisation, Recipe
-from respire.resources import cores
-from respire.storage import Storage
-from respire.training.cell import Cell
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
+from respire.runtime.resources import cores
+from respire.runtime.run_folder import Cell
+from respire.runtime.storage import Storage
 from respire.training.finetune import DeviceModel, Trial, finetune, learning_rates
 from respire.training.loop import Row
 from respire.training.stage2 import DeviceCycles, each_device, train_stage2, trial_name

@@ -21,7 +21,7 @@ from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.models.network import GlobalBatchNorm2d, respirenet
 from respire.recipe.recipe import Features, Model, Optimisation, Recipe
-from respire.training.device import Compute
+from respire.runtime.compute import Compute
 from respire.training.loop import Fit, evaluate, fit
 from respire.training.sampling import World
 

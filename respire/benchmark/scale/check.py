@@ -39,7 +39,7 @@ from respire.errors import InputError
 from respire.evaluation.intervals import bootstrap, simulated_coverage
 from respire.features.bank import CycleBank
 from respire.recipe.recipe import Recipe, Sampling
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 from respire.training.sampling import World, plan_epoch
 from respire.training.stage1 import share_recordings
 

@@ -19,7 +19,7 @@ from respire.command import SYNTHETIC, Options
 from respire.errors import InputError
 from respire.models.network import respirenet
 from respire.report.page import strict
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 SIZES, QUICK_SIZES = (1, 4, 16), (1, 4)
 """How many times the smallest synthetic corpus the model is held against."""
@@ -107,8 +107,8 @@ def _measure(
         rates_of,
     )
     from respire.data import icbhi
-    from respire.resources import Stopwatch
-    from respire.session import session
+    from respire.runtime.resources import Stopwatch
+    from respire.runtime.session import session
 
     if options.data in (None, SYNTHETIC):
         raise InputError("--measure: needs recordings; give their directory with --data")

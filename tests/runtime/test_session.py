@@ -9,10 +9,10 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from respire import session
 from respire.errors import InputError
-from respire.storage import Storage
-from respire.training.device import Compute
+from respire.runtime import session
+from respire.runtime.compute import Compute
+from respire.runtime.storage import Storage
 
 
 def cluster_of(monkeypatch: pytest.MonkeyPatch, *nodes: dict[str, float]) -> None:
@@ -130,7 +130,7 @@ import ray
 from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
 cluster.connect()
-from respire.session import cluster_gpus, wait_for_gpus
+from respire.runtime.session import cluster_gpus, wait_for_gpus
 waiting = threading.Thread(target=wait_for_gpus, args=(1,))
 waiting.start()
 time.sleep(3)

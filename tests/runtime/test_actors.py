@@ -14,8 +14,8 @@ import ray
 from tables import cycles_table
 
 from respire.errors import InputError
-from respire.training import grid
-from respire.training.grid import run_grid, slots
+from respire.runtime import actors as grid
+from respire.runtime.actors import run_grid, slots
 
 TABLE = cycles_table([[900, 1500], [1200, 700]])
 JOBS = ("a", "b", "c", "d", "e")
@@ -206,7 +206,7 @@ from pathlib import Path
 import pyarrow as pa
 import ray
 from ray.cluster_utils import Cluster
-from respire.training import grid
+from respire.runtime import actors as grid
 
 grid.LOOK_AGAIN_S = 0.5
 begun = Path(sys.argv[1])

@@ -21,8 +21,8 @@ from pyarrow import fs
 from respire import __version__
 from respire.errors import InputError
 from respire.recipe.recipe import CLASSES, Recipe, flatten
-from respire.storage import Storage
-from respire.tracking_store import client, preflight, run_page
+from respire.runtime.storage import Storage
+from respire.runtime.tracking_store import client, preflight, run_page
 
 _KEY, _PARENT = "respire.key", "mlflow.parentRunId"
 _MAX_VALUE = 5000

@@ -12,7 +12,7 @@ import torch
 
 from respire.errors import InputError
 from respire.recipe.recipe import NUMERICS_VERSION
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 
 CHECKPOINT_SECONDS = 15.0
 """A run under way is saved when what was saved last is this old: weights are large."""

@@ -25,9 +25,9 @@ from mlflow import MlflowClient
 from respire.errors import InputError
 from respire.recipe.presets import quick
 from respire.recipe.recipe import Recipe
-from respire.storage import Storage
-from respire.tracking import EpochLogger, Tracker
-from respire.tracking_store import client
+from respire.runtime.storage import Storage
+from respire.runtime.tracking import EpochLogger, Tracker
+from respire.runtime.tracking_store import client
 
 EXPERIMENT = "respire/full"
 DEVICES = ("AKGC417L", "Meditron", "LittC2SE", "Litt3200")
@@ -93,7 +93,7 @@ SIDES = pd.Series(["train", "train", "validation", "test"], index=[0, 1, 2, 3]) 
 
 
 def test_importing_tracking_does_not_import_mlflow() -> None:
-    code = "import sys, respire.tracking; sys.exit('mlflow' in sys.modules)"
+    code = "import sys, respire.runtime.tracking; sys.exit('mlflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from respire import tracking_store
 from respire.errors import InputError
-from respire.tracking_store import preflight, resolve_uri, run_page
+from respire.runtime import tracking_store
+from respire.runtime.tracking_store import preflight, resolve_uri, run_page
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def first_use(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]
     """A folder where a process of its own made a database, and all that it printed."""
     folder = tmp_path_factory.mktemp("mlflow")
     uri = f"sqlite:///{folder}/a b/1.db"
-    code = f"from respire.tracking_store import preflight; preflight({uri!r}, 'e')"
+    code = f"from respire.runtime.tracking_store import preflight; preflight({uri!r}, 'e')"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
     )

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs
 
-from respire import storage as storage_module
 from respire.errors import InputError
-from respire.storage import Storage
+from respire.runtime import storage as storage_module
+from respire.runtime.storage import Storage
 
 
 @pytest.fixture(params=["path", "file://"])
@@ -121,7 +121,7 @@ def test_a_relative_folder_is_absolute_at_once(
 
 HOLDS = """
 import sys, time
-from respire.storage import Storage
+from respire.runtime.storage import Storage
 Storage.at(sys.argv[1]).hold()
 print("held", flush=True)
 time.sleep(60)

@@ -7,11 +7,11 @@ import time
 import pytest
 import torch
 
-from respire.resources import Stopwatch, set_up_torch
+from respire.runtime.resources import Stopwatch, set_up_torch
 
 FAULTS_OF_TEN_TURNS = """
 import resource, sys, torch
-from respire.resources import set_up_torch
+from respire.runtime.resources import set_up_torch
 if sys.argv[1] == "set up":
     set_up_torch()
 def faults():

@@ -17,8 +17,8 @@ from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from respire.errors import InputError
-from respire.resources import set_up_torch
-from respire.storage import Storage
+from respire.runtime.resources import set_up_torch
+from respire.runtime.storage import Storage
 
 T = TypeVar("T")
 GPU_PATIENCE_S = 60.0

@@ -12,8 +12,8 @@ import ray
 import ray.exceptions
 
 from respire.errors import InputError
-from respire.resources import set_up_torch
-from respire.session import share, whole_parts
+from respire.runtime.resources import set_up_torch
+from respire.runtime.session import share, whole_parts
 
 RETRIES = 3
 """How often a run is begun again whose actor was lost, with its node or for want of memory."""

@@ -1,0 +1,1 @@
+"""Where runs live and compute: storage, Ray, MLflow, the processor."""
