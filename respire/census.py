@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from respire.data.recording import DEVICES, LOCATIONS
-from respire.evaluation.composition import BOTH
 from respire.recipe.recipe import CLASSES
+from respire.statistics.composition import BOTH
 
 NAMES = CLASSES["4-class"]
 QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)

@@ -11,13 +11,13 @@ from scipy import stats
 
 from respire.command import OFFICIAL
 from respire.data.recording import DEVICES
-from respire.evaluation.composition import correlate
 from respire.evaluation.evaluate import STAGE1, STAGE2
-from respire.evaluation.intervals import LEVEL, tails
-from respire.evaluation.paired import compare
 from respire.grid import Grid
 from respire.metrics import overall
 from respire.question import Question, Row
+from respire.statistics.composition import correlate
+from respire.statistics.intervals import LEVEL, tails
+from respire.statistics.paired import compare
 from respire.study import Study
 
 METRICS = ("score", "se", "sp")

@@ -12,9 +12,9 @@ from respire.command import Options
 from respire.data import icbhi
 from respire.data.splits import draw_test_sides
 from respire.errors import InputError
-from respire.evaluation.composition import SHARES, composition
 from respire.report.split_ranges import summary, write_report
 from respire.runtime.storage import Storage
+from respire.statistics.composition import SHARES, composition
 from respire.study import claim, locate
 
 DRAWS = 1000

@@ -10,13 +10,13 @@ import optuna
 
 import respire
 from respire.evaluation.evaluate import STAGE1, STAGE2
-from respire.evaluation.intervals import bootstrap_difference
 from respire.evaluation.objective import gain
-from respire.evaluation.paired import compare
 from respire.metrics import overall
 from respire.nested import DEFAULT, EXPERIMENT, WINNER, Outer, Search
 from respire.recipe.recipe import NUMERICS_VERSION
 from respire.search_space import Space
+from respire.statistics.intervals import bootstrap_difference
+from respire.statistics.paired import compare
 from respire.study import Study
 from respire.trials import Trial
 

@@ -6,26 +6,26 @@ from typing import Any, TypedDict
 import numpy as np
 import pandas as pd
 
-from respire.evaluation import coverage, intervals, paired
-from respire.evaluation.composition import (
+from respire.grid import Grid, Place, Tested
+from respire.metrics import overall
+from respire.recipe.recipe import NORMAL
+from respire.statistics import coverage, intervals, paired
+from respire.statistics.composition import (
     SHARES,
     Correlation,
     by_patient,
     composition,
     correlate,
 )
-from respire.evaluation.intervals import (
+from respire.statistics.intervals import (
     Intervals,
     PatientDifference,
     bootstrap,
     bootstrap_difference,
     no_interval,
 )
-from respire.evaluation.paired import compare, differences
-from respire.evaluation.variance import decompose
-from respire.grid import Grid, Place, Tested
-from respire.metrics import overall
-from respire.recipe.recipe import NORMAL
+from respire.statistics.paired import compare, differences
+from respire.statistics.variance import decompose
 
 METRICS = ("score", "se", "sp")
 

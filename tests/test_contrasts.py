@@ -7,12 +7,12 @@ from finished import finished_grid
 from scipy import stats
 
 from respire.contrasts import summarise
-from respire.evaluation.paired import compare
 from respire.metrics import overall
 from respire.paper_scores import Printed
 from respire.question import Question, Row, Variant
 from respire.recipe.presets import small
 from respire.report.page import strict
+from respire.statistics.paired import compare
 
 VARIANTS = {
     "base": (Variant(small()), 0.2),

@@ -18,8 +18,8 @@ from respire.data import icbhi
 from respire.data.splits import split
 from respire.describe import describe
 from respire.errors import InputError
-from respire.evaluation.composition import SHARES, composition
 from respire.report.split_ranges import DASHES, draw
+from respire.statistics.composition import SHARES, composition
 
 DRAWS, FIRST, FOLDS = 40, 3, 5
 COUNTS = ("cycles", "patients", "both_cycles")

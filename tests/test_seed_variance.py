@@ -10,7 +10,7 @@ import pytest
 from commands import finished, killed, parent_and_children
 from small_run import numbers_of
 
-from respire.evaluation.variance import decompose
+from respire.statistics.variance import decompose
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -16,7 +16,6 @@ import respire
 from respire.benchmark.input_path import image_size
 from respire.command import Options
 from respire.evaluation.evaluate import baseline_predictions, predict_stages
-from respire.evaluation.intervals import bootstrap
 from respire.experiment import train_common
 from respire.metrics import overall, percent
 from respire.recipe.recipe import Recipe
@@ -26,6 +25,7 @@ from respire.run import EpochReport, Run, start_run
 from respire.runtime.resources import PeakMemory
 from respire.runtime.session import on_worker
 from respire.runtime.storage import Storage
+from respire.statistics.intervals import bootstrap
 from respire.training.loop import Row
 
 EXPERIMENT = "image_size"

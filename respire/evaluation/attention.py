@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from respire.errors import InputError
-from respire.evaluation.intervals import LEVEL, MIN_PATIENTS, RESAMPLES, tails
 from respire.features.bank import CycleBank
 from respire.features.blank_region import BlankRegion
 from respire.features.pipeline import Pipeline
 from respire.models.network import respirenet
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
+from respire.statistics.intervals import LEVEL, MIN_PATIENTS, RESAMPLES, tails
 from respire.training.loop import Weights
 from respire.training.predict import BATCH
 
@@ -257,7 +257,7 @@ def patient_mean(
 ) -> dict[str, float | None] | None:
     """A mean over windows with its percentile bootstrap interval over patients.
 
-    Patients are resampled with all their windows, as in evaluation/intervals.py.
+    Patients are resampled with all their windows, as in statistics/intervals.py.
 
     Args:
         values: float [N], finite.

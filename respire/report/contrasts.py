@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from respire.evaluation.variance import MIN_SPLITS
 from respire.metrics import percent
 from respire.recipe.recipe import CLASSES
 from respire.report import contrast_figures as draw
@@ -12,6 +11,7 @@ from respire.report.page import Page, Picture, Section
 from respire.report.spread_tables import between
 from respire.report.tables import run
 from respire.runtime.storage import Storage
+from respire.statistics.variance import MIN_SPLITS
 
 
 def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:

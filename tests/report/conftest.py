@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from respire.evaluation.intervals import bootstrap
 from respire.metrics import Scores, by_device, overall
 from respire.recipe.recipe import presets
+from respire.statistics.intervals import bootstrap
 
 NAMES = ("normal", "crackle", "wheeze", "both")
 SHARES = {

@@ -5,7 +5,6 @@ import pytest
 from finished import finished_grid
 from pages import rows, shown_images
 
-from respire.evaluation.variance import MIN_SPLITS
 from respire.metrics import percent
 from respire.question import Variant
 from respire.recipe.presets import small
@@ -13,6 +12,7 @@ from respire.report.page import strict
 from respire.report.seed_variance import conclusions, summary, write_report
 from respire.runtime.storage import Storage
 from respire.spread import summarise
+from respire.statistics.variance import MIN_SPLITS
 
 FIGURES = ["score-by-split", "variance-components", "score-composition"]
 WATCHED = replace(small(), watch_test=True)

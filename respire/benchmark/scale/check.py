@@ -36,10 +36,10 @@ from respire.data.cycles import (
 from respire.data.recording import read_duration_s
 from respire.data.splits import Split, split
 from respire.errors import InputError
-from respire.evaluation.intervals import bootstrap, simulated_coverage
 from respire.features.bank import CycleBank
 from respire.recipe.recipe import Recipe, Sampling
 from respire.runtime.storage import Storage
+from respire.statistics.intervals import bootstrap, simulated_coverage
 from respire.training.sampling import World, plan_epoch
 from respire.training.stage1 import share_recordings
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from respire.evaluation.variance import HALF_WIDTH, Decomposition, Estimate, decompose
+from respire.statistics.variance import HALF_WIDTH, Decomposition, Estimate, decompose
 
 COMPONENTS = ("mean", "between", "within", "total", "share")
 VARIANCES = ("between", "within", "total")

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from respire.evaluation.intervals import bootstrap, bootstrap_difference, no_interval
-from respire.evaluation.paired import ROPE, Comparison, compare, differences, simulated_coverage
 from respire.metrics import overall
+from respire.statistics.intervals import bootstrap, bootstrap_difference, no_interval
+from respire.statistics.paired import ROPE, Comparison, compare, differences, simulated_coverage
 
 FRACTIONS = ("se", "sp", "score")
 A_FIFTH = {"n_test": 25, "n_train": 100}

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from respire.evaluation import intervals
-from respire.evaluation.intervals import bootstrap, no_interval, simulated_coverage
 from respire.metrics import overall
+from respire.statistics import intervals
+from respire.statistics.intervals import bootstrap, no_interval, simulated_coverage
 
 FRACTIONS = ("se", "sp", "score")
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from respire.evaluation.intervals import LEVEL, tails
-from respire.evaluation.variance import MIN_SPLITS, overlap
+from respire.statistics.intervals import LEVEL, tails
+from respire.statistics.variance import MIN_SPLITS, overlap
 
 ROPE = 0.01
 """Half-width of the region of practical equivalence, a fraction: recipes within one point of

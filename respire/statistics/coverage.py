@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from respire.evaluation.intervals import LEVEL
-from respire.evaluation.variance import decompose
+from respire.statistics.intervals import LEVEL
+from respire.statistics.variance import decompose
 
 EXPERIMENTS = 2000
 SPREAD = 0.05

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from respire.data.recording import DEVICES
-from respire.evaluation.composition import (
+from respire.statistics.composition import (
     LARGEST,
     MIN_SPLITS,
     SHARES,

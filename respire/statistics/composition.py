@@ -9,8 +9,8 @@ import pandas as pd
 from scipy import stats
 
 from respire.data.recording import DEVICES
-from respire.evaluation.intervals import LEVEL, tails
 from respire.recipe.recipe import CLASSES, NORMAL
+from respire.statistics.intervals import LEVEL, tails
 
 LARGEST = 5
 """Patients whose share of the cycles is told: a test side may hinge on few."""

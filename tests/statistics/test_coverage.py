@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from respire.evaluation.coverage import SPREAD, simulated_coverage
-from respire.evaluation.variance import decompose
+from respire.statistics.coverage import SPREAD, simulated_coverage
+from respire.statistics.variance import decompose
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.9])

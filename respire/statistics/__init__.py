@@ -1,0 +1,1 @@
+"""Intervals, variance, paired tests, coverage: numbers in, numbers out."""
