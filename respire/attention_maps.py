@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from respire.command import GridOptions
-from respire.evaluation.attention import (
+from respire.evaluation.grad_cam import (
     MEASURES,
     attention,
     check_recipe,
@@ -77,7 +77,7 @@ def measured(windows: pd.DataFrame) -> dict[str, Any]:
     """How much attention lies where, before and after, and what changes on the same windows.
 
     Args:
-        windows: those of every run (evaluation/attention.py), with columns variant, split_seed and
+        windows: those of every run (evaluation/grad_cam.py), with columns variant, split_seed and
             seed.
 
     Returns:

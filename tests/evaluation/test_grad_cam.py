@@ -9,7 +9,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from tables import cycles_table
 
 from respire.errors import InputError
-from respire.evaluation.attention import (
+from respire.evaluation.grad_cam import (
     attention,
     check_recipe,
     examples,
