@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from respire.data.download import download
+from respire.data.corpora.icbhi_download import download
 from respire.errors import InputError
 from respire.paper_data import RECORDINGS
 from respire.runtime.storage import Storage

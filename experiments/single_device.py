@@ -7,7 +7,7 @@ again.
 """
 
 from respire.command import TableOptions, command
-from respire.data.recording import DEVICES
+from respire.data.corpora.icbhi_format import DEVICES
 from respire.paper_scores import CBA_BRC, ONE_DEVICE, TABLE_1, TABLE_6
 from respire.question import Question, Row, Variant
 from respire.recipe.recipe import Recipe

@@ -14,9 +14,9 @@ from torch import Tensor
 import respire
 from respire.census import census, lengths_s
 from respire.command import SYNTHETIC, Options
-from respire.data import icbhi
+from respire.data.corpora import icbhi
+from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.preprocess import preprocess, read_audio, slice_cycles
-from respire.data.recording import DEVICES
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline

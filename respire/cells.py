@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from respire.data.cycles import pick
-from respire.data.splits import Split
+from respire.data.splits.split import Split
 from respire.evaluation.evaluate import (
     STAGE1,
     STAGE2,

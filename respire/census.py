@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from respire.data.recording import DEVICES, LOCATIONS
+from respire.data.corpora.icbhi_format import DEVICES, LOCATIONS
 from respire.recipe.recipe import CLASSES
 from respire.statistics.composition import BOTH
 
@@ -28,7 +28,7 @@ def census(
     """Count a data set.
 
     Args:
-        cycles: catalogue (data/icbhi.py), one row a cycle, at least one.
+        cycles: catalogue (data/corpora/icbhi.py), one row a cycle, at least one.
         recordings: by recording name, with columns ``duration_s`` and ``rate_hz`` of its audio.
         official: each recording's side in the official split, or None without a list.
 

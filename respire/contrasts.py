@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from respire.command import OFFICIAL
-from respire.data.recording import DEVICES
+from respire.data.corpora.icbhi_format import DEVICES
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.grid import Grid
 from respire.metrics import overall

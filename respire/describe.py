@@ -9,8 +9,8 @@ import pandas as pd
 
 import respire
 from respire.command import Options
-from respire.data import icbhi
-from respire.data.splits import draw_test_sides
+from respire.data.corpora import icbhi
+from respire.data.splits.split import draw_test_sides
 from respire.errors import InputError
 from respire.report.split_ranges import summary, write_report
 from respire.runtime.storage import Storage

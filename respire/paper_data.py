@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from respire.data.recording import DEVICES
+from respire.data.corpora.icbhi_format import DEVICES
 from respire.recipe.recipe import CLASSES
 
 RECORDINGS, PATIENTS = 920, 126

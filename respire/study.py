@@ -12,12 +12,12 @@ import pooch
 import torch
 
 from respire.command import OFFICIAL, SYNTHETIC, Options
-from respire.data import icbhi
-from respire.data.apart import CyclesApart, split_by_cycle, take_apart
+from respire.data.corpora import icbhi
+from respire.data.corpora.icbhi_download import download
+from respire.data.corpora.synthetic import default_corpus
 from respire.data.cycles import PreparedCycles
-from respire.data.download import download
-from respire.data.splits import Split, split
-from respire.data.synthetic import default_corpus
+from respire.data.splits.by_cycle import CyclesApart, split_by_cycle, take_apart
+from respire.data.splits.split import Split, split
 from respire.errors import InputError
 from respire.metrics import check_scorable
 from respire.models.network import fingerprint, respirenet
@@ -37,7 +37,7 @@ class Study:
 
     Attributes:
         recipe: every choice that changes a number.
-        cycles: the catalogue (data/icbhi.py).
+        cycles: the catalogue (data/corpora/icbhi.py).
         prepared: the same cycles, cut and in storage.
         skipped: recordings left out because of ``--skip-bad``, one line each.
         warnings: what a reader must know about corpus and split.
@@ -111,7 +111,7 @@ class Corpus:
     """Recordings as found, before any is decoded.
 
     Attributes:
-        cycles: the catalogue (data/icbhi.py).
+        cycles: the catalogue (data/corpora/icbhi.py).
         skipped: recordings left out because of ``--skip-bad``, one line each.
         warnings: what a reader must know about the recordings.
         directory: where they lie.

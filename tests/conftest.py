@@ -11,7 +11,7 @@ from commands import finished
 from hypothesis import settings
 from small_run import FULL, SMALL
 
-from respire.data.synthetic import write_corpus
+from respire.data.corpora.synthetic import write_corpus
 
 # As in respire.runtime.session: must be set before torch is imported, here and in Ray's workers.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -12,8 +12,8 @@ import torch
 
 from respire.cells import PREDICTIONS, STAGE1, STAGE2
 from respire.command import GridOptions
-from respire.data.recording import DEVICES
-from respire.data.splits import Split, split
+from respire.data.corpora.icbhi_format import DEVICES
+from respire.data.splits.split import Split, split
 from respire.grid import Grid, Place
 from respire.metrics import Scores
 from respire.question import Variant

@@ -15,7 +15,7 @@ from tables import cycles_table
 
 from respire.audit import audit, blank_rows
 from respire.command import Options
-from respire.data import icbhi
+from respire.data.corpora import icbhi
 from respire.data.preprocess import preprocess, read_audio, slice_cycles
 from respire.errors import InputError
 from respire.features.bank import CycleBank

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respire.census import census, lengths_s, official_overlap
-from respire.data import icbhi
-from respire.data.recording import DEVICES, LOCATIONS
+from respire.data.corpora import icbhi
+from respire.data.corpora.icbhi_format import DEVICES, LOCATIONS
 from respire.recipe.recipe import CLASSES
 
 REAL = Path(__file__).resolve().parents[2] / "shared/data/icbhi"

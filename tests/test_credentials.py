@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from respire import command
 from respire.command import Options
-from respire.data.icbhi import read_catalogue
+from respire.data.corpora.icbhi import read_catalogue
 from respire.errors import InputError, without_credentials
 from respire.runtime.storage import Storage
 from respire.runtime.tracking_store import client, preflight, run_page

@@ -14,8 +14,8 @@ import pytest
 from matplotlib.image import imread
 
 from respire.command import Options
-from respire.data import icbhi
-from respire.data.splits import split
+from respire.data.corpora import icbhi
+from respire.data.splits.split import split
 from respire.describe import describe
 from respire.errors import InputError
 from respire.report.split_ranges import DASHES, draw

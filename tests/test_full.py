@@ -11,7 +11,7 @@ import pytest
 from commands import client_of, finished, parent_and_children
 from small_run import EPOCHS, FULL, NAME, SMALL, results_in
 
-from respire.data.recording import DEVICES
+from respire.data.corpora.icbhi_format import DEVICES
 from respire.metrics import Scores
 from respire.recipe.presets import quick
 

@@ -13,7 +13,7 @@ import pytest
 import soundfile as sf
 from commands import environment, finished, parent_and_children
 
-from respire.data.recording import DEVICES
+from respire.data.corpora.icbhi_format import DEVICES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

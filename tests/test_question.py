@@ -7,7 +7,7 @@ import pytest
 import single_device
 import window_length
 
-from respire.data.recording import DEVICES
+from respire.data.corpora.icbhi_format import DEVICES
 from respire.errors import InputError
 from respire.paper_scores import CBA_BRC, CNN, FINE_TUNED
 from respire.question import Question

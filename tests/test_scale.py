@@ -20,9 +20,9 @@ from respire.benchmark.scale.limits import limits
 from respire.benchmark.scale.needs import BLOCK, TABLE_BYTES, Machines, Rates, needs
 from respire.benchmark.scale.page import page
 from respire.data import cycles as data_cycles
-from respire.data import icbhi
+from respire.data.corpora import icbhi
 from respire.data.cycles import by_recording
-from respire.data.splits import split
+from respire.data.splits.split import split
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet

@@ -10,7 +10,7 @@ import pytest
 from commands import finished, parent_and_children
 from pages import rows
 
-from respire.data import icbhi
+from respire.data.corpora import icbhi
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

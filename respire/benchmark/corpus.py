@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from respire.benchmark.timing import SETTLED_S
-from respire.data import icbhi
+from respire.data.corpora import icbhi
 from respire.data.cycles import PreparedCycles, prepare_cycles
 from respire.recipe.recipe import Preprocess
 from respire.runtime.resources import PeakMemory

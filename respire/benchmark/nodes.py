@@ -23,7 +23,7 @@ from ray.cluster_utils import Cluster
 from respire.benchmark.corpus import prepare
 from respire.benchmark.scaling import small_corpus
 from respire.benchmark.training import after_the_first, train_on_ray
-from respire.data.splits import split
+from respire.data.splits.split import split
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet

@@ -11,7 +11,7 @@ from torch import nn
 
 from respire.benchmark.corpus import Preparation, describe, prepare
 from respire.benchmark.timing import peak_mib
-from respire.data.synthetic import write_corpus
+from respire.data.corpora.synthetic import write_corpus
 from respire.features.bank import CycleBank
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute

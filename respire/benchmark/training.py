@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from respire.benchmark.corpus import Preparation
-from respire.data.splits import Split, split
+from respire.data.splits.split import Split, split
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe.recipe import Recipe

@@ -126,7 +126,7 @@ def prepare_cycles(
     leaves nothing that a later one would take for whole, and two runs at once do not meet.
 
     Args:
-        cycles: catalogue (data/icbhi.py), one row a cycle.
+        cycles: catalogue (data/corpora/icbhi.py), one row a cycle.
         recipe: rate and band.
         fingerprint: identity of the recordings' content.
         storage: where runs are kept.

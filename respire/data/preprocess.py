@@ -9,7 +9,7 @@ import soundfile as sf
 import soxr
 from scipy.signal import butter, sosfilt
 
-from respire.data.recording import UNKNOWN_SIZE
+from respire.data.corpora.icbhi_format import UNKNOWN_SIZE
 from respire.errors import InputError
 from respire.recipe.recipe import Preprocess
 from respire.runtime.storage import Storage

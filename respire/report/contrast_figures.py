@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from respire.data.recording import DEVICES
+from respire.data.corpora.icbhi_format import DEVICES
 from respire.report.contrast_tables import group
 from respire.report.figures import confusion
 from respire.report.style import COLOURS, STYLE, colours, count, spread, titled

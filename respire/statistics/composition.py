@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from respire.data.recording import DEVICES
+from respire.data.corpora.icbhi_format import DEVICES
 from respire.recipe.recipe import CLASSES, NORMAL
 from respire.statistics.intervals import LEVEL, tails
 

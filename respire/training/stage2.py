@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import ray
 from ray import tune
 
+from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.cycles import pick
-from respire.data.recording import DEVICES
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.recipe.recipe import Recipe

@@ -20,7 +20,7 @@ import ray
 import yaml
 from commands import environment, parent_and_children
 
-from respire.data.recording import DEVICES
+from respire.data.corpora.icbhi_format import DEVICES
 
 pytestmark = pytest.mark.slow
 

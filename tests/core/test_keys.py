@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from respire.data import icbhi
+from respire.data.corpora import icbhi
 from respire.data.cycles import PreparedCycles
-from respire.data.splits import split
+from respire.data.splits.split import split
 from respire.recipe.presets import PRESETS
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute

@@ -10,8 +10,8 @@ import pytest
 from tables import cycles_table
 
 from respire.data import cycles as cycles_module
+from respire.data.corpora.icbhi import read_catalogue
 from respire.data.cycles import SCHEMA, PreparedCycles, in_order, pick, prepare_cycles
-from respire.data.icbhi import read_catalogue
 from respire.data.preprocess import preprocess, read_audio, slice_cycles
 from respire.errors import InputError
 from respire.recipe.recipe import Preprocess

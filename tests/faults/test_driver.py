@@ -7,7 +7,7 @@ import pytest
 from commands import finished, killed, parent_and_children
 from small_run import EPOCHS, FULL, SMALL, numbers_in
 
-from respire.data.recording import DEVICES
+from respire.data.corpora.icbhi_format import DEVICES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

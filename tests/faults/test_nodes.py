@@ -16,8 +16,8 @@ from ray.cluster_utils import Cluster
 from servers import TrackingServer
 from small_run import EPOCHS, FULL, SMALL, numbers_in
 
-from respire.data.recording import DEVICES
-from respire.data.synthetic import write_corpus
+from respire.data.corpora.icbhi_format import DEVICES
+from respire.data.corpora.synthetic import write_corpus
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -14,7 +14,7 @@ from reference import Entry, Sample, coloured, entries_of, windows_of
 from scipy.signal import butter, resample_poly, sosfiltfilt
 from tables import cycles_table
 
-from respire.data.synthetic_sounds import MICROPHONES, Patient, record
+from respire.data.corpora.synthetic_sounds import MICROPHONES, Patient, record
 from respire.features.augment import draw_effects
 from respire.features.bank import CycleBank
 from respire.features.concatenate import Lead, alone, concatenate

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 from pages import rows, shown_images
 
-from respire.data.recording import DEVICES, LOCATIONS
+from respire.data.corpora.icbhi_format import DEVICES, LOCATIONS
 from respire.paper_check import check, errata
 from respire.paper_data import CLAIMS
 from respire.recipe.recipe import CLASSES

@@ -24,7 +24,8 @@ from pyarrow import fs
 from respire.benchmark.bank import noise_bank
 from respire.benchmark.scale.needs import TABLE_BYTES, Rates
 from respire.benchmark.scaling import small_corpus
-from respire.data import icbhi
+from respire.data.corpora import icbhi
+from respire.data.corpora.icbhi_format import read_duration_s
 from respire.data.cycles import (
     PreparedCycles,
     blocks_of,
@@ -33,8 +34,7 @@ from respire.data.cycles import (
     prepare_block,
     prepare_cycles,
 )
-from respire.data.recording import read_duration_s
-from respire.data.splits import Split, split
+from respire.data.splits.split import Split, split
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.recipe.recipe import Recipe, Sampling
@@ -191,7 +191,7 @@ def repeated(cycles: pd.DataFrame, times: int) -> pd.DataFrame:
     """A catalogue so many times over, each time with other patients; sorted as catalogues are.
 
     Args:
-        cycles: a catalogue (data/icbhi.py); patients below 1,000.
+        cycles: a catalogue (data/corpora/icbhi.py); patients below 1,000.
         times: at least 1.
     """
     starts = np.flatnonzero(~cycles["recording"].duplicated().to_numpy())

@@ -10,7 +10,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from respire.data.splits import TEST_SHARE, VALIDATION_SHARE
+from respire.data.splits.split import TEST_SHARE, VALIDATION_SHARE
 from respire.errors import InputError
 from respire.recipe.recipe import Recipe
 

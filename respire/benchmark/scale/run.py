@@ -106,7 +106,7 @@ def _measure(
         predicted,
         rates_of,
     )
-    from respire.data import icbhi
+    from respire.data.corpora import icbhi
     from respire.runtime.resources import Stopwatch
     from respire.runtime.session import session
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import welch
 
-from respire.data.synthetic_sounds import MICROPHONES, Patient, crackle, record, wheeze
+from respire.data.corpora.synthetic_sounds import MICROPHONES, Patient, crackle, record, wheeze
 
 
 def patient(device: str, classes: tuple[float, ...] = (0.25, 0.25, 0.25, 0.25)) -> Patient:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from respire.data.recording import LOCATIONS
-from respire.data.synthetic_sounds import MICROPHONES, Patient, record
+from respire.data.corpora.icbhi_format import LOCATIONS
+from respire.data.corpora.synthetic_sounds import MICROPHONES, Patient, record
 from respire.errors import InputError
 
 _GENERATOR = 2

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from respire.data import icbhi
-from respire.data.recording import DEVICES
-from respire.data.splits import SIDES, Kind, Split, draw_test_sides, split
+from respire.data.corpora import icbhi
+from respire.data.corpora.icbhi_format import DEVICES
+from respire.data.splits.split import SIDES, Kind, Split, draw_test_sides, split
 from respire.errors import InputError
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data/icbhi"

@@ -12,7 +12,7 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from respire.data import icbhi
+from respire.data.corpora import icbhi
 from respire.errors import InputError
 
 OFFICIAL = "https://bhichallenge.med.auth.gr/sites/default/files/ICBHI_final_database"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs
 
-from respire.data.recording import (
+from respire.data.corpora.icbhi_format import (
     DEVICES,
     LOCATIONS,
     MODES,

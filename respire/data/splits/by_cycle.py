@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute
 
 from respire.data.cycles import SCHEMA, PreparedCycles
-from respire.data.splits import SIDES, TEST_SHARE, VALIDATION_SHARE, Split
+from respire.data.splits.split import SIDES, TEST_SHARE, VALIDATION_SHARE, Split
 
 
 def take_apart(cycles: pd.DataFrame) -> pd.DataFrame:
-    """A catalogue (data/icbhi.py) in which each cycle is the one cycle of a recording.
+    """A catalogue (data/corpora/icbhi.py) in which each cycle is the one cycle of a recording.
 
     Such a recording keeps patient, location, mode and device; the cycle's number joins its session.
     """

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
-from respire.data.icbhi import read_catalogue
-from respire.data.recording import LOCATIONS
-from respire.data.synthetic import write_corpus
-from respire.data.synthetic_sounds import MICROPHONES
+from respire.data.corpora.icbhi import read_catalogue
+from respire.data.corpora.icbhi_format import LOCATIONS
+from respire.data.corpora.synthetic import write_corpus
+from respire.data.corpora.synthetic_sounds import MICROPHONES
 from respire.errors import InputError
 
 NAME = re.compile(rf"\d{{3}}_\d+b\d_({'|'.join(LOCATIONS)})_(sc|mc)_({'|'.join(MICROPHONES)})")

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respire.data.apart import CyclesApart, split_by_cycle, take_apart
+from respire.data.corpora.icbhi_format import parse_name
 from respire.data.cycles import SCHEMA, PreparedCycles
-from respire.data.recording import parse_name
-from respire.data.splits import SIDES
+from respire.data.splits.by_cycle import CyclesApart, split_by_cycle, take_apart
+from respire.data.splits.split import SIDES
 from respire.runtime.storage import Storage
 
 NAMES = ("101_1b1_Al_sc_Meditron", "101_2b1_Ar_sc_Meditron", "102_1b1_Tc_mc_AKGC417L")

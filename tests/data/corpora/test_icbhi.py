@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
-from respire.data import icbhi
-from respire.data.recording import DEVICES
+from respire.data.corpora import icbhi
+from respire.data.corpora.icbhi_format import DEVICES
 from respire.errors import InputError
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data/icbhi"

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from respire.data import download, icbhi
+from respire.data.corpora import icbhi
+from respire.data.corpora import icbhi_download as download
 from respire.errors import InputError
 
 NAME = "101_1b1_Al_sc_Meditron"

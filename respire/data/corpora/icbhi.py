@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import fs
 
-from respire.data.recording import (
+from respire.data.corpora.icbhi_format import (
     REMEDY,
     Cycle,
     RecordingName,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from respire.data.recording import DEVICES, parse_name
+from respire.data.corpora.icbhi_format import DEVICES, parse_name
 from respire.errors import InputError
 from respire.recipe.recipe import CLASSES
 
@@ -35,7 +35,7 @@ class Split:
 
     There are two exceptions. Kind "60-40" is the official split as published, whose train and test
     sides share patients; train and validation are patient-disjoint there too. Kind "by-cycle"
-    knows no patients (data/apart.py), and is stamped.
+    knows no patients (data/splits/by_cycle.py), and is stamped.
 
     Attributes:
         kind: how the test side was chosen.

@@ -1,0 +1,1 @@
+"""One file a corpus: recordings as found, checked."""
