@@ -18,13 +18,13 @@ from respire.evaluation.grad_cam import (
     most_blank,
     patient_mean,
 )
-from respire.grid import Grid, Place, start_grid
 from respire.question import Variant
 from respire.recipe.recipe import Recipe
 from respire.report.attention import summary, write_report
 from respire.report.page import strict
 from respire.runtime.session import on_worker
-from respire.spread import summarise
+from respire.study.grid import Grid, Place, start_grid
+from respire.study.spread import summarise
 
 EXPERIMENT = "attention_maps"
 WITHOUT, WITH = "without BRC", "with BRC"

@@ -28,7 +28,7 @@ from respire.report.page import strict
 from respire.runtime.resources import Stopwatch, cores, set_up_torch
 from respire.runtime.run_folder import digest
 from respire.runtime.storage import Storage
-from respire.study import claim, locate
+from respire.study.study import claim, locate
 
 SYNTHETIC_WARNING = "the recordings are synthetic: they are made in the image of ICBHI 2017"
 BATCH = 256

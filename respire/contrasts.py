@@ -12,13 +12,13 @@ from scipy import stats
 from respire.command import OFFICIAL
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.evaluation.evaluate import STAGE1, STAGE2
-from respire.grid import Grid
 from respire.metrics import overall
 from respire.question import Question, Row
 from respire.statistics.composition import correlate
 from respire.statistics.intervals import LEVEL, tails
 from respire.statistics.paired import compare
-from respire.study import Study
+from respire.study.grid import Grid
+from respire.study.study import Study
 
 METRICS = ("score", "se", "sp")
 MIN_SPLITS = 3

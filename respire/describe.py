@@ -15,7 +15,7 @@ from respire.errors import InputError
 from respire.report.split_ranges import summary, write_report
 from respire.runtime.storage import Storage
 from respire.statistics.composition import SHARES, composition
-from respire.study import claim, locate
+from respire.study.study import claim, locate
 
 DRAWS = 1000
 RANGE = (0.025, 0.5, 0.975)

@@ -13,7 +13,7 @@ from respire.recipe.recipe import NUMERICS_VERSION
 from respire.runtime.resources import Stopwatch
 from respire.runtime.session import on_worker
 from respire.statistics.intervals import bootstrap, no_interval, simulated_coverage
-from respire.study import Study
+from respire.study.study import Study
 from respire.training.finetune import DeviceModel
 from respire.training.loop import Fit, OnEpoch
 from respire.training.stage1 import train_stage1

@@ -17,7 +17,7 @@ from respire.recipe.recipe import NUMERICS_VERSION
 from respire.search_space import Space
 from respire.statistics.intervals import bootstrap_difference
 from respire.statistics.paired import compare
-from respire.study import Study
+from respire.study.study import Study
 from respire.trials import Trial
 
 MIN_TRIALS = 8

@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import pyarrow as pa
 
-from respire.cells import GridCell, run_cell, validate_cell
 from respire.command import SearchOptions
 from respire.data.cycles import PreparedCycles
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.proposals import check_sampler
 from respire.recipe.recipe import Recipe
-from respire.run import Setting, open_setting
 from respire.runtime.actors import run_grid, slots
 from respire.runtime.run_folder import digest
 from respire.runtime.storage import Storage
 from respire.runtime.tracking import Tracker
 from respire.search_space import SPACE, STAGE2_SPACE, Space, apply, read_space
-from respire.study import Study, choose_compute, claim, initial_weights, open_study
+from respire.study.experiment import Setting, open_setting
+from respire.study.one_run import GridCell, run_cell, validate_cell
+from respire.study.study import Study, choose_compute, claim, initial_weights, open_study
 from respire.trials import FINISHED, Trial, Trials, run_trials
 
 EXPERIMENT = "search"

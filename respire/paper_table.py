@@ -2,10 +2,10 @@
 
 from respire.command import TableOptions
 from respire.contrasts import summarise
-from respire.grid import start_grid
 from respire.question import Question
 from respire.report.contrasts import summary, write_report
 from respire.report.page import strict
+from respire.study.grid import start_grid
 
 
 def run_table(experiment: str, options: TableOptions, question: Question) -> str:

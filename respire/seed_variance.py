@@ -8,12 +8,12 @@ import pandas as pd
 
 from respire.command import GridOptions, recipe_of
 from respire.errors import InputError
-from respire.grid import Grid, start_grid
 from respire.question import Variant
 from respire.recipe.recipe import Recipe
 from respire.report.page import strict
 from respire.report.seed_variance import summary, write_report
-from respire.spread import summarise
+from respire.study.grid import Grid, start_grid
+from respire.study.spread import summarise
 
 EXPERIMENT = "seed_variance"
 RUNS = "runs.csv"

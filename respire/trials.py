@@ -16,7 +16,6 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from respire.cells import GridCell, validate_cell
 from respire.evaluation.objective import gain
 from respire.proposals import sampler_of
 from respire.recipe.recipe import Recipe
@@ -25,7 +24,8 @@ from respire.runtime.session import Queue, interruptible, share
 from respire.runtime.storage import Storage
 from respire.runtime.tracking import Tracker
 from respire.search_space import Space, apply, suggest
-from respire.study import Study
+from respire.study.one_run import GridCell, validate_cell
+from respire.study.study import Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # trials are told of in our own words
 

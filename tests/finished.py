@@ -10,18 +10,18 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
-from respire.cells import PREDICTIONS, STAGE1, STAGE2
 from respire.command import GridOptions
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.splits.split import Split, split
-from respire.grid import Grid, Place
 from respire.metrics import Scores
 from respire.question import Variant
 from respire.recipe.presets import small
 from respire.runtime.compute import Compute
 from respire.runtime.resources import PeakMemory, Stopwatch
 from respire.runtime.storage import Storage
-from respire.study import Study
+from respire.study.grid import Grid, Place
+from respire.study.one_run import PREDICTIONS, STAGE1, STAGE2
+from respire.study.study import Study
 from respire.training.loop import Fit
 
 PATIENTS, CYCLES, EPOCHS = 60, 24, 3

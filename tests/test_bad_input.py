@@ -16,9 +16,9 @@ import pytest
 import soundfile as sf
 
 from respire.command import Options, command, parse
-from respire.run import run_experiment
 from respire.runtime.tracking_store import preflight, resolve_uri
-from respire.study import open_corpus
+from respire.study.experiment import run_experiment
+from respire.study.study import open_corpus
 
 FULL = Path(__file__).resolve().parents[1] / "experiments" / "full.py"
 MAIN = runpy.run_path(str(FULL))["main"]
@@ -155,7 +155,7 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     def start() -> NoReturn:
         pytest.fail("Ray was started")
 
-    monkeypatch.setattr("respire.run.session", start)
+    monkeypatch.setattr("respire.study.experiment.session", start)
 
 
 def first(folder: Path) -> Path:

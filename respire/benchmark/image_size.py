@@ -21,11 +21,11 @@ from respire.metrics import overall, percent
 from respire.recipe.recipe import Recipe
 from respire.report.style import BASELINE_LINES, COLOURS, RED, STYLE, png
 from respire.report.tables import Table, interval
-from respire.run import EpochReport, Run, start_run
 from respire.runtime.resources import PeakMemory
 from respire.runtime.session import on_worker
 from respire.runtime.storage import Storage
 from respire.statistics.intervals import bootstrap
+from respire.study.experiment import EpochReport, Run, start_run
 from respire.training.loop import Row
 
 EXPERIMENT = "image_size"

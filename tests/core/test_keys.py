@@ -13,7 +13,7 @@ from respire.recipe.presets import PRESETS
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.storage import Storage
-from respire.study import Study
+from respire.study.study import Study
 
 PINNED = json.loads(Path(__file__).with_name("keys.json").read_text())
 

@@ -14,7 +14,7 @@ from respire.recipe.presets import small
 from respire.report.attention import by_split, conclusions, shares, summary, write_report
 from respire.report.page import strict
 from respire.runtime.storage import Storage
-from respire.spread import summarise
+from respire.study.spread import summarise
 
 FIGURES = ["attention-shares", "mean-attention", "single-windows"]
 BANDS, FRAMES, CUT = 32, 20, 10

@@ -11,8 +11,8 @@ from respire.recipe.presets import small
 from respire.report.page import strict
 from respire.report.seed_variance import conclusions, summary, write_report
 from respire.runtime.storage import Storage
-from respire.spread import summarise
 from respire.statistics.variance import MIN_SPLITS
+from respire.study.spread import summarise
 
 FIGURES = ["score-by-split", "variance-components", "score-composition"]
 WATCHED = replace(small(), watch_test=True)

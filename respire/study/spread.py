@@ -6,7 +6,6 @@ from typing import Any, TypedDict
 import numpy as np
 import pandas as pd
 
-from respire.grid import Grid, Place, Tested
 from respire.metrics import overall
 from respire.recipe.recipe import NORMAL
 from respire.statistics import coverage, intervals, paired
@@ -26,6 +25,7 @@ from respire.statistics.intervals import (
 )
 from respire.statistics.paired import compare, differences
 from respire.statistics.variance import decompose
+from respire.study.grid import Grid, Place, Tested
 
 METRICS = ("score", "se", "sp")
 

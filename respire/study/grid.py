@@ -12,19 +12,19 @@ import pandas as pd
 import pyarrow as pa
 
 import respire
-from respire.cells import GridCell, run_cell, unreported
 from respire.command import OFFICIAL, GridOptions
 from respire.errors import InputError
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.metrics import overall, percent
 from respire.question import Variant
 from respire.recipe.recipe import NUMERICS_VERSION
-from respire.run import EpochReport, Setting, open_setting
 from respire.runtime.actors import run_grid
 from respire.runtime.run_folder import digest
 from respire.runtime.storage import Storage
 from respire.runtime.tracking import Tracker
-from respire.study import Study, choose_compute, claim, initial_weights, open_study
+from respire.study.experiment import EpochReport, Setting, open_setting
+from respire.study.one_run import GridCell, run_cell, unreported
+from respire.study.study import Study, choose_compute, claim, initial_weights, open_study
 from respire.training.loop import OnEpoch
 
 

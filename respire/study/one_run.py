@@ -21,7 +21,7 @@ from respire.metrics import Scores, overall
 from respire.models.network import respirenet
 from respire.runtime.run_folder import Cell
 from respire.runtime.storage import Storage
-from respire.study import Study
+from respire.study.study import Study
 from respire.training.checkpoint import Checkpoints
 from respire.training.loop import Fit, OnEpoch, Row, Weights, fit
 from respire.training.stage2 import each_device, train_stage2

@@ -8,15 +8,15 @@ from finished import EPOCHS, finished_grid
 
 from respire.command import GridOptions
 from respire.errors import InputError
-from respire.grid import Grid, Place, start_grid
 from respire.metrics import Scores
 from respire.question import Variant
 from respire.recipe.presets import small
 from respire.report.page import strict
-from respire.spread import METRICS, summarise
 from respire.statistics.intervals import bootstrap
 from respire.statistics.paired import compare
 from respire.statistics.variance import decompose
+from respire.study.grid import Grid, Place, start_grid
+from respire.study.spread import METRICS, summarise
 
 WATCHED = replace(small(), watch_test=True)
 ZERO = replace(WATCHED, features=replace(WATCHED.features, padding="zero"))

@@ -31,7 +31,7 @@ from respire.runtime.session import (
 from respire.runtime.storage import Storage
 from respire.runtime.tracking import EpochLogger, Tracker
 from respire.runtime.tracking_store import preflight, resolve_uri
-from respire.study import (
+from respire.study.study import (
     Corpus,
     Study,
     choose_compute,
@@ -181,7 +181,7 @@ class Run:
 
     def on_epoch(self, name: str, epochs: int) -> EpochReport:
         """What reports the epochs of one training, as a nested MLflow run of that name."""
-        child = self.tracker.child(name, {"respire.run": name})
+        child = self.tracker.child(name, {"respire.study.experiment": name})
         self.setting.children.enter_context(child)
         return EpochReport(
             name, epochs, self.study.recipe.selection, child.epochs, self.setting.lines

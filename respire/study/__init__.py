@@ -1,0 +1,1 @@
+"""All that a run's numbers follow from, one run, and many."""
