@@ -10,7 +10,7 @@ from pyarrow import fs
 
 from respire.data.corpora.icbhi_download import download
 from respire.errors import InputError
-from respire.paper_data import RECORDINGS
+from respire.experiments.audit.claims import RECORDINGS
 from respire.runtime.storage import Storage
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from respire.command import SplitKind, TableOptions, command
-from respire.paper_scores import (
+from respire.experiments.paper_tables.printed import (
     CBA_BRC,
     CNN,
     FINE_TUNED,
@@ -23,7 +23,7 @@ from respire.paper_scores import (
     ZERO_PADDING,
     Printed,
 )
-from respire.question import Question, Row, Variant
+from respire.experiments.paper_tables.question import Question, Row, Variant
 from respire.recipe.recipe import Padding, Recipe, Task
 
 BLOCKS: tuple[tuple[SplitKind, Task], ...] = (
@@ -113,7 +113,7 @@ def with_techniques(recipe: Recipe, *, cba: bool, brc: bool) -> Recipe:
 
 def main(options: TableOptions) -> None:
     """Fill the table, and print it beside the paper's."""
-    from respire.paper_table import run_table
+    from respire.experiments.paper_tables.run import run_table
 
     print(run_table("ablation", options, question(options.recipe)))
 

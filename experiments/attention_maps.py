@@ -30,7 +30,7 @@ class AttentionOptions(GridOptions):
 
 def main(options: AttentionOptions) -> None:
     """Train both variants, and print the report's tables."""
-    from respire.attention_maps import attention_maps
+    from respire.experiments.attention_maps.run import attention_maps
 
     print(attention_maps(options))
 

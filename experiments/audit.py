@@ -11,7 +11,7 @@ from respire.command import Options, command
 
 def main(options: Options) -> None:
     """Audit the data, and print the report's conclusions."""
-    from respire.audit import audit
+    from respire.experiments.audit.run import audit
 
     print(audit(options))
 

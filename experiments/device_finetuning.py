@@ -5,8 +5,8 @@ The same command resumes, and a run that another experiment has done is not done
 """
 
 from respire.command import TableOptions, command
-from respire.paper_scores import CBA_BRC, FINE_TUNED, TABLE_1, TABLE_3
-from respire.question import Question, Row, Variant
+from respire.experiments.paper_tables.printed import CBA_BRC, FINE_TUNED, TABLE_1, TABLE_3
+from respire.experiments.paper_tables.question import Question, Row, Variant
 from respire.recipe.recipe import Recipe
 
 
@@ -29,7 +29,7 @@ def question(recipe: Recipe) -> Question:
 
 def main(options: TableOptions) -> None:
     """Fill the table, and print it beside the paper's."""
-    from respire.paper_table import run_table
+    from respire.experiments.paper_tables.run import run_table
 
     print(run_table("device_finetuning", options, question(options.recipe)))
 

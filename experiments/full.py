@@ -10,7 +10,9 @@ from respire.command import Options, command
 
 def main(options: Options) -> None:
     """Run it, and print the table of the report."""
-    from respire.report.report import table  # torch and Ray take seconds to import; --help does not
+    from respire.experiments.full.report import (
+        table,  # torch and Ray take seconds to import; --help does not
+    )
     from respire.study.experiment import run_experiment
 
     print(table(run_experiment("full", options)))

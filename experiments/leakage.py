@@ -9,7 +9,7 @@ command resumes, and a run that another experiment has done is not done again.
 from dataclasses import replace
 
 from respire.command import TableOptions, command
-from respire.question import Question, Row, Variant
+from respire.experiments.paper_tables.question import Question, Row, Variant
 from respire.recipe.recipe import Recipe
 
 PLAIN = "no shortcut"
@@ -47,7 +47,7 @@ def question(recipe: Recipe) -> Question:
 
 def main(options: TableOptions) -> None:
     """Fill the table, and print it."""
-    from respire.paper_table import run_table
+    from respire.experiments.paper_tables.run import run_table
 
     print(run_table("leakage", options, question(options.recipe)))
 

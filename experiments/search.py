@@ -11,7 +11,7 @@ from respire.command import SearchOptions, command
 
 def main(options: SearchOptions) -> None:
     """Search, and print the report's tables."""
-    from respire.search import search
+    from respire.experiments.search.run import search
 
     print(search(options))
 

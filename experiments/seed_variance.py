@@ -33,11 +33,11 @@ class SeedVarianceOptions(GridOptions):
 def main(options: SeedVarianceOptions) -> None:
     """Run the grid, or describe splits, and print the report's tables."""
     if options.describe:
-        from respire.describe import describe
+        from respire.experiments.split_ranges.run import describe
 
         print(describe(options, options.folds))
         return
-    from respire.seed_variance import seed_variance
+    from respire.experiments.seed_variance.run import seed_variance
 
     print(seed_variance(options, options.compare))
 

@@ -8,8 +8,8 @@ again.
 
 from respire.command import TableOptions, command
 from respire.data.corpora.icbhi_format import DEVICES
-from respire.paper_scores import CBA_BRC, ONE_DEVICE, TABLE_1, TABLE_6
-from respire.question import Question, Row, Variant
+from respire.experiments.paper_tables.printed import CBA_BRC, ONE_DEVICE, TABLE_1, TABLE_6
+from respire.experiments.paper_tables.question import Question, Row, Variant
 from respire.recipe.recipe import Recipe
 
 
@@ -40,7 +40,7 @@ def question(recipe: Recipe) -> Question:
 
 def main(options: TableOptions) -> None:
     """Fill the tables, and print them beside the paper's."""
-    from respire.paper_table import run_table
+    from respire.experiments.paper_tables.run import run_table
 
     print(run_table("single_device", options, question(options.recipe)))
 

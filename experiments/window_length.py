@@ -7,8 +7,8 @@ length. The same command resumes, and a run that another experiment has done is 
 from dataclasses import dataclass, replace
 
 from respire.command import TableOptions, command
-from respire.paper_scores import NOTHING, TABLE_2
-from respire.question import Question, Row, Variant
+from respire.experiments.paper_tables.printed import NOTHING, TABLE_2
+from respire.experiments.paper_tables.question import Question, Row, Variant
 from respire.recipe.recipe import Recipe
 
 
@@ -49,7 +49,7 @@ def question(recipe: Recipe, windows: tuple[float, ...]) -> Question:
 
 def main(options: WindowLengthOptions) -> None:
     """Fill the table, and print it beside the paper's."""
-    from respire.paper_table import run_table
+    from respire.experiments.paper_tables.run import run_table
 
     print(run_table("window_length", options, question(options.recipe, options.windows)))
 

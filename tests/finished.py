@@ -13,8 +13,8 @@ import torch
 from respire.command import GridOptions
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.splits.split import Split, split
+from respire.experiments.paper_tables.question import Variant
 from respire.metrics import Scores
-from respire.question import Variant
 from respire.recipe.presets import small
 from respire.runtime.compute import Compute
 from respire.runtime.resources import PeakMemory, Stopwatch

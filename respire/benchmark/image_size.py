@@ -16,11 +16,11 @@ import respire
 from respire.benchmark.input_path import image_size
 from respire.command import Options
 from respire.evaluation.evaluate import baseline_predictions, predict_stages
-from respire.experiment import train_common
+from respire.experiments.full.summary import train_common
+from respire.experiments.full.tables import Table, interval
 from respire.metrics import overall, percent
 from respire.recipe.recipe import Recipe
 from respire.report.style import BASELINE_LINES, COLOURS, RED, STYLE, png
-from respire.report.tables import Table, interval
 from respire.runtime.resources import PeakMemory
 from respire.runtime.session import on_worker
 from respire.runtime.storage import Storage

@@ -13,10 +13,10 @@ import pyarrow as pa
 from respire.command import Options
 from respire.data.cycles import PreparedCycles, prepare_cycles
 from respire.evaluation.evaluate import STAGES
-from respire.experiment import Outcome, histories, run_stages, summarise
+from respire.experiments.full.report import write_report
+from respire.experiments.full.summary import Outcome, histories, run_stages, summarise
 from respire.metrics import percent
 from respire.recipe.recipe import Preprocess
-from respire.report.report import write_report
 from respire.runtime.resources import PeakMemory, Stopwatch, own_peak_mib
 from respire.runtime.run_folder import dump_state
 from respire.runtime.session import (

@@ -15,8 +15,8 @@ import respire
 from respire.command import OFFICIAL, GridOptions
 from respire.errors import InputError
 from respire.evaluation.evaluate import STAGE1, STAGE2
+from respire.experiments.paper_tables.question import Variant
 from respire.metrics import overall, percent
-from respire.question import Variant
 from respire.recipe.recipe import NUMERICS_VERSION
 from respire.runtime.actors import run_grid
 from respire.runtime.run_folder import digest

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from respire.report import figures
+from respire.experiments.full import figures
 from respire.report.style import png
 
 STAMP = "selected on test"

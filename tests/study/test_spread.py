@@ -8,8 +8,8 @@ from finished import EPOCHS, finished_grid
 
 from respire.command import GridOptions
 from respire.errors import InputError
+from respire.experiments.paper_tables.question import Variant
 from respire.metrics import Scores
-from respire.question import Variant
 from respire.recipe.presets import small
 from respire.report.page import strict
 from respire.statistics.intervals import bootstrap

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from respire.benchmark.scale.limits import GIB, OBJECT_STORE_SHARE
+from respire.experiments.full.tables import Table
 from respire.features.bank import GPU_SHARE
 from respire.report.page import Page, Picture, Section
 from respire.report.style import COLOURS, STYLE, colours, titled
-from respire.report.tables import Table
 
 Part = Mapping[str, Any]
 

@@ -1,0 +1,1 @@
+"""Where a network looks without and with blank region clipping."""

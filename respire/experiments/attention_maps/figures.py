@@ -1,0 +1,244 @@
+"""Figures of attention maps: single windows, averages over the test side, and shares.
+
+Maps are in cividis, which grows lighter evenly and reads the same to colour-blind readers and in
+grey. 1 is what attention spread evenly would have.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import librosa
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from respire.metrics import percent
+from respire.recipe.recipe import CLASSES
+from respire.report.style import COLOURS, STYLE, count, spread, titled
+
+Maps = Mapping[str, np.ndarray]
+"""What ``respire.experiments.attention_maps.run`` keeps in maps.npz."""
+GROUPS = {"all": "all windows", "blank_top": "blank on top"}
+PARTS = {"blank": "Blank rows", "lower": "Lower half of the mel bands"}
+TICKS_HZ = (100, 250, 500, 1000, 1500, 2000, 4000, 8000)
+ATTENTION, SPECTROGRAM = "cividis", "gray"
+DASHES = ("-", (0, (4, 1.5)))
+UNIT = "Attention (1: spread evenly)"
+
+
+def single_windows(
+    maps: Maps, recipe: Mapping[str, Any], names: Sequence[str], stamps: Sequence[str] = ()
+) -> Figure:
+    """Single windows as each network is given them, and its attention (the paper's Fig. 3).
+
+    Args:
+        maps: the examples, a row of panels each.
+        recipe: as in results.json.
+        names: of the variants.
+        stamps: banners.
+    """
+    classes = CLASSES[recipe["task"]]
+    shown = len(maps["label"])
+    own = [_in_even(maps[f"maps/{name}"]) for name in names]
+    brightest = max(float(part.max()) for part in own) or 1.0
+    with matplotlib.rc_context(STYLE):
+        inches = (10.4, 1.75 * shown + 0.3)
+        figure = titled("Attention on single test windows", inches, stamps)
+        panels = figure.subplots(shown, 2 * len(names), squeeze=False)
+        for row, axes in enumerate(panels):
+            for index, name in enumerate(names):
+                cut = int(maps[f"cut/{name}"][row])
+                pair = axes[2 * index : 2 * index + 2]
+                bands = maps[f"shade/{name}"].shape[1] - cut
+                _image(pair[0], maps[f"shade/{name}"][row], recipe, bands, SPECTROGRAM, 255)
+                drawn = _image(pair[1], own[index][row], recipe, bands, ATTENTION, brightest)
+                predicted = classes[int(maps[f"predicted/{name}"][row])]
+                _small_title(pair[1], f"{name}: called {predicted}")
+                clipped = cut / maps[f"shade/{name}"].shape[1]
+                told = f"clipped: {clipped:.0%} of rows" if cut else "not clipped"
+                if index == 0:
+                    patient = str(maps["recording"][row]).partition("_")[0]
+                    told = f"patient {patient}: {classes[int(maps['label'][row])]}"
+                _small_title(pair[0], told)
+            axes[0].set_ylabel("Frequency (Hz)", fontsize=8)
+        for axis in panels[-1]:
+            axis.set_xlabel("Time (s)", fontsize=8)
+        for axis in panels[:-1].flat:
+            axis.tick_params(labelbottom=False)
+        bar = figure.colorbar(drawn, ax=panels, aspect=40, pad=0.01)
+        bar.set_label(UNIT)
+        bar.outline.set_visible(False)
+    return figure
+
+
+def mean_maps(
+    maps: Maps,
+    found: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    stamps: Sequence[str] = (),
+) -> Figure:
+    """Mean maps over the test side on the unclipped frequency axis (the paper's Fig. 5).
+
+    Args:
+        maps: with "mean/VARIANT".
+        found: "attention" of results.json.
+        recipe: as in results.json.
+        stamps: banners.
+    """
+    names = list(found["variants"])
+    groups = [
+        (index, group)
+        for index, group in enumerate(GROUPS)
+        if all(found["variants"][name][group]["windows"] for name in names)
+    ]
+    brightest = max(
+        (float(maps[f"mean/{n}"][i].max()) for n in names for i, _ in groups), default=1
+    )
+    with matplotlib.rc_context(STYLE):
+        figure = titled("Mean attention over the test side", (9.4, 2.9 * len(groups)), stamps)
+        panels = figure.subplots(
+            len(groups), len(names) + 1, squeeze=False, width_ratios=[1.0] * len(names) + [0.75]
+        )
+        for (index, group), axes in zip(groups, panels, strict=True):
+            for axis, name in zip(axes, names, strict=False):
+                mean = maps[f"mean/{name}"][index]
+                drawn = _image(axis, mean, recipe, len(mean), ATTENTION, brightest)
+                n = found["variants"][name][group]["windows"]
+                axis.set_title(f"{name}, {GROUPS[group]} (n = {n:,})", fontsize=8.5)
+                axis.set_xlabel("Time (s)")
+            axes[0].set_ylabel("Frequency (Hz)")
+            _profile(axes[-1], [maps[f"mean/{name}"][index] for name in names], names, recipe)
+        bar = figure.colorbar(drawn, ax=panels[:, : len(names)], aspect=30, pad=0.01)
+        bar.set_label(UNIT)
+        bar.outline.set_visible(False)
+    return figure
+
+
+def shares(found: Mapping[str, Any], stamps: Sequence[str] = ()) -> Figure:
+    """Shares of attention on blank rows and in the lower half, beside what even attention has."""
+    names = list(found["variants"])
+    with matplotlib.rc_context(STYLE):
+        figure = titled("Where the attention lies", (8.6, 2.9), stamps)
+        panels = figure.subplots(1, len(PARTS), sharey=True)
+        for axis, (part, title) in zip(panels, PARTS.items(), strict=True):
+            for name, offset, colour in zip(names, spread(len(names), 0.3), COLOURS, strict=False):
+                for x, group in enumerate(GROUPS):
+                    means = found["variants"][name][group][part]
+                    _share(axis, x + offset, means, colour, name if x == 0 else None)
+            axis.plot([], [], "_", color="#333333", ms=16, label="spread evenly")
+            axis.set_xticks(
+                range(len(GROUPS)),
+                [
+                    f"{label}\nn = {found['variants'][names[0]][group]['windows']:,}"
+                    for group, label in GROUPS.items()
+                ],
+            )
+            axis.set_xlim(-0.5, len(GROUPS) - 0.5)
+            axis.set_ylim(0, 100)
+            axis.set_title(title)
+        panels[0].set_ylabel("Share of attention (%)")
+        panels[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def windows_drawn(maps: Maps) -> str:
+    """Which windows ``single_windows`` shows, for its caption."""
+    told = [
+        f"{recording}, cycle {cycle} ({percent(float(rows))}% of rows blank on top)"
+        for recording, cycle, rows in zip(
+            maps["recording"], maps["cycle"], maps["top_rows"], strict=True
+        )
+    ]
+    return f"{count(len(told), 'window')}, from above: {'; '.join(told)}."
+
+
+def _share(axis: Axes, x: float, means: Mapping[str, Any], colour: str, label: str | None) -> None:
+    mean, even = means["attention"], means["rows"]
+    if mean is None:
+        return
+    if mean["low"] is not None:
+        axis.vlines(x, 100 * mean["low"], 100 * mean["high"], color=colour, lw=2)
+    marker = "o" if colour == COLOURS[0] else "s"
+    axis.plot(x, 100 * mean["value"], marker, color=colour, ms=6, label=label)
+    axis.plot(x, 100 * even["value"], "_", color="#333333", ms=16)
+
+
+def _profile(
+    axis: Axes, means: Sequence[np.ndarray], names: Sequence[str], recipe: Mapping[str, Any]
+) -> None:
+    """Mean attention by mel band, low frequencies at the bottom."""
+    edges = np.arange(len(means[0]) + 1)
+    for mean, name, colour, dashes in zip(means, names, COLOURS, DASHES, strict=False):
+        by_band = mean.mean(1)[::-1]
+        axis.stairs(
+            by_band,
+            edges,
+            orientation="horizontal",
+            baseline=None,
+            color=colour,
+            linestyle=dashes,
+            lw=1.5,
+            label=name,
+        )
+    axis.axvline(1, color="#333333", lw=0.8, linestyle=":")
+    axis.set_xlim(left=0)
+    axis.set_ylim(0, len(means[0]))
+    _frequencies(axis, recipe)
+    axis.grid(visible=True, axis="x")
+    axis.grid(visible=False, axis="y")
+    axis.set_xlabel(UNIT)
+    axis.tick_params(labelsize=7.5)
+    axis.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.08, 0.98),
+        ncols=len(names),
+        fontsize=7.5,
+        handlelength=1.6,
+        columnspacing=1.0,
+        borderpad=0.2,
+    )
+
+
+def _image(
+    axis: Axes,
+    image: np.ndarray,
+    recipe: Mapping[str, Any],
+    bands: int,
+    colours: str,
+    brightest: float,
+) -> Any:
+    """A picture [M, F] of the lowest ``bands`` mel bands, high frequencies on top."""
+    extent = (0.0, recipe["features"]["window_seconds"], 0.0, float(bands))
+    drawn = axis.imshow(
+        image, cmap=colours, vmin=0, vmax=brightest, extent=extent, aspect="auto", rasterized=True
+    )
+    axis.grid(visible=False)
+    _frequencies(axis, recipe)
+    axis.tick_params(labelsize=7.5)
+    return drawn
+
+
+def _frequencies(axis: Axes, recipe: Mapping[str, Any]) -> None:
+    """Ticks of an axis in mel bands, in Hz."""
+    features = recipe["features"]
+    centres = librosa.mel_frequencies(
+        features["n_mels"] + 2, fmin=features["mel_low_hz"], fmax=features["mel_high_hz"]
+    )[1:-1]
+    top = axis.get_ylim()[1]
+    positions = np.interp(TICKS_HZ, centres, np.arange(len(centres)) + 0.5)
+    ticks = [
+        (position, f"{hz:,}")
+        for position, hz in zip(positions, TICKS_HZ, strict=True)
+        if centres[0] <= hz <= centres[-1] and position <= top
+    ]
+    axis.set_yticks([position for position, _ in ticks], [label for _, label in ticks])
+
+
+def _small_title(axis: Axes, text: str) -> None:
+    axis.set_title(text, fontsize=8, fontweight="normal")
+
+
+def _in_even(maps: np.ndarray) -> np.ndarray:
+    """Maps [B, M, F] that add up to 1, in units of attention spread evenly."""
+    return maps * maps[0].size

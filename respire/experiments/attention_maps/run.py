@@ -1,0 +1,188 @@
+"""Where a network looks without and with blank region clipping, from options to report."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from respire.command import GridOptions
+from respire.evaluation.grad_cam import (
+    MEASURES,
+    attention,
+    check_recipe,
+    examples,
+    most_blank,
+    patient_mean,
+)
+from respire.experiments.attention_maps.report import summary, write_report
+from respire.experiments.paper_tables.question import Variant
+from respire.recipe.recipe import Recipe
+from respire.report.page import strict
+from respire.runtime.session import on_worker
+from respire.study.grid import Grid, Place, start_grid
+from respire.study.spread import summarise
+
+EXPERIMENT = "attention_maps"
+WITHOUT, WITH = "without BRC", "with BRC"
+WINDOWS, MAPS = "windows.parquet", "maps.npz"
+EXAMPLES = 4
+"""Windows that are drawn by themselves (the paper's Fig. 3 has one)."""
+_WINDOW = ["split_seed", "seed", "patient", "recording", "cycle", "window"]
+
+
+def attention_maps(options: GridOptions) -> str:
+    """Train both variants, draw their attention and write the report; the same options resume.
+
+    Returns:
+        The report's sentences and tables.
+
+    Raises:
+        InputError: bad input or an unusable setting, found before anything is trained.
+        FloatingPointError: a training diverged; the other is kept.
+    """
+    check_recipe(options.recipe)
+    with start_grid(EXPERIMENT, options, variants(options.recipe)) as grid:
+        stopwatch = grid.setting.stopwatch
+        with stopwatch.part("runs"):
+            grid.run()
+        with stopwatch.part("maps"):
+            windows, maps = _look(grid)
+        with stopwatch.part("statistics"):
+            found = measured(windows)
+            results = strict(summarise(grid, EXPERIMENT) | {"attention": found})
+        table = pa.Table.from_pandas(windows, preserve_index=False)
+        (grid.folder / WINDOWS).write_table(table)
+        (grid.folder / MAPS).write_bytes(_packed(maps))
+        figures = write_report(results, maps, grid.folder)
+        _log(grid, results, figures)
+        grid.setting.announce(grid.folder / "report.html", grid.tracker)
+    return summary(results)
+
+
+def variants(recipe: Recipe) -> dict[str, Variant]:
+    """The recipe without blank region clipping, and with it (the recipe's own, if it has one)."""
+    kept = replace(recipe.features, blank_region="keep")
+    clipped = recipe.features if recipe.features != kept else replace(kept, blank_region="clip")
+    return {
+        name: Variant(replace(recipe, features=features))
+        for name, features in ((WITHOUT, kept), (WITH, clipped))
+    }
+
+
+def measured(windows: pd.DataFrame) -> dict[str, Any]:
+    """How much attention lies where, before and after, and what changes on the same windows.
+
+    Args:
+        windows: those of every run (evaluation/grad_cam.py), with columns variant, split_seed and
+            seed.
+
+    Returns:
+        For each variant, and for "change" (with less without), by "all" and "blank_top" (windows
+        with blank rows on top before clipping) what ``_shares`` gives; variants also have "splits",
+        the same by split seed.
+    """
+    sides = {name: windows[windows["variant"] == name] for name in (WITHOUT, WITH)}
+    before, after = (side.set_index(_WINDOW).sort_index() for side in sides.values())
+    change = before.assign(**{name: after[name] - before[name] for name in MEASURES})
+    return {
+        "variants": {
+            name: _groups(side)
+            | {
+                "splits": {
+                    str(split_seed): _groups(of) for split_seed, of in side.groupby("split_seed")
+                }
+            }
+            for name, side in sides.items()
+        },
+        "change": _groups(change.reset_index()),
+    }
+
+
+def _groups(windows: pd.DataFrame) -> dict[str, Any]:
+    return {"all": _shares(windows), "blank_top": _shares(windows[windows["top_rows"] > 0])}
+
+
+def _shares(windows: pd.DataFrame) -> dict[str, Any]:
+    """Means over windows: of ``blank`` rows and of the ``lower`` half of the mel bands.
+
+    Of each: attention, the share of it that lies there; rows, what attention spread evenly over
+    the image would have; excess, the one less the other. Each has value, low and high, or is None.
+    """
+    known = windows.dropna(subset=["blank_attention", "lower_attention"])
+    patients = known["patient"].to_numpy()
+
+    def means(part: str) -> dict[str, Any]:
+        there, rows = (known[f"{part}_{what}"].to_numpy() for what in ("attention", "rows"))
+        values = {"attention": there, "rows": rows, "excess": there - rows}
+        return {what: patient_mean(of, patients, seed=0) for what, of in values.items()}
+
+    return {
+        "windows": len(known),
+        "patients": int(known["patient"].nunique()),
+        "without_attention": len(windows) - len(known),
+        "blank": means("blank"),
+        "lower": means("lower"),
+    }
+
+
+def _look(grid: Grid) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """The windows of every run, and the arrays that the figures show.
+
+    Returns:
+        Rows as ``measured`` takes them, and float arrays by name: "mean/VARIANT" [2, M, F], mean
+        maps of all windows and of those with blank rows on top, where 1 is what attention spread
+        evenly over all mel bands would have; "FIELD/VARIANT" for each field of ``Seen``, of the
+        examples from the first split and seed; "top_rows" and "label" of these.
+    """
+    frames: list[pd.DataFrame] = []
+    totals: dict[str, np.ndarray] = {}
+    maps: dict[str, np.ndarray] = {}
+    first = next(iter(grid.studies))
+    chosen: list[int] = []
+    for place, study in grid.studies.items():
+        test, weights = study.prepared.read(study.split.test), grid.cell(place).fit().weights
+        told = (study.recipe, test, weights, study.compute)
+        gpu = study.compute.device == "cuda"
+        seen = on_worker(attention, *told, gpu=gpu)
+        frames.append(seen.windows.assign(**place._asdict()))
+        totals[place.variant] = totals.get(place.variant, 0) + seen.total
+        if place == first:
+            chosen = most_blank(seen.windows, EXAMPLES)
+            drawn = seen.windows.loc[chosen]
+            maps |= {name: drawn[name].to_numpy() for name in ("top_rows", "label")}
+            maps |= {name: drawn[name].to_numpy().astype(str) for name in ("recording", "cycle")}
+        if place == Place(place.variant, first.split_seed, first.seed):
+            shown = on_worker(examples, *told, chosen, gpu=gpu)
+            maps |= {f"{name}/{place.variant}": part for name, part in shown.items()}
+    windows = pd.concat(frames, ignore_index=True)
+    for name, total in totals.items():
+        known = windows[(windows["variant"] == name) & windows["lower_attention"].notna()]
+        counts = np.array([len(known), (known["top_rows"] > 0).sum()])
+        maps[f"mean/{name}"] = total * total[0].size / np.maximum(counts, 1)[:, None, None]
+    return windows, maps
+
+
+def _packed(maps: Mapping[str, np.ndarray]) -> bytes:
+    content = io.BytesIO()
+    arrays: dict[str, Any] = dict(maps)
+    np.savez_compressed(content, **arrays)
+    return content.getvalue()
+
+
+def _log(grid: Grid, results: Mapping[str, Any], figures: list[str]) -> None:
+    """What the parent run gets in MLflow: shares of attention, stamps, and every file."""
+    grid.tracker.log_stamps(results["stamps"], results["warnings"])
+    found = results["attention"]
+    for name, groups in {**found["variants"], "change": found["change"]}.items():
+        for group in ("all", "blank_top"):
+            for part in ("blank", "lower"):
+                for what, mean in groups[group][part].items():
+                    if mean is not None:
+                        metric = f"{name}.{group}.{part}.{what}"
+                        grid.tracker.log_metrics({metric: mean["value"]})
+    files = (WINDOWS, MAPS, "results.json", "report.md", "report.html")
+    grid.tracker.log_files(grid.folder, *files, *figures)

@@ -1,0 +1,1 @@
+"""What a data set is made of, and whether the paper is right about it."""

@@ -1,0 +1,1 @@
+"""Both stages on one split."""

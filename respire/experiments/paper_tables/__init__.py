@@ -1,0 +1,1 @@
+"""The paper's tables: variants of a recipe beside what it printed."""

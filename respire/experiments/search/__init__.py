@@ -1,0 +1,1 @@
+"""Which recipe holds across patient splits."""

@@ -1,0 +1,305 @@
+"""Trials of a search on Ray Tune: a recipe each, scored on one inner split after the other."""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import optuna
+import pyarrow as pa
+from pyarrow import fs
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.optuna import OptunaSearch
+
+from respire.experiments.search.objective import gain
+from respire.experiments.search.samplers import sampler_of
+from respire.experiments.search.space import Space, apply, suggest
+from respire.recipe.recipe import Recipe
+from respire.runtime.resources import set_up_torch
+from respire.runtime.session import Queue, interruptible, share
+from respire.runtime.storage import Storage
+from respire.runtime.tracking import Tracker
+from respire.study.one_run import GridCell, validate_cell
+from respire.study.study import Study
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # trials are told of in our own words
+
+KEEP = 2
+"""After each inner split the better one in so many trials goes on."""
+SNAPSHOT_SECONDS = 2
+RETRIES = 2
+"""How often a trial is begun again that failed or was lost with its node; it goes on from its last
+checkpoint. Tune cannot tell the two apart, so an impossible recipe is tried as often."""
+METRIC = "gain"
+FINISHED, STOPPED, FAILED, OUT_OF_MEMORY = "finished", "stopped early", "failed", "out of memory"
+MEMORY_SIGNS = ("running low on memory", "out of memory", "MemoryError")
+"""What Ray's monitor, a GPU and Python say."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A recipe that was tried.
+
+    Attributes:
+        name: short and unique in its search.
+        values: what it varies, by field.
+        scores: validation Score on each inner split it came to, fractions.
+        gain: over the default recipe on those splits (experiments/search/objective.py); None for none.
+        state: FINISHED (all splits), STOPPED (worse than others on the first ones), FAILED or
+            OUT_OF_MEMORY.
+        reason: why it failed, "" where it did not.
+        seconds: of its trainings, those that an earlier invocation had finished left out.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    scores: tuple[float, ...]
+    gain: float | None
+    state: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What all trials of a search have in common; picklable.
+
+    Attributes:
+        recipe: the default recipe.
+        space: what varies.
+        studies: the default recipe's on each inner split.
+        default: its validation Scores there.
+        caution: standard errors that are taken off the gain.
+        stage2: whether stage 2 is scored, and not stage 1.
+        tracker: the MLflow run that the trials are nested in.
+        lines: what the user sees (session.console).
+        parallel: trials at once.
+    """
+
+    recipe: Recipe
+    space: Space
+    studies: tuple[Study, ...]
+    default: tuple[float, ...]
+    caution: float
+    stage2: bool
+    tracker: Tracker
+    lines: Queue
+    parallel: int
+
+
+def run_trials(
+    trials: Trials,
+    cycles: pa.Table,
+    *,
+    sampler: str,
+    seed: int,
+    samples: int,
+    gpu: bool,
+    folder: Storage,
+) -> list[Trial]:
+    """Try recipes, as many at once as there is room for; a search that was killed goes on.
+
+    Args:
+        trials: what they have in common.
+        cycles: rows of the recordings in train and validation.
+        sampler: as ``sampler_of`` takes it.
+        seed: of the sampler.
+        samples: recipes to try.
+        gpu: whether they compute on GPUs.
+        folder: keeps Tune's state.
+
+    Returns:
+        Every trial, in the order they began.
+    """
+    part = share(trials.parallel, gpu)
+    kept = folder / "tune"
+    _Ends.now = _Ends(trials.tracker, len(trials.studies), samples)
+    trainable = tune.with_resources(
+        tune.with_parameters(_try, trials=trials, cycles=cycles, kept=kept),
+        {"GPU": part.gpus} if gpu else {"CPU": part.cpus},
+    )
+    # A failed trial is told of in our own words, and Tune keeps up with those that have ended.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(SNAPSHOT_SECONDS))
+    filesystem, home = folder.filesystem()
+    if _is_whole(kept):
+        tuner = tune.Tuner.restore(f"{home}/tune", trainable, storage_filesystem=filesystem)
+    else:
+        kept.delete()  # killed before the first snapshot was written; cells keep what was trained
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                metric=METRIC,
+                mode="max",
+                num_samples=samples,
+                max_concurrent_trials=trials.parallel,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+                search_alg=OptunaSearch(
+                    _Suggest(trials.space, trials.recipe),
+                    metric=METRIC,
+                    mode="max",
+                    sampler=sampler_of(sampler, seed),
+                ),
+                scheduler=ASHAScheduler(
+                    time_attr="splits",
+                    max_t=len(trials.studies),
+                    grace_period=1,
+                    reduction_factor=KEEP,
+                ),
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=home,
+                storage_filesystem=filesystem,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=RETRIES),
+                callbacks=[_Ends.now],
+            ),
+        )
+    with interruptible():
+        results = tuner.fit()
+    if len(results) < samples:
+        raise KeyboardInterrupt  # Tune ends so when it gets SIGUSR1
+    return [_told(result, len(trials.studies), kept) for result in results]
+
+
+def _snapshots(folder: Storage) -> list[bytes]:
+    """What Tune has kept of a search, the newest last."""
+    filesystem, path = folder.filesystem()
+    files = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    paths = sorted(info.path for info in files if "experiment_state" in info.base_name)
+    return [filesystem.open_input_stream(path).read() for path in paths]
+
+
+def _is_kept(name: str, folder: Storage) -> bool:
+    """Whether a snapshot of Tune's has the trial."""
+    return any(name.encode() in snapshot for snapshot in _snapshots(folder))
+
+
+def _is_whole(folder: Storage) -> bool:
+    """Whether Tune can go on from its newest snapshot; a kill may have cut it off."""
+    try:
+        return bool(json.loads(_snapshots(folder)[-1]))
+    except (IndexError, ValueError):
+        return False
+
+
+@dataclass(frozen=True)
+class _Suggest:
+    """A trial's values, for OptunaSearch."""
+
+    space: Space
+    recipe: Recipe
+
+    def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
+        return {"values": suggest(trial, self.space, self.recipe)}
+
+
+def _try(config: dict[str, Any], trials: Trials, cycles: pa.Table, kept: Storage) -> None:
+    """What runs in each trial's process."""
+    set_up_torch(trials.parallel)
+    name = tune.get_context().get_trial_id()
+    # A kill would make Tune forget a trial that its last snapshot lacks, and what it had told.
+    while not _is_kept(name, kept):
+        time.sleep(SNAPSHOT_SECONDS / 10)
+    values = config["values"]
+    recipe = apply(trials.recipe, values)
+    run = trials.tracker.child(f"trial {name}")
+    run.log_recipe(recipe)
+    scores: list[float] = []
+    seconds = 0.0
+    for inner, study in enumerate(trials.studies):
+        child = run.child(f"trial {name}, inner split {study.split.inner_seed}")
+        cell = GridCell(name, replace(study, recipe=recipe), trials.stage2)
+        began = time.monotonic()
+        with child:
+            validate_cell(cell, cycles)
+            found = cell.validation()
+            child.log_metrics({m: getattr(found, m) for m in ("score", "se", "sp")})
+        seconds += time.monotonic() - began
+        scores.append(found.score)
+        better = gain(scores, trials.default, trials.caution)
+        run.log_metrics({METRIC: better, "score": sum(scores) / len(scores), "splits": inner + 1})
+        trials.lines.put_nowait(
+            f"trial {name}: split {inner + 1}/{len(trials.studies)}, {100 * better:+.1f} points "
+            f"from the default recipe"
+        )
+        tune.report(
+            {METRIC: better, "splits": inner + 1, "scores": scores.copy(), "train_s": seconds}
+        )
+
+
+class _Ends(tune.Callback):
+    """Ends each trial's MLflow run, and tells how far the search is.
+
+    Tune keeps its callbacks with the search. What comes back of this one is the present process's.
+
+    Attributes:
+        now: that of the search which runs in this process.
+    """
+
+    now: ClassVar["_Ends"]
+
+    def __init__(self, tracker: Tracker, splits: int, samples: int):
+        self.tracker, self.splits, self.samples = tracker, splits, samples
+        self.began, self.ended_here = time.monotonic(), 0
+
+    def __reduce__(self) -> Any:
+        return getattr, (_Ends, "now")
+
+    def on_trial_complete(self, *_: Any, trials: list[Any], trial: Any, **__: Any) -> None:
+        """A trial came to its end, or was stopped."""
+        splits = trial.last_result.get("splits", 0)
+        self._end(trials, trial, FINISHED if splits == self.splits else STOPPED)
+
+    def on_trial_error(self, *_: Any, trials: list[Any], trial: Any, **__: Any) -> None:
+        """A trial failed."""
+        state, reason = failure(trial.get_error())
+        self._end(trials, trial, state, f" ({reason})")
+
+    def _end(self, trials: list[Any], trial: Any, state: str, why: str = "") -> None:
+        run = self.tracker.child(f"trial {trial.trial_id}")
+        run.log_tags({"respire.state": state})
+        run.finish("FINISHED" if state in (FINISHED, STOPPED) else "FAILED")
+        self.ended_here += 1
+        done = len({one.trial_id for one in trials if one.is_finished()} | {trial.trial_id})
+        left = (time.monotonic() - self.began) / self.ended_here * (self.samples - done)
+        print(
+            f"trial {trial.trial_id}: {state}{why}; {done} of {self.samples} trials done, "
+            f"about {left / 60:.0f} min left",
+            flush=True,
+        )
+
+
+def failure(error: BaseException | str) -> tuple[str, str]:
+    """FAILED or OUT_OF_MEMORY, and why in one line; Tune keeps some errors as text only."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    for line in lines:
+        if any(sign in line for sign in MEMORY_SIGNS):
+            return OUT_OF_MEMORY, line.strip()
+    return FAILED, lines[-1].strip()
+
+
+def _told(result: Any, splits: int, folder: Storage) -> Trial:
+    name = Path(result.path).name
+    metrics = result.metrics or {}
+    scores = tuple(metrics.get("scores", ()))
+    state, reason = FINISHED if len(scores) == splits else STOPPED, ""
+    if result.error is not None:
+        state, reason = failure(result.error)
+    return Trial(
+        name=name,
+        # Of a trial that failed before a kill the result itself has forgotten them.
+        values=(folder / name / "params.json").read_json()["values"],
+        scores=scores,
+        gain=metrics.get(METRIC),
+        state=state,
+        reason=reason,
+        seconds=float(metrics.get("train_s", 0.0)),
+    )

@@ -1,0 +1,1 @@
+"""How robust a result is over splits and training seeds."""

@@ -1,0 +1,1 @@
+"""What random splits are made of, without training."""

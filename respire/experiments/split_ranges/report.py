@@ -1,0 +1,166 @@
+"""The report of what random splits are made of."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from respire.experiments.full.tables import Table
+from respire.metrics import percent
+from respire.report.page import Page, Picture, Section
+from respire.report.style import STYLE, colours, titled
+from respire.runtime.storage import Storage
+
+COUNTS = ("cycles", "patients", "both_cycles")
+LABELS = {"largest": "largest five patients", "both_cycles": "cycles of both"}
+COLUMNS = 4
+BINS = 30
+DASHES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (8, 3)), (0, (4, 2, 1, 2, 1, 2)))
+"""Of the official test side and five folds."""
+
+
+def write_report(
+    results: Mapping[str, Any], drawn: Mapping[str, pd.DataFrame], directory: Storage
+) -> None:
+    """Write results.json, report.md, the self-contained report.html and a figure.
+
+    Args:
+        results: results.json as a dictionary (its fields: experiments/results/SCHEMA.md).
+        drawn: of each kind of split, a row a split and a column a number of its test side.
+        directory: where the files go.
+
+    Raises:
+        InputError: the directory cannot be written.
+    """
+    first, last = results["split_seeds"]
+    caption = f"Test sides of {results['draws']:,} random 80-20 splits by what they are made of" + (
+        "; lines: published test sides." if results["placed"] else "."
+    )
+    Page(
+        results,
+        facts=f"{results['patients']} patients, {results['cycles']:,} cycles · split seeds "
+        f"{first}–{last} · nothing was trained · respire {results['respire_version']}",
+        lead=lead(results),
+        verdict="What is tested differs that much from one seed to the next; a Score follows it.",
+        sections=[
+            Section("Ranges", [ranges(results), *([placed(results)] * bool(results["placed"]))]),
+            Section("Distributions", [], [Picture("splits", caption, draw(results, drawn))]),
+        ],
+    ).write(directory)
+
+
+def summary(results: Mapping[str, Any]) -> str:
+    """What the command prints last."""
+    shown = [ranges(results), *([placed(results)] * bool(results["placed"]))]
+    return "\n\n".join([lead(results), *(table.markdown() for table in shown)])
+
+
+def lead(results: Mapping[str, Any]) -> str:
+    """The ranges in a sentence."""
+    of = results["ranges"]["plain"]
+
+    def between(number: str) -> str:
+        low, _, high = of[number]
+        return (
+            f"{low:,.0f}–{high:,.0f}" if number in COUNTS else f"{100 * low:.0f}–{100 * high:.0f}%"
+        )
+
+    return (
+        f"95% of {results['draws']:,} random splits by patient have {between('cycles')} test "
+        f"cycles, {between('normal')} of them normal, {between('both_cycles')} both, and "
+        f"{between('AKGC417L')} from the AKGC417L; their five largest patients make "
+        f"{between('largest')}."
+    )
+
+
+def ranges(results: Mapping[str, Any]) -> Table:
+    """The 95% range and the median of every number."""
+    return Table(
+        "Test sides of random 80-20 splits",
+        ("Splits", "Of the test side", "2.5%", "Median", "97.5%", "n"),
+        tuple(
+            (
+                kind,
+                _label(number),
+                *(_shown(number, value) for value in of),
+                f"{results['draws']:,}",
+            )
+            for kind, numbers in results["ranges"].items()
+            for number, of in numbers.items()
+        ),
+        text_columns=2,
+        note="n: splits. Shares in % of the test cycles; largest: of the five patients with the "
+        "most.",
+    )
+
+
+def placed(results: Mapping[str, Any]) -> Table:
+    """Published test sides among the random ones."""
+    return Table(
+        "Published test sides among them",
+        ("Test side", "Of it", "Value", "Random splits below (%)", "n"),
+        tuple(
+            (
+                label,
+                _label(number),
+                _shown(number, of["value"]),
+                percent(of["below"]),
+                f"{results['draws']:,}",
+            )
+            for label, numbers in results["placed"].items()
+            for number, of in numbers.items()
+        ),
+        text_columns=2,
+        note="n: random splits. Those that are equal count half. The official test side has about "
+        "twice the patients of an 80-20 one.",
+    )
+
+
+def draw(results: Mapping[str, Any], drawn: Mapping[str, pd.DataFrame]) -> Figure:
+    """A histogram of every number, with the published test sides."""
+    numbers = [
+        number for number in results["ranges"]["plain"] if number not in ("patients", "both_cycles")
+    ]
+    rows = -(-len(numbers) // COLUMNS)
+    with matplotlib.rc_context(STYLE):
+        figure = titled("What random test sides are made of", (8.6, 2.4 * rows + 0.4), [])
+        grid = figure.subplots(rows, COLUMNS, squeeze=False)
+        for axis in grid.flat[len(numbers) :]:
+            axis.set_axis_off()
+        for axis, number in zip(grid.flat, numbers, strict=False):
+            scale = 1 if number in COUNTS else 100
+            edges = np.histogram_bin_edges(
+                np.concatenate([scale * table[number] for table in drawn.values()]), BINS
+            )
+            for (kind, table), colour in zip(drawn.items(), colours(len(drawn)), strict=True):
+                axis.hist(
+                    scale * table[number],
+                    edges,
+                    color=colour,
+                    alpha=0.55,
+                    label=f"{kind} (n = {len(table):,} splits)",
+                )
+            for index, (label, of) in enumerate(results["placed"].items()):
+                axis.axvline(
+                    scale * of[number]["value"],
+                    color="#333333",
+                    lw=1.3,
+                    ls=DASHES[index % len(DASHES)],
+                    label=label,
+                )
+            axis.set_xlabel(_label(number) + ("" if number in COUNTS else "\n(% of cycles)"))
+        for axis in grid[:, 0]:
+            axis.set_ylabel("Splits")
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def _label(number: str) -> str:
+    return LABELS.get(number, number)
+
+
+def _shown(number: str, value: float) -> str:
+    return f"{value:,.0f}" if number in COUNTS else percent(value)

@@ -1,0 +1,119 @@
+"""What random splits are made of, without training: the ranges, and where known splits lie."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import respire
+from respire.command import Options
+from respire.data.corpora import icbhi
+from respire.data.splits.split import draw_test_sides
+from respire.errors import InputError
+from respire.experiments.split_ranges.report import summary, write_report
+from respire.runtime.storage import Storage
+from respire.statistics.composition import SHARES, composition
+from respire.study.study import claim, locate
+
+DRAWS = 1000
+RANGE = (0.025, 0.5, 0.975)
+"""Quantiles that are told of every number: the ends of the 95% range, and the median."""
+NUMBERS = ("cycles", "patients", "both_cycles", *SHARES)
+DRAWN = "splits.csv"
+
+
+def describe(options: Options, folds: str | None = None) -> str:
+    """Draw many splits, and write what their test sides are made of.
+
+    Args:
+        options: data, storage, name, ``split_seed`` (the first of 1,000) and ``stratify``, with
+            which stratified splits are drawn beside the plain ones.
+        folds: the released code's list of patients and folds, each of which is placed among them.
+
+    Returns:
+        The report's sentence and tables.
+
+    Raises:
+        InputError: bad input, or storage that cannot be written.
+    """
+    if options.split_seed < 0:
+        raise InputError(f"--split-seed {options.split_seed}: must be 0 or more")
+    directory = locate(options.data)
+    catalogue = icbhi.read_catalogue(directory, options.skip_bad)
+    cycles = catalogue.cycles
+    fingerprint = icbhi.fingerprint(cycles)
+    name = options.name or f"splits-{fingerprint[:8]}"
+    folder = Storage.at(options.storage) / "seed_variance" / name
+    folder.check_writable()
+    claim(folder, {"splits_of": fingerprint})
+    known = _known(directory, cycles, folds)
+    seeds = range(options.split_seed, options.split_seed + DRAWS)
+    drawn = {
+        kind: pd.DataFrame(
+            [
+                composition(cycles[cycles["patient"].isin(tested)])
+                for tested in draw_test_sides(cycles, seeds, stratify)
+            ]
+        )
+        for kind, stratify in (("plain", False), ("stratified", True))
+        if options.stratify or not stratify
+    }
+    results = {
+        "experiment": "seed_variance",
+        "name": name,
+        "respire_version": respire.__version__,
+        "draws": DRAWS,
+        "split_seeds": [seeds[0], seeds[-1]],
+        "patients": int(cycles["patient"].nunique()),
+        "cycles": len(cycles),
+        "ranges": {
+            kind: {number: table[number].quantile(RANGE).tolist() for number in NUMBERS}
+            for kind, table in drawn.items()
+        },
+        "placed": {
+            label: _placed(composition(cycles[tested]), drawn["plain"])
+            for label, tested in known.items()
+        },
+        "skipped": list(catalogue.skipped),
+    }
+    tables = [table.assign(kind=kind, split_seed=seeds) for kind, table in drawn.items()]
+    (folder / DRAWN).write_bytes(pd.concat(tables).to_csv(index=False).encode())
+    write_report(results, drawn, folder)
+    print(f"report: {(folder / 'report.html').shown}", flush=True)
+    return summary(results)
+
+
+def _known(directory: str, cycles: pd.DataFrame, folds: str | None) -> dict[str, pd.Series]:
+    """Which cycles published test sides hold, by what to call them."""
+    known = {}
+    if icbhi.has_official_split(directory):
+        sides = cycles["recording"].map(icbhi.official_split(directory))
+        if (sides == "test").any():
+            known["official 60-40"] = sides == "test"
+    if folds is not None:
+        try:
+            text = Path(folds).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"--folds {folds}: cannot be read ({error})") from error
+        fold_of = cycles["patient"].map(icbhi.parse_folds(text, folds))
+        if fold_of.isna().all():
+            raise InputError(f"--folds {folds}: lists none of the patients of {directory}")
+        known |= {f"fold {fold:.0f}": fold_of == fold for fold in sorted(fold_of.dropna().unique())}
+    return known
+
+
+def _placed(made_of: Mapping[str, float], drawn: pd.DataFrame) -> dict[str, Any]:
+    """Each number of a test side, and the share of drawn ones that lie below it."""
+    # Equal ones count half.
+    return {
+        number: {
+            "value": made_of[number],
+            "below": float(
+                np.mean(drawn[number] < made_of[number])
+                + np.mean(drawn[number] == made_of[number]) / 2
+            ),
+        }
+        for number in NUMBERS
+    }

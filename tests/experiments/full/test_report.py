@@ -1,0 +1,209 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from pages import rows, shown_images
+
+from respire.experiments.full.report import lead, table, verdict, write_report
+from respire.metrics import percent
+from respire.runtime.storage import Storage
+
+STAMPS = ["selected on test", "test labels shaped the padding of test cycles"]
+FIGURES = [
+    f"{name}.{form}"
+    for name in ("learning-curves", "confusion", "score-by-device")
+    for form in ("png", "svg")
+]
+
+
+@pytest.fixture
+def page(results, histories, tmp_path):
+    write_report(results, histories, Storage.at(tmp_path))
+    return (tmp_path / "report.html").read_text()
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def shares(scores: dict) -> list[str]:
+    return [percent(scores[name]) for name in ("se", "sp", "score")]
+
+
+def test_the_page_needs_nothing_but_itself(page):
+    tags = Page(page).tags
+    assert "script" not in [tag for tag, _ in tags]
+    sources = [attrs[name] for _, attrs in tags for name in ("src", "href") if name in attrs]
+    assert len(sources) == 4
+    assert all(source.startswith("data:") for source in sources)
+    assert not re.search(r"url\(|@import|\son\w+=", page)
+
+
+def test_every_warning_and_skipped_recording_is_on_the_page_as_text(page, results):
+    text = Page(page).text
+    for line in results["warnings"] + results["skipped"]:
+        assert line in text
+
+
+def test_every_figure_has_words_for_those_who_cannot_see_it(page):
+    images = [attrs for tag, attrs in Page(page).tags if tag == "img"]
+    assert len(images) == 3
+    assert all(len(image["alt"]) > 40 for image in images)
+
+
+def test_the_folder_holds_the_results_two_reports_and_three_figures(results, histories, tmp_path):
+    write_report(results, histories, Storage.at(tmp_path / "new" / "folder"))
+    written = {path.name for path in (tmp_path / "new" / "folder").iterdir()}
+    assert written == {"results.json", "report.md", "report.html", *FIGURES}
+    for name in FIGURES:
+        begin = b"\x89PNG" if name.endswith(".png") else b"<?xml"
+        assert (tmp_path / "new" / "folder" / name).read_bytes().startswith(begin)
+
+
+def test_results_survive_strict_json(results, histories, tmp_path):
+    write_report(results, histories, Storage.at(tmp_path))
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    content = (tmp_path / "results.json").read_text()
+    assert json.loads(content, parse_constant=refuse) == json.loads(json.dumps(results))
+
+
+def test_numbers_that_are_not_finite_become_null(results, histories, tmp_path):
+    scores = results["stages"]["stage1"]["by_device"]["Litt3200"]
+    scores["se"] = float("nan")
+    write_report(results | {"more": [float("inf")]}, histories, Storage.at(tmp_path))
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert written["stages"]["stage1"]["by_device"]["Litt3200"] == scores | {"se": None}
+    assert written["more"] == [None]
+
+
+def test_the_tables_numbers_are_the_metrics(results):
+    cells = rows(table(results))
+    models = {"Stage 1": results["stages"]["stage1"]}
+    models |= {"Stage 2 (fine-tuned)": results["stages"]["stage2"]}
+    models |= {f"baseline: {name}": stored for name, stored in results["baselines"].items()}
+    for label, stored in models.items():
+        whole = stored["overall"]
+        low, high = whole["interval"]["score"]
+        interval = f"{100 * low:.1f}–{100 * high:.1f}"
+        assert [label, *shares(whole), interval, f"{whole['n']:,}"] in cells
+        for device, s in stored["by_device"].items():
+            assert [device, label, *shares(s), f"{s['n']:,}"] in cells
+        assert [label, *map(percent, whole["recall"])] in cells
+
+
+def test_table_lead_and_page_give_the_scores_interval_and_how_far_to_trust_it(
+    results, histories, tmp_path
+):
+    final = results["stages"]["stage2"]["overall"]
+    final["interval"] |= {"score": [0.401, 0.512], "coverage": 0.913, "patients": 25}
+    assert f"Score of {percent(final['score'])}% (95% interval 40.1–51.2, Se" in lead(results)
+    note = "over the 25 test patients; on simulated test sides of such patients it holds the true"
+    write_report(results, histories, Storage.at(tmp_path))
+    written = [(tmp_path / name).read_text() for name in ("report.md", "report.html")]
+    for text in (table(results), *written):
+        assert text.count("40.1–51.2") == 2
+        assert f"{note} Score 91% of the time" in text
+
+
+def test_where_there_is_no_interval_a_dash_stands_in_the_table_and_the_reason_below(results):
+    for model in [*results["stages"].values(), *results["baselines"].values()]:
+        model["overall"] |= {"interval": None, "no_interval": "test patients: 9, fewer than 10"}
+    whole = results["stages"]["stage1"]["overall"]
+    assert ["Stage 1", *shares(whole), "–", f"{whole['n']:,}"] in rows(table(results))
+    assert "No interval of the Score (test patients: 9, fewer than 10)." in table(results)
+    assert "interval" not in lead(results)
+
+
+def test_undefined_fractions_are_dashes_in_table_page_and_figure(results, histories, tmp_path):
+    stages = [*results["stages"].values(), *results["baselines"].values()]
+    for stage in stages:
+        stage["by_device"]["Litt3200"] |= {"se": None, "score": None}
+    assert re.search(r"\| Litt3200 \| Stage 1 +\| +– \| +[\d.]+ \| +– \| +92 \|", table(results))
+    write_report(results, histories, Storage.at(tmp_path))
+
+
+def test_stamps_stand_above_every_table_and_in_the_lead_of_page_and_text(
+    results, histories, tmp_path
+):
+    results |= {"stamps": STAMPS, "selection": "test"}
+    histories.columns = histories.columns.str.replace("validation", "test")
+    write_report(results, histories, Storage.at(tmp_path))
+    page = (tmp_path / "report.html").read_text()
+    tables = page.count("<table>")
+    for stamp in STAMPS:
+        assert page.count(f'<strong class="stamp">{stamp}</strong>') == tables + 1
+        markdown = (tmp_path / "report.md").read_text()
+        assert markdown.count(f"**{stamp.upper()}**") == tables + 1
+        assert table(results).count(f"**{stamp.upper()}**") == 3
+    assert "None of this is evidence" in table(results)
+
+
+def test_the_lead_says_unseen_only_where_no_test_patient_was_seen(results):
+    assert "cycles of 25 unseen patients" in lead(results)
+    assert "unseen" not in lead(results | {"selection": "test"})
+    assert "unseen" not in lead(results | {"split": results["split"] | {"kind": "60-40"}})
+
+
+def test_the_lead_names_the_best_baseline(results):
+    results["baselines"]["device only"]["overall"]["score"] = 0.513
+    assert "the best baseline (device only) 51.3%" in lead(results)
+
+
+def test_a_model_that_misses_a_class_is_said_not_to_work(results):
+    confusion = np.array(results["stages"]["stage2"]["overall"]["confusion"])
+    confusion[3] = [confusion[3].sum(), 0, 0, 0]
+    results["stages"]["stage2"]["overall"]["confusion"] = confusion.tolist()
+    assert "Stage 1 counts as working" in verdict(results)
+    assert (
+        "Stage 2 (fine-tuned) does not count as working: no cycle of class both is recognised."
+        in verdict(results)
+    )
+
+
+def test_names_cannot_break_out_of_a_table_or_the_page(results, histories, tmp_path):
+    results["recipe"]["model"]["weights"] = "a|b<script>alert(1)</script>"
+    results["skipped"] = ["<img src=http://example.org>\nsecond line"]
+    write_report(results, histories, Storage.at(tmp_path))
+    page = Page((tmp_path / "report.html").read_text())
+    assert [tag for tag, _ in page.tags].count("img") == 3
+    assert "script" not in [tag for tag, _ in page.tags]
+    markdown = (tmp_path / "report.md").read_text()
+    assert "a\\|b&lt;script>" in markdown
+    assert "- &lt;img src=http://example.org> second line" in markdown
+
+
+def test_a_run_in_which_no_device_was_fine_tuned_is_reported(results, histories, tmp_path):
+    for tuned in results["stages"]["stage2"]["devices"].values():
+        tuned |= {"decision": "kept stage 1", "epoch": None, "learning_rate": None}
+    write_report(results, histories.query("run == 'stage1'"), Storage.at(tmp_path))
+    assert (tmp_path / "learning-curves.png").exists()
+
+
+def test_a_two_class_run_is_reported(results, histories, tmp_path):
+    results["recipe"]["task"] = "2-class"
+    for model in [*results["stages"].values(), *results["baselines"].values()]:
+        for stored in [model["overall"], *model["by_device"].values()]:
+            stored |= {"confusion": [[30, 10], [10, 20]], "recall": [0.75, 0.667]}
+    write_report(results, histories, Storage.at(tmp_path))
+    assert "abnormal (n = 30)" in (tmp_path / "report.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_browser_shows_three_images_and_reports_no_error(results, histories, tmp_path):
+    write_report(results, histories, Storage.at(tmp_path))
+    assert shown_images(tmp_path / "report.html", tmp_path / "profile") == 3

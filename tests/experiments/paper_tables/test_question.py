@@ -1,0 +1,135 @@
+from dataclasses import asdict, fields, replace
+
+import ablation
+import device_finetuning
+import leakage
+import pytest
+import single_device
+import window_length
+
+from respire.data.corpora.icbhi_format import DEVICES
+from respire.errors import InputError
+from respire.experiments.paper_tables.printed import CBA_BRC, CNN, FINE_TUNED
+from respire.experiments.paper_tables.question import Question
+from respire.recipe.presets import PRESETS, small
+
+EVERY = {
+    "ablation": lambda recipe: ablation.question(recipe),
+    "device_finetuning": lambda recipe: device_finetuning.question(recipe),
+    "leakage": lambda recipe: leakage.question(recipe),
+    "single_device": lambda recipe: single_device.question(recipe),
+    "window_length": lambda recipe: window_length.question(recipe, (1, 4, 9)),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_row_has_its_variant_and_what_it_is_compared_with(name: str, preset: str) -> None:
+    question: Question = EVERY[name](PRESETS[preset]())
+    names = [row.name for row in question.rows]
+    assert len(set(names)) == len(names)
+    assert {row.variant for row in question.rows} == question.variants.keys()
+    assert all(row.against in names for row in question.rows if row.against)
+    assert all(question.variants[row.variant].stage2 for row in question.rows if row.stage2)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_two_variants_of_a_question_are_the_same_training(name: str) -> None:
+    variants = [asdict(v) for v in EVERY[name](PRESETS["paper"]()).variants.values()]
+    assert all(a != b for at, a in enumerate(variants) for b in variants[:at])
+
+
+def gains(question: Question) -> dict[str, float]:
+    found = {row.name: question.gain(row) for row in question.rows}
+    return {name: round(gain, 1) for name, gain in found.items() if gain is not None}
+
+
+def test_the_gains_are_those_that_the_paper_speaks_of() -> None:
+    assert gains(ablation.question(small())) == {
+        "CNN, no augmentation": -4.0,
+        "CNN + CBA": 0.6,
+        "CNN + BRC": 0.5,
+        "CNN, zero padding": -5.0,
+        "CNN, reflect padding": -2.0,
+        CBA_BRC: 0.9,
+        FINE_TUNED: 1.4,
+        f"{CBA_BRC}, 60-40 4-class": 0.5,
+        f"{FINE_TUNED}, 60-40 4-class": 0.5,
+        f"{CBA_BRC}, 80-20 2-class": 1.8,
+        f"{FINE_TUNED}, 80-20 2-class": 3.3,
+    }
+
+
+def test_rows_that_other_experiments_have_too_are_the_recipe_itself() -> None:
+    recipe = small()
+    whole = (
+        (ablation.question(recipe), CBA_BRC),
+        (window_length.question(recipe, ()), "7 s"),
+        (single_device.question(recipe), "all devices"),
+        (device_finetuning.question(recipe), "stage 1, all devices"),
+        (leakage.question(recipe), "no shortcut"),
+    )
+    assert all(question.variants[name].recipe == recipe for question, name in whole)
+
+
+def test_without_augmentation_no_effect_has_a_chance() -> None:
+    never = ablation.question(small()).variants["CNN, no augmentation"].recipe.augmentation
+    chances = [field.name for field in fields(never) if field.name.endswith("_p")]
+    assert len(chances) == 8
+    assert all(getattr(never, name) == 0 for name in chances)
+
+
+def test_each_step_changes_one_thing_about_the_base_model() -> None:
+    variants = ablation.question(small()).variants
+    base = variants[CNN].recipe.flat()
+    changed = {
+        name: {field for field, value in variant.recipe.flat().items() if value != base[field]}
+        for name, variant in variants.items()
+        if variant.split == "80-20" and variant.recipe.task == "4-class"
+    }
+    assert changed.pop("CNN, no augmentation") <= {f for f in base if f.startswith("augmentation.")}
+    assert changed == {
+        CNN: set(),
+        "CNN + CBA": {"concatenation.scheme"},
+        "CNN + BRC": {"features.blank_region"},
+        "CNN, zero padding": {"features.padding", "features.evaluation_padding"},
+        "CNN, reflect padding": {"features.padding", "features.evaluation_padding"},
+        "CNN, repeat padding": {"features.padding"},
+        CBA_BRC: {"concatenation.scheme", "features.blank_region"},
+    }
+    for padding in ("zero", "reflect", "repeat"):  # in evaluation as in training
+        features = variants[f"CNN, {padding} padding"].recipe.features
+        assert (features.padding, features.evaluation_padding) == (padding, padding)
+
+
+def test_each_device_is_left_out_once() -> None:
+    heard = [variant.heard for variant in single_device.question(small()).variants.values()]
+    assert heard[:2] == [None, ("AKGC417L",)]
+    assert [set(DEVICES) - set(of or ()) for of in heard[2:]] == [{device} for device in DEVICES]
+
+
+def test_every_shortcut_is_stamped_or_of_the_official_split() -> None:
+    for name, variant in leakage.question(small()).variants.items():
+        loud = bool(variant.recipe.stamps) or variant.split in ("by-cycle", "60-40")
+        assert loud == (name not in (leakage.PLAIN, leakage.OWN_CYCLE, leakage.DISJOINT)), name
+
+
+def test_windows_that_are_not_whole_seconds_have_nothing_in_the_paper() -> None:
+    recipe = replace(small(), features=replace(small().features, window_seconds=2.5))
+    question = window_length.question(recipe, (2.0000001, 2.5, 3))
+    assert [row.name for row in question.rows] == ["2.0000001 s", "2.5 s", "3 s"]
+    assert [row.printed.score for row in question.rows] == [None, None, 60.3]
+    assert [row.against for row in question.rows] == ["2.5 s", "", "2.5 s"]
+
+
+def test_some_rows_bring_those_that_they_are_compared_with() -> None:
+    some = ablation.question(small()).only([FINE_TUNED])
+    assert [row.name for row in some.rows] == [CNN, CBA_BRC, FINE_TUNED]
+    assert some.variants.keys() == {CNN, CBA_BRC}
+    assert some.variants[CBA_BRC].stage2
+    assert not ablation.question(small()).only([CBA_BRC]).variants[CBA_BRC].stage2
+
+
+def test_a_row_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(InputError, match=r"'no BRC'.*'CNN \+ BRC'"):
+        ablation.question(small()).only(["no BRC"])

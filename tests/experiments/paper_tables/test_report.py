@@ -1,0 +1,125 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from finished import finished_grid
+from pages import rows, shown_images
+
+from respire.experiments.paper_tables.printed import Printed
+from respire.experiments.paper_tables.question import Question, Row, Variant
+from respire.experiments.paper_tables.report import lead, summary, verdict, write_report
+from respire.experiments.paper_tables.summary import summarise
+from respire.metrics import percent
+from respire.recipe.presets import small
+from respire.report.page import strict
+from respire.runtime.storage import Storage
+
+STAMP = "cycles of one patient are on both sides"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    variants = {
+        "base": (Variant(small()), 0.2),
+        "better": (Variant(small(), stage2=True), 0.5),
+        "one device": (Variant(small(), heard=("AKGC417L",)), 0.2),
+    }
+    recall = Printed(recall=(61.3, 77.5, 23.8, 28.2))
+    question = Question(
+        "A question",
+        {name: variant for name, (variant, _) in variants.items()},
+        [
+            Row("base", "base", printed=Printed(50.0, se=36.0, sp=64.0)),
+            Row("better", "better", against="base", printed=Printed(51.5)),
+            Row("tuned", "better", against="better", stage2=True),
+            Row("one device", "one device", against="base", devices={"Meditron": recall}),
+        ],
+        axis="Window (s)",
+        along={"base": 7.0, "better": 3.0},
+        by_device=True,
+        confusions=("better", "tuned"),
+        note="A note.",
+    )
+    grid = finished_grid(tmp_path_factory.mktemp("grid"), variants, splits=8, seeds=1)
+    return strict(summarise(grid, question, "ablation"))
+
+
+def test_a_row_stands_beside_the_paper_and_above_the_baselines(results) -> None:
+    cells = rows(summary(results))
+    base = results["rows"][0]
+    ours = [percent(base[metric]) for metric in ("se", "sp", "score")]
+    interval = "–".join(map(percent, base["interval"]))
+    line = ["80-20, 4-class", "base", *ours, interval, "36.0", "64.0", "50.0", "8 × 1"]
+    assert line == next(row for row in cells if row[1] == "base")
+    names = [row[1] for row in cells if row[0] == "80-20, 4-class"]
+    assert names[:4] == ["base", "better", "tuned", "one device"]
+    assert names[4:] == [f"baseline: {n}" for n in ("device only", "majority", "mean mel bands")]
+
+
+def test_a_difference_stands_beside_the_gain_in_the_paper(results) -> None:
+    (line,) = [row for row in rows(summary(results)) if row[:2] == ["better", "base"]]
+    found = results["rows"][1]["difference"]
+    assert line[4] == f"{100 * found['mean']['score']:+.1f}"
+    assert line[8] == "+1.5"
+    assert "to" in line[5]
+
+
+def test_devices_that_were_not_heard_are_marked(results) -> None:
+    devices = [row[1] for row in rows(summary(results)) if row[0] == "one device"]
+    assert "AKGC417L" in devices
+    assert "Meditron (not heard in training)" in devices
+    paper = ["one device", "Meditron", "61.3", "77.5", "23.8", "28.2"]
+    assert paper in rows(summary(results))
+
+
+def test_the_lead_names_the_best_row_and_the_best_baseline(results) -> None:
+    best = max(results["rows"], key=lambda row: row["score"])
+    said = lead(results)
+    assert f"{best['name']} has the highest Score, {percent(best['score'])}%" in said
+    assert "the best baseline (" in said
+
+
+def test_a_difference_that_these_patients_show_is_said_and_others_are_not(results) -> None:
+    said = " ".join(verdict(results))
+    assert "better is +" in said
+    assert "points from base" in said
+    assert "holds 0" in said
+    assert "sketch" not in said
+
+
+def test_few_splits_are_said_to_conclude_nothing(results) -> None:
+    few = results | {"split_seeds": [0, 1]}
+    assert "this is a sketch, not a conclusion" in " ".join(verdict(few))
+
+
+def test_a_stamped_row_is_loud_wherever_it_stands(results, tmp_path: Path) -> None:
+    stamped = json.loads(json.dumps(results))
+    stamped["stamps"] = stamped["rows"][1]["stamps"] = [STAMP]
+    write_report(stamped, Storage.at(tmp_path))
+    cells = rows((tmp_path / "report.md").read_text())
+    named = [row[1] for row in cells if len(row) > 1 and row[1].startswith("better")]
+    assert f"better [{STAMP.upper()}]" in named
+    assert STAMP.upper() in (tmp_path / "report.html").read_text().upper()
+
+
+def test_the_folder_holds_results_two_reports_and_the_figures(results, tmp_path: Path) -> None:
+    figures = write_report(results, Storage.at(tmp_path))
+    names = ("scores", "along", "differences", "devices", "training-size", "confusion")
+    assert sorted(figures) == sorted(f"{n}.{form}" for n in names for form in ("png", "svg"))
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {"results.json", "report.md", "report.html", *figures}
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+
+
+def test_what_a_recipe_changes_is_listed(results, tmp_path: Path) -> None:
+    changed = json.loads(json.dumps(results))
+    changed["recipes"]["better"]["features"]["padding"] = "zero"
+    write_report(changed, Storage.at(tmp_path))
+    assert ["better", "features.padding", "zero"] in rows((tmp_path / "report.md").read_text())
+
+
+@pytest.mark.slow
+def test_a_browser_shows_every_figure_and_reports_no_error(results, tmp_path: Path) -> None:
+    write_report(results, Storage.at(tmp_path))
+    assert shown_images(tmp_path / "report.html", tmp_path / "profile") == 6

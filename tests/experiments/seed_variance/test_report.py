@@ -1,0 +1,146 @@
+import json
+from dataclasses import replace
+
+import pytest
+from finished import finished_grid
+from pages import rows, shown_images
+
+from respire.experiments.paper_tables.question import Variant
+from respire.experiments.seed_variance.report import conclusions, summary, write_report
+from respire.metrics import percent
+from respire.recipe.presets import small
+from respire.report.page import strict
+from respire.runtime.storage import Storage
+from respire.statistics.variance import MIN_SPLITS
+from respire.study.spread import summarise
+
+FIGURES = ["score-by-split", "variance-components", "score-composition"]
+WATCHED = replace(small(), watch_test=True)
+ZERO = replace(small(), features=replace(small().features, padding="zero"))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone")
+    grid = finished_grid(folder, {"small": (Variant(WATCHED), 0.2)})
+    return json.dumps(strict(summarise(grid, "seed_variance")))
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pair")
+    grid = finished_grid(
+        folder,
+        {"small": (Variant(small()), 0.2), "small,features.padding=zero": (Variant(ZERO), 0.1)},
+        stage2=True,
+    )
+    return json.dumps(strict(summarise(grid, "seed_variance")))
+
+
+@pytest.fixture
+def results(alone):
+    return json.loads(alone)
+
+
+@pytest.fixture
+def compared(pair):
+    return json.loads(pair)
+
+
+def test_three_sentences_say_the_mean_one_runs_worth_and_how_many_splits(results):
+    lead, one_run, how_many = conclusions(results)
+    found = results["variants"]["small"]["variance"]["stage1"]["score"]
+    mean, half, least = found["mean"], found["single_half_width"], found["plan"]["least_half_width"]
+    assert f"a Score of {percent(mean['value'])}% (95% interval" in lead
+    assert f"{percent(mean['low'])}–{percent(mean['high'])})" in lead
+    assert "beats on 8 of 8 splits" in lead
+    assert f"± {100 * half['value']:.1f} points" in one_run
+    assert f"makes {found['share']['value']:.0%} of that variance" in one_run
+    assert f"takes {found['plan']['this_data_set']['value']:,} splits" in how_many
+    assert f"± {100 * least['value']:.1f} points at best" in how_many
+
+
+def test_few_splits_are_said_to_conclude_nothing(tmp_path):
+    grid = finished_grid(tmp_path, {"small": (Variant(small()), 0.2)}, splits=MIN_SPLITS - 1)
+    said = conclusions(strict(summarise(grid, "seed_variance")))
+    assert said[-1] == f"With fewer than {MIN_SPLITS} splits this is a sketch, not a conclusion."
+
+
+@pytest.mark.parametrize(("splits", "seeds"), [(1, 2), (3, 1)])
+def test_one_split_or_one_seed_is_reported_without_components(splits, seeds, tmp_path):
+    grid = finished_grid(tmp_path, {"small": (Variant(small()), 0.2)}, splits=splits, seeds=seeds)
+    results = strict(summarise(grid, "seed_variance"))
+    assert "nothing can be said about the spread" in conclusions(results)[1]
+    write_report(results, Storage.at(tmp_path / "report"))
+
+
+def test_the_comparison_is_one_more_sentence_and_a_table(compared):
+    found = compared["comparison"]["stages"]["stage2"]["score"]
+    last = conclusions(compared)[-1]
+    assert f"small scores {100 * found['mean']:+.1f} points over small,features.padding" in last
+    assert f"with probability {found['posterior']['a_better']:.2f}" in last
+    test = found["new_patients"]
+    row = f"{100 * test['low']:+.1f} to {100 * test['high']:+.1f}"
+    assert row in summary(compared)
+
+
+def test_stratified_splits_are_set_against_plain_ones(tmp_path):
+    variants = {"small": Variant(small()), "small, stratified": Variant(small(), stratify=True)}
+    grid = finished_grid(tmp_path, {name: (of, 0.2) for name, of in variants.items()})
+    results = strict(summarise(grid, "seed_variance"))
+    spread, before = (
+        results["variants"][name]["variance"]["stage1"]["score"]["standard_deviations"]["between"]
+        for name in ("small, stratified", "small")
+    )
+    said = conclusions(results)[-1]
+    assert f"a standard deviation of {100 * spread['value']:.1f} points" in said
+    assert f"plain ones with {100 * before['value']:.1f} " in said
+
+
+def test_stamps_are_above_every_table_and_nothing_is_evidence(results, tmp_path):
+    results["stamps"] = ["selected on test"]
+    assert conclusions(results)[-1] == "None of this is evidence: selected on test."
+    write_report(results, Storage.at(tmp_path))
+    page = (tmp_path / "report.html").read_text()
+    stamp = '<strong class="stamp">selected on test</strong>'
+    assert page.count(stamp) == page.count("<table>") + 1
+    assert summary(results).count("**SELECTED ON TEST**") == 3
+
+
+def test_what_choosing_on_test_would_have_been_worth_is_labelled(results, compared, tmp_path):
+    write_report(results, Storage.at(tmp_path / "watched"))
+    cost = results["variants"]["small"]["selection_cost"]
+    text = (tmp_path / "watched" / "report.md").read_text()
+    assert "**SELECTED ON TEST: what choosing the epoch there would have been worth**" in text
+    shown = [percent(cost[epoch]) for epoch in ("chosen", "last", "best")]
+    assert ["small", *shown] in [row[:4] for row in rows(text)]
+    write_report(compared, Storage.at(tmp_path / "unwatched"))
+    assert "SELECTED ON TEST" not in (tmp_path / "unwatched" / "report.md").read_text()
+
+
+def test_the_folder_holds_results_two_reports_and_the_figures(results, compared, tmp_path):
+    for stored, drawn in ((results, FIGURES), (compared, [*FIGURES, "differences"])):
+        folder = tmp_path / str(len(drawn))
+        figures = [f"{name}.{form}" for name in drawn for form in ("png", "svg")]
+        assert sorted(write_report(stored, Storage.at(folder))) == sorted(figures)
+        written = {path.name for path in folder.iterdir()}
+        assert written == {"results.json", "report.md", "report.html", *figures}
+        assert json.loads((folder / "results.json").read_text()) == stored
+        for name in figures:
+            begin = b"\x89PNG" if name.endswith(".png") else b"<?xml"
+            assert (folder / name).read_bytes().startswith(begin)
+
+
+def test_every_run_is_in_the_table_of_runs(results, tmp_path):
+    write_report(results, Storage.at(tmp_path))
+    cells = rows((tmp_path / "report.md").read_text())
+    for run in results["runs"]:
+        scores = [percent(run[metric]) for metric in ("se", "sp", "score")]
+        where = ["small", str(run["split_seed"]), str(run["seed"]), "Stage 1"]
+        assert [*where, *scores, str(run["epoch"]), f"{run['cycles']:,}"] in cells
+
+
+@pytest.mark.slow
+def test_a_browser_shows_every_figure_and_reports_no_error(compared, tmp_path):
+    write_report(compared, Storage.at(tmp_path))
+    assert shown_images(tmp_path / "report.html", tmp_path / "profile") == 4
