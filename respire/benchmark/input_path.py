@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 import respire.features.pipeline as path
-from respire.benchmark import floors
+from respire.benchmark import machine as floors
 from respire.benchmark.timing import Task, Timing, gpu_peak_mib, in_turns, peak_mib, timed
 from respire.features.bank import CycleBank
 from respire.features.keyed import sample_keys

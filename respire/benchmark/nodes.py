@@ -20,9 +20,9 @@ import torch.distributed as dist
 import torch.multiprocessing
 from ray.cluster_utils import Cluster
 
-from respire.benchmark.corpus import prepare
-from respire.benchmark.scaling import small_corpus
-from respire.benchmark.training import after_the_first, train_on_ray
+from respire.benchmark.growth import small_corpus
+from respire.benchmark.preparation import prepare
+from respire.benchmark.ray_cost import after_the_first, train_on_ray
 from respire.data.splits.split import split
 from respire.errors import InputError
 from respire.features.bank import CycleBank

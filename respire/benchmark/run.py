@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 import respire
-from respire.benchmark.bank import noise_bank
 from respire.benchmark.figures import figures
 from respire.benchmark.input_path import Load, measure_input
+from respire.benchmark.noise_bank import noise_bank
 from respire.benchmark.step import measure_step
 from respire.benchmark.tables import tables
 from respire.command import SYNTHETIC, Options
@@ -124,9 +124,9 @@ def _measure_on_ray(
     stopwatch: Stopwatch,
 ) -> dict[str, Any]:
     """The parts that need Ray, which is imported here for their sake only."""
-    from respire.benchmark.corpus import describe, prepare
-    from respire.benchmark.scaling import measure_scaling, small_corpus
-    from respire.benchmark.training import measure_training
+    from respire.benchmark.growth import measure_scaling, small_corpus
+    from respire.benchmark.preparation import describe, prepare
+    from respire.benchmark.ray_cost import measure_training
     from respire.runtime.session import session
 
     recipe = options.recipe

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 import respire.training.loop as loop
-from respire.benchmark import floors
-from respire.benchmark.bank import noise_bank
+from respire.benchmark import machine as floors
 from respire.benchmark.input_path import image_size, plan_batches
+from respire.benchmark.noise_bank import noise_bank
 from respire.benchmark.timing import gpu_peak_mib, in_turns, peak_mib, synchronise, timed
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline

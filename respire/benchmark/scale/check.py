@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from respire.benchmark.bank import noise_bank
+from respire.benchmark.growth import small_corpus
+from respire.benchmark.noise_bank import noise_bank
 from respire.benchmark.scale.needs import TABLE_BYTES, Rates
-from respire.benchmark.scaling import small_corpus
 from respire.data.corpora import icbhi
 from respire.data.corpora.icbhi_format import read_duration_s
 from respire.data.cycles import (

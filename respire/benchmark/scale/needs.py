@@ -139,7 +139,7 @@ def needs(
         machines: workers, cores and, if known, their speed.
         rates: as measured.
         recipe: gives rate, batch, epochs, bank and optimiser.
-        flops: floating-point operations of training on one window (benchmark/floors.py).
+        flops: floating-point operations of training on one window (benchmark/machine.py).
         parameters: numbers in the network.
 
     Returns:

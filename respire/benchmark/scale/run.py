@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 
 import respire
-from respire.benchmark.floors import train_flops
 from respire.benchmark.input_path import image_size
+from respire.benchmark.machine import train_flops
 from respire.benchmark.scale.limits import limits
 from respire.benchmark.scale.needs import Machines, Rates, needs
 from respire.benchmark.scale.page import page

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from respire.benchmark.corpus import Preparation, describe, prepare
+from respire.benchmark.preparation import Preparation, describe, prepare
 from respire.benchmark.timing import peak_mib
 from respire.data.corpora.synthetic import write_corpus
 from respire.features.bank import CycleBank

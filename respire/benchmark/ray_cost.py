@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from respire.benchmark.corpus import Preparation
+from respire.benchmark.preparation import Preparation
 from respire.data.splits.split import Split, split
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet

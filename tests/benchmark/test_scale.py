@@ -130,7 +130,7 @@ def test_counts_are_those_of_a_real_split_and_its_shares(
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_the_plan_of_an_epoch_takes_as_many_bytes_as_it_holds(workers: int) -> None:
-    from respire.benchmark.bank import noise_bank
+    from respire.benchmark.noise_bank import noise_bank
 
     bank = noise_bank(640, paper())
     plan = plan_epoch(bank, 640, 64, 0, 1, World(0, workers), False)

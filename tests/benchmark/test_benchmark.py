@@ -21,9 +21,10 @@ from torch import nn
 
 import respire.features.pipeline as path
 import respire.training.loop as loop
-from respire.benchmark import floors, tables
-from respire.benchmark.bank import noise_bank
+from respire.benchmark import machine as floors
+from respire.benchmark import tables
 from respire.benchmark.figures import figures
+from respire.benchmark.growth import slope
 from respire.benchmark.input_path import (
     STAGES,
     clocked,
@@ -32,7 +33,7 @@ from respire.benchmark.input_path import (
     plan_batches,
     without_techniques,
 )
-from respire.benchmark.scaling import slope
+from respire.benchmark.noise_bank import noise_bank
 from respire.benchmark.step import INPUT, LOOP, STEP, measure_step
 from respire.benchmark.timing import Timing, in_turns
 from respire.features.bank import CycleBank
