@@ -9,7 +9,7 @@ done is not done again.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from respire.command import SplitKind, TableOptions, command
+from respire.command.command import SplitKind, TableOptions, command
 from respire.experiments.paper_tables.printed import (
     CBA_BRC,
     CNN,

@@ -9,7 +9,7 @@ attention that lies on blank rows. The same command resumes.
 from dataclasses import dataclass, replace
 from typing import Self
 
-from respire.command import GridOptions, command
+from respire.command.command import GridOptions, command
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Of the published data set every number is held against the paper's, and its erra
 Nothing is trained. Of the options --data, --recipe, --storage, --name and --skip-bad matter.
 """
 
-from respire.command import Options, command
+from respire.command.command import Options, command
 
 
 def main(options: Options) -> None:

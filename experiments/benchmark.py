@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from respire.command import RECIPES, Options, command
+from respire.command.command import RECIPES, Options, command
 from respire.recipe.presets import scratch
 from respire.recipe.recipe import Recipe
 

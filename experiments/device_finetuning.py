@@ -4,7 +4,7 @@ The common model and its four fine-tuned copies are read on the same test cycles
 The same command resumes, and a run that another experiment has done is not done again.
 """
 
-from respire.command import TableOptions, command
+from respire.command.command import TableOptions, command
 from respire.experiments.paper_tables.printed import CBA_BRC, FINE_TUNED, TABLE_1, TABLE_3
 from respire.experiments.paper_tables.question import Question, Row, Variant
 from respire.recipe.recipe import Recipe

@@ -5,7 +5,7 @@ for each (stage 2), and both are scored on patients that chose nothing, beside b
 listen. Ends with a report, its figures and MLflow runs; the same command resumes after any kill.
 """
 
-from respire.command import Options, command
+from respire.command.command import Options, command
 
 
 def main(options: Options) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import tyro
 
-from respire.command import RECIPES, Options, command
+from respire.command.command import RECIPES, Options, command
 from respire.recipe.presets import scratch
 from respire.recipe.recipe import Recipe
 

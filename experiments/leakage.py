@@ -8,7 +8,7 @@ command resumes, and a run that another experiment has done is not done again.
 
 from dataclasses import replace
 
-from respire.command import TableOptions, command
+from respire.command.command import TableOptions, command
 from respire.experiments.paper_tables.question import Question, Row, Variant
 from respire.recipe.recipe import Recipe
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tyro
 
-from respire.command import Options, command
+from respire.command.command import Options, command
 
 MEASURED = Path(__file__).parent / "results" / "scale" / "icbhi" / "results.json"
 

@@ -6,7 +6,7 @@ the default recipe on the same ones; poor recipes are stopped early. Default and
 then refitted on all but the test patients, and these are read once. The same command resumes.
 """
 
-from respire.command import SearchOptions, command
+from respire.command.command import SearchOptions, command
 
 
 def main(options: SearchOptions) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from respire.command import GridOptions, command
+from respire.command.command import GridOptions, command
 
 
 @dataclass(frozen=True)

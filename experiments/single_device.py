@@ -6,7 +6,7 @@ same patients. The same command resumes, and a run that another experiment has d
 again.
 """
 
-from respire.command import TableOptions, command
+from respire.command.command import TableOptions, command
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.experiments.paper_tables.printed import CBA_BRC, ONE_DEVICE, TABLE_1, TABLE_6
 from respire.experiments.paper_tables.question import Question, Row, Variant

@@ -6,7 +6,7 @@ length. The same command resumes, and a run that another experiment has done is 
 
 from dataclasses import dataclass, replace
 
-from respire.command import TableOptions, command
+from respire.command.command import TableOptions, command
 from respire.experiments.paper_tables.printed import NOTHING, TABLE_2
 from respire.experiments.paper_tables.question import Question, Row, Variant
 from respire.recipe.recipe import Recipe

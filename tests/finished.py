@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
-from respire.command import GridOptions
+from respire.command.command import GridOptions
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.splits.split import Split, split
 from respire.experiments.paper_tables.question import Variant

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from respire.command import Options, command, parse
+from respire.command.command import Options, command, parse
 from respire.runtime.tracking_store import preflight, resolve_uri
 from respire.study.experiment import run_experiment
 from respire.study.study import open_corpus

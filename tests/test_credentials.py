@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 
-from respire import command
-from respire.command import Options
+from respire.command.command import Options, command
 from respire.data.corpora.icbhi import read_catalogue
 from respire.errors import InputError, without_credentials
 from respire.runtime.storage import Storage

@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 import respire
 from respire.benchmark.input_path import image_size
-from respire.command import Options
+from respire.command.command import Options
 from respire.evaluation.evaluate import baseline_predictions, predict_stages
 from respire.experiments.full.summary import train_common
 from respire.experiments.full.tables import Table, interval

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from respire.command import Options
+from respire.command.command import Options
 from respire.data.cycles import PreparedCycles, prepare_cycles
 from respire.evaluation.evaluate import STAGES
 from respire.experiments.full.report import write_report

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 import respire
-from respire.command import OFFICIAL, GridOptions
+from respire.command.command import OFFICIAL, GridOptions
 from respire.errors import InputError
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.experiments.paper_tables.question import Variant

@@ -11,7 +11,7 @@ import pandas as pd
 import pooch
 import torch
 
-from respire.command import OFFICIAL, SYNTHETIC, Options
+from respire.command.command import OFFICIAL, SYNTHETIC, Options
 from respire.data.corpora import icbhi
 from respire.data.corpora.icbhi_download import download
 from respire.data.corpora.synthetic import default_corpus

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.text import Text
 
 from respire.benchmark.image_size import compare_sizes, enlarged, figure, table
-from respire.command import Options
+from respire.command.command import Options
 from respire.errors import InputError
 from respire.metrics import Scores
 from respire.recipe.presets import quick, scratch

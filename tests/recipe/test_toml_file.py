@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respire.command import Options, parse, recipe_named
+from respire.command.command import Options, parse, recipe_named
 from respire.errors import InputError
 from respire.recipe.presets import PRESETS, small
 from respire.recipe.recipe import Recipe

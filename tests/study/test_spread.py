@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from finished import EPOCHS, finished_grid
 
-from respire.command import GridOptions
+from respire.command.command import GridOptions
 from respire.errors import InputError
 from respire.experiments.paper_tables.question import Variant
 from respire.metrics import Scores

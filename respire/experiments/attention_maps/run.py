@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from respire.command import GridOptions
+from respire.command.command import GridOptions
 from respire.evaluation.grad_cam import (
     MEASURES,
     attention,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import respire
-from respire.command import SYNTHETIC, Options
+from respire.command.command import SYNTHETIC, Options
 from respire.data.corpora import icbhi
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.preprocess import preprocess, read_audio, slice_cycles

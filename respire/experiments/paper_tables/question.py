@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from respire.command import SplitKind
+from respire.command.command import SplitKind
 from respire.errors import InputError
 from respire.experiments.paper_tables.printed import NOTHING, Printed
 from respire.recipe.recipe import Recipe

@@ -1,6 +1,6 @@
 """A table of the paper, from options to report."""
 
-from respire.command import TableOptions
+from respire.command.command import TableOptions
 from respire.experiments.paper_tables.question import Question
 from respire.experiments.paper_tables.report import summary, write_report
 from respire.experiments.paper_tables.summary import summarise

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from respire.command import OFFICIAL
+from respire.command.command import OFFICIAL
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.experiments.paper_tables.question import Question, Row

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import pyarrow as pa
 
-from respire.command import SearchOptions
+from respire.command.command import SearchOptions
 from respire.data.cycles import PreparedCycles
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.experiments.search.samplers import check_sampler

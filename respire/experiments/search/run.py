@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from respire.command import SearchOptions
+from respire.command.command import SearchOptions
 from respire.experiments.search.nested import Outer, Search, start_search
 from respire.experiments.search.report import summary, write_report
 from respire.experiments.search.space import apply

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from respire.command import GridOptions, recipe_of
+from respire.command.command import GridOptions, recipe_of
 from respire.errors import InputError
 from respire.experiments.paper_tables.question import Variant
 from respire.experiments.seed_variance.report import summary, write_report

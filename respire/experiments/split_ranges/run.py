@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 import respire
-from respire.command import Options
+from respire.command.command import Options
 from respire.data.corpora import icbhi
 from respire.data.splits.split import draw_test_sides
 from respire.errors import InputError

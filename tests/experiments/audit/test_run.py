@@ -13,7 +13,7 @@ import torch
 from commands import finished
 from tables import cycles_table
 
-from respire.command import Options
+from respire.command.command import Options
 from respire.data.corpora import icbhi
 from respire.data.preprocess import preprocess, read_audio, slice_cycles
 from respire.errors import InputError

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from respire.command import Options
+from respire.command.command import Options
 from respire.data.corpora import icbhi
 from respire.data.splits.split import split
 from respire.errors import InputError

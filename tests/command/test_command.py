@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from respire.command import (
+from respire.command.command import (
     QUICK_EPOCHS,
     QUICK_SEEDS,
     QUICK_SPLITS,
