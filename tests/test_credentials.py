@@ -16,13 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 
-from respire.command.command import Options, command
+import respire
+from respire.command import command
+from respire.command.command import Options
 from respire.data.corpora.icbhi import read_catalogue
 from respire.errors import InputError, without_credentials
 from respire.runtime.storage import Storage
 from respire.runtime.tracking_store import client, preflight, run_page
 
-RESPIRE = Path(command.__file__).parent
+RESPIRE = Path(respire.__file__).parent
 BUCKET = "s3://AKIA7:sesame@bucket/runs"
 WORDS = st.text(st.characters(exclude_categories=("Z", "C")), min_size=1)
 

@@ -16,7 +16,7 @@ import librosa
 import numpy as np
 import pytest
 import torch
-from tables import cycles_table
+from cycle_rows import cycles_table
 from torch import nn
 
 import respire.features.pipeline as path
@@ -49,7 +49,7 @@ from respire.recipe.recipe import Features, Model, Optimisation, Recipe
 from respire.report.style import png
 from respire.runtime.compute import Compute
 
-EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 BENCHMARK = EXPERIMENTS / "benchmark.py"
 PER_SAMPLE = runpy.run_path(str(EXPERIMENTS / "per_sample.py"))
 CPU = Compute("cpu", "fp32")

@@ -18,7 +18,7 @@ from respire.metrics import Scores
 from respire.recipe.presets import quick, scratch
 from respire.report.style import png
 
-IMAGE_SIZE = Path(__file__).resolve().parents[1] / "experiments" / "image_size.py"
+IMAGE_SIZE = Path(__file__).resolve().parents[2] / "experiments" / "image_size.py"
 STAMP = "selected on test"
 
 

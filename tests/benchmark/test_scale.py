@@ -33,7 +33,7 @@ from respire.training.loop import fit
 from respire.training.sampling import World, plan_epoch
 from respire.training.stage1 import share_recordings
 
-EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 COMMITTED = EXPERIMENTS / "results" / "scale" / "icbhi" / "results.json"
 RATES = Rates(
     source="a test",
@@ -76,7 +76,7 @@ def test_a_block_is_as_many_recordings_as_ray_data_gets() -> None:
 
 
 def test_a_cycle_in_a_bank_takes_as_many_bytes_of_numbers_as_counted() -> None:
-    from tables import cycles_table
+    from cycle_rows import cycles_table
 
     bank = CycleBank.from_table(cycles_table([[90, 240], [50]], [[0, 1], [2]], seed=4), "4-class")
     numbers = [v for v in vars(bank).values() if isinstance(v, torch.Tensor)]
@@ -142,7 +142,7 @@ def test_the_plan_of_an_epoch_takes_as_many_bytes_as_it_holds(workers: int) -> N
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
 def test_a_checkpoint_holds_as_many_copies_of_the_weights_as_counted(optimiser: str) -> None:
-    from tables import cycles_table
+    from cycle_rows import cycles_table
 
     recipe = dataclasses.replace(
         quick(),

@@ -24,7 +24,7 @@ from respire.errors import InputError
 from respire.recipe.presets import PRESETS, fixed, paper, quick, small
 from respire.recipe.recipe import Recipe
 
-FULL = Path(__file__).resolve().parents[1] / "experiments" / "full.py"
+FULL = Path(__file__).resolve().parents[2] / "experiments" / "full.py"
 HEAVY = {"torch", "torchvision", "ray", "mlflow", "pandas", "pyarrow"}
 """Packages that take from half a second to seconds to import."""
 

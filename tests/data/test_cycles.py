@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from tables import cycles_table
+from cycle_rows import cycles_table
 
 from respire.data import cycles as cycles_module
 from respire.data.corpora.icbhi import read_catalogue

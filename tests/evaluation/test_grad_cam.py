@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from cycle_rows import cycles_table
 from pytorch_grad_cam import GradCAMPlusPlus
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-from tables import cycles_table
 
 from respire.errors import InputError
 from respire.evaluation.grad_cam import (

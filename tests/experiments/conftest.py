@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from respire.metrics import Scores, by_device, overall
-from respire.recipe.recipe import presets
+from respire.recipe import presets
 from respire.statistics.intervals import bootstrap
 
 NAMES = ("normal", "crackle", "wheeze", "both")

@@ -5,10 +5,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from cycle_rows import SCHEMA, cycles_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import Entry, windows_of
-from tables import SCHEMA, cycles_table
 
 from respire.features.bank import GPU_SHARE, CycleBank, _home
 from respire.features.pipeline import Pipeline

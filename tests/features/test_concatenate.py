@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from cycle_rows import cycles_table
 from scipy.stats import binomtest, chisquare
-from tables import cycles_table
 
 from respire.data.cycles import SCHEMA
 from respire.features.bank import FULL_SCALE, CycleBank

@@ -5,10 +5,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from cycle_rows import cycles_table
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference import image_of
-from tables import cycles_table
 from torch import Tensor
 
 from respire.features.bank import CycleBank

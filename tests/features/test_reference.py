@@ -10,9 +10,9 @@ import pytest
 import reference
 import soundfile
 import torch
+from cycle_rows import cycles_table
 from reference import Entry, Sample, coloured, entries_of, windows_of
 from scipy.signal import butter, resample_poly, sosfiltfilt
-from tables import cycles_table
 
 from respire.data.corpora.synthetic_sounds import MICROPHONES, Patient, record
 from respire.features.augment import draw_effects

@@ -3,10 +3,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from cycle_rows import cycles_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import Entry, Sample, fill_window
-from tables import cycles_table
 
 from respire.features.bank import FULL_SCALE, CycleBank
 from respire.features.concatenate import Lead, alone

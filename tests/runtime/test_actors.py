@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import ray
-from tables import cycles_table
+from cycle_rows import cycles_table
 
 from respire.errors import InputError
 from respire.runtime import actors as grid

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 import torch
-from tables import cycles_table
-from test_loop import CPU, RECIPE
+from cycle_rows import cycles_table
+from tiny_fit import CPU, RECIPE
 
 from respire.features.bank import CycleBank
 from respire.metrics import Scores

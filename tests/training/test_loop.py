@@ -4,27 +4,19 @@ import math
 import numpy as np
 import pytest
 import torch
-from tables import cycles_table
+from cycle_rows import cycles_table
+from tiny_fit import CPU, RECIPE
 
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, overall
 from respire.models.network import respirenet
-from respire.recipe.recipe import Features, Model, Optimisation, Recipe
-from respire.runtime.compute import Compute
+from respire.recipe.recipe import Optimisation
 from respire.runtime.run_folder import dump_state, load_state
 from respire.training.loop import HOST_BANK, Fit, _better, _optimiser, fit
 from respire.training.predict import predict
 
-RECIPE = Recipe(
-    features=Features(window_seconds=1.0, n_mels=32, hop=128, colour_map="grey", upsample=1),
-    model=Model(backbone="resnet18", weights="none", dropout=0.1),
-    optimisation=Optimisation(
-        optimiser="adamw", schedule="one-cycle", learning_rate=2e-3, epochs=6, batch_size=16
-    ),
-)
-CPU = Compute("cpu", "fp32")
 TRAIN = CycleBank.from_table(cycles_table([[2000, 3000, 4000, 2500]] * 30, seed=1), "4-class")
 VALIDATION = CycleBank.from_table(cycles_table([[2200, 3100, 3500]] * 10, seed=2), "4-class")
 TEST = CycleBank.from_table(cycles_table([[2100, 3300, 2700]] * 8, seed=6), "4-class")

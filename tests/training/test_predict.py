@@ -2,9 +2,9 @@ import dataclasses
 
 import numpy as np
 import torch
+from cycle_rows import cycles_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tables import cycles_table
 from torch import nn
 
 from respire.features.bank import CycleBank

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from cycle_rows import cycles_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tables import cycles_table
 
 from respire.errors import InputError
 from respire.features.bank import CycleBank

@@ -13,9 +13,9 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing
 from commands import ctrl_c_after
+from cycle_rows import cycles_table
 from hypothesis import given
 from hypothesis import strategies as st
-from tables import cycles_table
 
 from respire.data.cycles import PreparedCycles
 from respire.features.bank import CycleBank

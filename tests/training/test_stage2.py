@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import torch
 from commands import ctrl_c_after
-from tables import cycles_table
+from cycle_rows import cycles_table
 
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet

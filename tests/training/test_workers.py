@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing
-from tables import cycles_table
+from cycle_rows import cycles_table
 from torch import Tensor, nn
 
 from respire.errors import InputError

@@ -49,7 +49,7 @@ class Trial:
         name: short and unique in its search.
         values: what it varies, by field.
         scores: validation Score on each inner split it came to, fractions.
-        gain: over the default recipe on those splits (experiments/search/objective.py); None for none.
+        gain: over the default recipe on those splits (objective.py); None for none.
         state: FINISHED (all splits), STOPPED (worse than others on the first ones), FAILED or
             OUT_OF_MEMORY.
         reason: why it failed, "" where it did not.

@@ -10,7 +10,7 @@ from respire.data.corpora import icbhi
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.errors import InputError
 
-REAL = Path(__file__).resolve().parents[3] / "shared/data/icbhi"
+REAL = Path(__file__).resolve().parents[4] / "shared/data/icbhi"
 ORIGINAL = REAL.with_name("icbhi_original")
 needs_real_data = pytest.mark.skipif(not REAL.exists(), reason=f"no recordings at {REAL}")
 

@@ -11,7 +11,7 @@ from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.splits.split import SIDES, Kind, Split, draw_test_sides, split
 from respire.errors import InputError
 
-REAL = Path(__file__).resolve().parents[3] / "shared/data/icbhi"
+REAL = Path(__file__).resolve().parents[4] / "shared/data/icbhi"
 needs_real_data = pytest.mark.skipif(not REAL.exists(), reason=f"no recordings at {REAL}")
 CLASSES = ("normal", "crackle", "wheeze", "both")
 

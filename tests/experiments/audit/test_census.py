@@ -11,7 +11,7 @@ from respire.data.corpora.icbhi_format import DEVICES, LOCATIONS
 from respire.experiments.audit.census import census, lengths_s, official_overlap
 from respire.recipe.recipe import CLASSES
 
-REAL = Path(__file__).resolve().parents[2] / "shared/data/icbhi"
+REAL = Path(__file__).resolve().parents[4] / "shared/data/icbhi"
 needs_real_data = pytest.mark.skipif(not REAL.exists(), reason=f"no recordings at {REAL}")
 NAMES = CLASSES["4-class"]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from respire.experiments.audit.check import check, errata, is_published, look_up, shown
 from respire.experiments.audit.claims import CLAIMS, Claim
 
-PAPER = Path(__file__).resolve().parents[2] / "shared/paper"
+PAPER = Path(__file__).resolve().parents[4] / "shared/paper"
 needs_paper = pytest.mark.skipif(not PAPER.exists(), reason=f"no text of the paper at {PAPER}")
 
 

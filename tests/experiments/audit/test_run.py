@@ -11,7 +11,7 @@ import pytest
 import soundfile as sf
 import torch
 from commands import finished
-from tables import cycles_table
+from cycle_rows import cycles_table
 
 from respire.command.command import Options
 from respire.data.corpora import icbhi
@@ -23,7 +23,7 @@ from respire.features.blank_region import BlankRegion
 from respire.features.pipeline import Pipeline
 from respire.recipe.presets import paper, quick, released_code
 
-REAL = Path(__file__).resolve().parents[2] / "shared/data/icbhi"
+REAL = Path(__file__).resolve().parents[4] / "shared/data/icbhi"
 needs_real_data = pytest.mark.skipif(not REAL.exists(), reason=f"no recordings at {REAL}")
 
 

@@ -16,7 +16,7 @@ from mlflow.entities import Run
 
 PATIENCE_S = 20.0
 WAIT_S = 120.0
-EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 
 
 def environment(home: Path) -> dict[str, str]:
