@@ -108,7 +108,7 @@ class Tracker:
     def log_recipe(self, recipe: Recipe) -> None:
         """Log its fields as params, and its name as a tag: resumed, it may go by another."""
         fields = recipe.flat()
-        self.log_tags({"respire.recipe.recipe": fields.pop("preset")})
+        self.log_tags({"respire.recipe": fields.pop("preset")})
         self.log_params(fields)
 
     def log_params(self, params: Mapping[str, Any]) -> None:

@@ -181,7 +181,7 @@ class Run:
 
     def on_epoch(self, name: str, epochs: int) -> EpochReport:
         """What reports the epochs of one training, as a nested MLflow run of that name."""
-        child = self.tracker.child(name, {"respire.study.experiment": name})
+        child = self.tracker.child(name, {"respire.run": name})
         self.setting.children.enter_context(child)
         return EpochReport(
             name, epochs, self.study.recipe.selection, child.epochs, self.setting.lines

@@ -168,7 +168,7 @@ def test_trials_of_a_search_lie_on_all_nodes(
 ) -> None:
     with three_nodes() as cluster:
         done = finished(
-            "experiments/search/run.py",
+            "search.py",
             tmp_path,
             *command(tmp_path, recordings, server),
             *SEARCH,

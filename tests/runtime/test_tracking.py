@@ -162,7 +162,7 @@ def test_a_recipe_may_go_by_another_name_when_its_run_goes_on(uri: str) -> None:
         tracker = Tracker.start(uri, EXPERIMENT, "run", "k")
         tracker.log_recipe(replace(quick(), preset=name))
     run = run_of(tracker).data
-    assert run.tags["respire.recipe.recipe"] == "final"
+    assert run.tags["respire.recipe"] == "final"
     assert run.params["optimisation.epochs"] == str(quick().optimisation.epochs)
 
 

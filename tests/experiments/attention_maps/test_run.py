@@ -10,7 +10,7 @@ from commands import finished, parent_and_children
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-THIS = "experiments/attention_maps/run.py"
+THIS = "attention_maps.py"
 NAME = "maps"
 VARIANTS = ("without BRC", "with BRC")
 TINY = (

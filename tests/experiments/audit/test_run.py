@@ -198,7 +198,7 @@ def test_storage_that_cannot_be_written_is_refused(corpus: Path, tmp_path: Path)
 
 
 def test_the_command_refuses_a_folder_without_recordings_in_one_line(tmp_path: Path) -> None:
-    ended = finished("experiments/audit/run.py", tmp_path, "--data", str(tmp_path))
+    ended = finished("audit.py", tmp_path, "--data", str(tmp_path))
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"error: {tmp_path}: no recording")
     assert ended.stderr.count("\n") == 1
@@ -218,7 +218,7 @@ def test_without_a_name_the_folder_is_named_by_recipe_and_content(
 
 @pytest.mark.slow
 def test_quick_audits_the_synthetic_corpus_and_says_so(tmp_path: Path) -> None:
-    ended = finished("experiments/audit/run.py", tmp_path, "--quick")
+    ended = finished("audit.py", tmp_path, "--quick")
     assert ended.returncode == 0, ended.stderr
     (file,) = (tmp_path / "runs/audit").rglob("results.json")
     found = json.loads(file.read_text())

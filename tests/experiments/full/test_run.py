@@ -154,7 +154,7 @@ def test_mlflow_has_a_parent_with_the_recipe_and_final_metrics(uninterrupted: Pa
     parent, _ = parent_and_children("full", uninterrupted)
     assert (parent.info.run_name, parent.info.status) == (NAME, "FINISHED")
     assert parent.data.params.keys() == quick().flat().keys() - {"preset"}
-    assert parent.data.tags["respire.recipe.recipe"] == "quick"
+    assert parent.data.tags["respire.recipe"] == "quick"
     assert parent.data.params["optimisation.epochs"] == str(EPOCHS)
     for stage, scored in results["stages"].items():
         assert parent.data.metrics[f"{stage}.score"] == scored["overall"]["score"]

@@ -15,7 +15,7 @@ from respire.recipe.toml_file import read_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-THIS, NAME, TRIALS, SPLITS = "experiments/search/run.py", "found", 6, 2
+THIS, NAME, TRIALS, SPLITS = "search.py", "found", 6, 2
 IMPOSSIBLE = 99999
 TINY = (
     *("--recipe", "quick", "--name", NAME, "--trials", str(TRIALS), "--inner-splits", str(SPLITS)),

@@ -14,7 +14,7 @@ from respire.statistics.variance import decompose
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-THIS = "experiments/seed_variance/run.py"
+THIS = "seed_variance.py"
 NAME = "grid"
 EPOCHS = 3
 TINY = (
