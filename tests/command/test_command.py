@@ -47,7 +47,7 @@ def exit_of(
     question: Callable[[Options], None], monkeypatch: pytest.MonkeyPatch, *arguments: str
 ) -> str | int | None:
     """The exit status of a command line."""
-    monkeypatch.setattr(sys, "argv", ["experiments/experiment.py", *arguments])
+    monkeypatch.setattr(sys, "argv", ["experiment.py", *arguments])
     with pytest.raises(SystemExit) as ended:
         command(Options, question, "a test")
     return ended.value.code
@@ -357,7 +357,7 @@ def test_a_bug_keeps_its_traceback(
     def question(_: Options) -> NoReturn:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(sys, "argv", ["experiments/experiment.py"])
+    monkeypatch.setattr(sys, "argv", ["experiment.py"])
     with pytest.raises(SystemExit) as ended:
         command(Options, question, "a test")
     assert ended.value.code == 1
