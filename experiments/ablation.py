@@ -24,7 +24,9 @@ from respire.experiments.paper_tables.printed import (
     Printed,
 )
 from respire.experiments.paper_tables.question import Question, Row, Variant
-from respire.recipe.recipe import Padding, Recipe, Task
+from respire.labels import Task
+from respire.recipe.fields import Padding
+from respire.recipe.recipe import Recipe
 
 BLOCKS: tuple[tuple[SplitKind, Task], ...] = (
     ("80-20", "4-class"),

@@ -20,7 +20,8 @@ from respire.features.blank_region import GREY_OF_RGB
 from respire.features.colour import IMAGENET_MEAN, IMAGENET_STD, colours
 from respire.features.concatenate import MIXED
 from respire.features.frequency_warp import KNEE
-from respire.recipe.recipe import CLASSES, NORMAL, Recipe
+from respire.labels import CLASSES, NORMAL
+from respire.recipe.recipe import Recipe
 
 ONE_OF = ("noise", "speed", "loudness", "pitch", "vtlp")
 """Effects of which a window gets one at most, if the recipe says so."""

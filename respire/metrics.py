@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from respire.errors import InputError
-from respire.recipe.recipe import CLASSES, NORMAL
+from respire.labels import CLASSES, NORMAL
 
 MIN_SE = 0.30
 """Se below which a model does not count as working, whatever its Score: calling every cycle

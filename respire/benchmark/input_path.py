@@ -16,7 +16,8 @@ from respire.features.bank import CycleBank
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.features.splice import gather, pad
-from respire.recipe.recipe import Augmentation, Concatenation, Recipe
+from respire.recipe.fields import Augmentation, Concatenation
+from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import cores
 from respire.training.sampling import World, plan_epoch

@@ -11,7 +11,7 @@ import pandas as pd
 from respire.benchmark.timing import SETTLED_S
 from respire.data.corpora import icbhi
 from respire.data.cycles import PreparedCycles, prepare_cycles
-from respire.recipe.recipe import Preprocess
+from respire.recipe.fields import Preprocess
 from respire.runtime.resources import PeakMemory
 from respire.runtime.storage import Storage
 

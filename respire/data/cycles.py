@@ -19,7 +19,8 @@ from pyarrow import fs
 
 from respire.data.preprocess import preprocess, read_audio, slice_cycles
 from respire.errors import InputError
-from respire.recipe.recipe import NUMERICS_VERSION, Preprocess
+from respire.recipe.fields import Preprocess
+from respire.recipe.identity import NUMERICS_VERSION
 from respire.runtime.storage import Storage
 
 SCHEMA = pa.schema(

@@ -11,7 +11,7 @@ from scipy.signal import butter, sosfilt
 
 from respire.data.corpora.icbhi_format import UNKNOWN_SIZE
 from respire.errors import InputError
-from respire.recipe.recipe import Preprocess
+from respire.recipe.fields import Preprocess
 from respire.runtime.storage import Storage
 
 FULL_SCALE = 32767

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from respire.errors import InputError
-from respire.recipe.recipe import NORMAL
+from respire.labels import NORMAL
 
 
 def predict_baselines(

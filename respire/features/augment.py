@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from respire.features.keyed import uniform
-from respire.recipe.recipe import Augmentation
+from respire.recipe.fields import Augmentation
 
 EFFECTS_STREAM = 10
 """Stream of random numbers that chooses effects and their parameters."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from respire.recipe.recipe import NORMAL, Task
+from respire.labels import NORMAL, Task
 
 FULL_SCALE = 32767.0
 """What 1.0 is stored as (data/preprocess.py)."""

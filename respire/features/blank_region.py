@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from respire.features.colour import colours
-from respire.recipe.recipe import Features
+from respire.recipe.fields import Features
 
 GREY_OF_RGB = np.array([0.299, 0.587, 0.114])
 """Luma of a colour (ITU-R BT.601), by which the released code's OpenCV turns images grey."""

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from respire.features.bank import CycleBank
 from respire.features.keyed import uniform
-from respire.recipe.recipe import CLASSES, NORMAL, Concatenation, Task
+from respire.labels import CLASSES, NORMAL, Task
+from respire.recipe.fields import Concatenation
 
 CONCATENATION_STREAM = 2
 """Stream of random numbers that decides about a sample's concatenation."""

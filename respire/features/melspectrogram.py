@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from respire.features.frequency_warp import Warp
-from respire.recipe.recipe import Features
+from respire.recipe.fields import Features
 
 AMIN = 1e-10
 """Smallest power before the logarithm, as in librosa.power_to_db."""

@@ -13,7 +13,8 @@ from torch import Tensor
 from respire.features.bank import FULL_SCALE, CycleBank
 from respire.features.concatenate import Lead, alone
 from respire.features.keyed import uniform
-from respire.recipe.recipe import NORMAL, Padding
+from respire.labels import NORMAL
+from respire.recipe.fields import Padding
 
 SMART_STREAM = 1
 """Stream of random numbers that chooses neighbours in smart padding."""

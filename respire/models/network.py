@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor, nn
 
 from respire.errors import InputError
-from respire.recipe.recipe import Model
+from respire.recipe.fields import Model
 
 IMAGENET_VERSION = "IMAGENET1K_V1"
 """The torchvision weights that existed when the paper was written."""

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from respire.recipe.recipe import (
+from respire.recipe.fields import (
     Augmentation,
     Concatenation,
     Features,
@@ -10,8 +10,8 @@ from respire.recipe.recipe import (
     Model,
     Optimisation,
     Preprocess,
-    Recipe,
 )
+from respire.recipe.recipe import Recipe
 
 
 def paper() -> Recipe:

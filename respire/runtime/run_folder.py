@@ -1,8 +1,6 @@
 """Cell: the place of one run in storage, found by everything that can change its numbers."""
 
-import hashlib
 import io
-import json
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +9,7 @@ from typing import Any
 import torch
 
 from respire.errors import InputError
-from respire.recipe.recipe import NUMERICS_VERSION
+from respire.recipe.identity import NUMERICS_VERSION, digest
 from respire.runtime.storage import Storage
 
 CHECKPOINT_SECONDS = 15.0
@@ -79,12 +77,6 @@ class Cell:
         if not identity.exists():
             identity.write_json(self.identity)
         (self.storage / f"{name}.pt").write_bytes(dump_state(state))
-
-
-def digest(value: Any) -> str:
-    """16 hexadecimal digits of a JSON-able value."""
-    text = json.dumps(value, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def dump_state(state: dict[str, Any]) -> bytes:

@@ -20,7 +20,9 @@ from pyarrow import fs
 
 from respire import __version__
 from respire.errors import InputError
-from respire.recipe.recipe import CLASSES, Recipe, flatten
+from respire.labels import CLASSES
+from respire.recipe.identity import flatten
+from respire.recipe.recipe import Recipe
 from respire.runtime.storage import Storage
 from respire.runtime.tracking_store import client, preflight, run_page
 

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from respire.data.corpora.icbhi_format import DEVICES
-from respire.recipe.recipe import CLASSES, NORMAL
+from respire.labels import CLASSES, NORMAL
 from respire.statistics.intervals import LEVEL, tails
 
 LARGEST = 5

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from respire.recipe.recipe import NORMAL
+from respire.labels import NORMAL
 
 LEVEL = 0.95
 RESAMPLES = 5000

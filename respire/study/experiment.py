@@ -16,7 +16,7 @@ from respire.evaluation.evaluate import STAGES
 from respire.experiments.full.report import write_report
 from respire.experiments.full.summary import Outcome, histories, run_stages, summarise
 from respire.metrics import percent
-from respire.recipe.recipe import Preprocess
+from respire.recipe.fields import Preprocess
 from respire.runtime.resources import PeakMemory, Stopwatch, own_peak_mib
 from respire.runtime.run_folder import dump_state
 from respire.runtime.session import (

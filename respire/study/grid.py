@@ -17,9 +17,8 @@ from respire.errors import InputError
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.experiments.paper_tables.question import Variant
 from respire.metrics import overall, percent
-from respire.recipe.recipe import NUMERICS_VERSION
+from respire.recipe.identity import NUMERICS_VERSION, digest
 from respire.runtime.actors import run_grid
-from respire.runtime.run_folder import digest
 from respire.runtime.storage import Storage
 from respire.runtime.tracking import Tracker
 from respire.study.experiment import EpochReport, Setting, open_setting

@@ -6,8 +6,8 @@ from typing import Any, TypedDict
 import numpy as np
 import pandas as pd
 
+from respire.labels import NORMAL
 from respire.metrics import overall
-from respire.recipe.recipe import NORMAL
 from respire.statistics import coverage, intervals, paired
 from respire.statistics.composition import (
     SHARES,

@@ -21,9 +21,10 @@ from respire.data.splits.split import Split, split
 from respire.errors import InputError
 from respire.metrics import check_scorable
 from respire.models.network import fingerprint, respirenet
-from respire.recipe.recipe import NUMERICS_VERSION, Recipe, flatten
+from respire.recipe.identity import NUMERICS_VERSION, digest, flatten
+from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
-from respire.runtime.run_folder import Cell, digest
+from respire.runtime.run_folder import Cell
 from respire.runtime.session import cluster_gpus, crowded_store, on_worker
 from respire.runtime.storage import Storage
 from respire.training.loop import Weights

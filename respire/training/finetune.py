@@ -10,7 +10,8 @@ from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, percent, scorable
 from respire.models.network import respirenet
-from respire.recipe.recipe import FineTune, Recipe
+from respire.recipe.fields import FineTune
+from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.training.loop import Fit, Weights, evaluate, fit
 from respire.training.sampling import World

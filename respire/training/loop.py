@@ -18,7 +18,8 @@ from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, check_scorable, confusion_matrix
 from respire.models.network import share_batch_statistics
-from respire.recipe.recipe import Optimisation, Recipe
+from respire.recipe.fields import Optimisation
+from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.training.loss import class_importance, logit_adjustment
 from respire.training.predict import count_votes, predict_logits

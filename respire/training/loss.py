@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
-from respire.recipe.recipe import NORMAL, Optimisation, Recipe
+from respire.labels import NORMAL
+from respire.recipe.fields import Optimisation
+from respire.recipe.recipe import Recipe
 
 
 def class_importance(recipe: Recipe, optimisation: Optimisation) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from respire.errors import InputError
 from respire.features.bank import CycleBank
-from respire.recipe.recipe import Sampling
+from respire.recipe.fields import Sampling
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,9 @@ from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.features.splice import gather, pad
 from respire.models.network import respirenet
+from respire.recipe.fields import Features, Model, Optimisation
 from respire.recipe.presets import PRESETS, quick, scratch
-from respire.recipe.recipe import Features, Model, Optimisation, Recipe
+from respire.recipe.recipe import Recipe
 from respire.report.style import png
 from respire.runtime.compute import Compute
 

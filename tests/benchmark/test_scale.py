@@ -26,8 +26,9 @@ from respire.data.splits.split import split
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
+from respire.recipe.fields import Model
 from respire.recipe.presets import paper, quick
-from respire.recipe.recipe import Model, Recipe
+from respire.recipe.recipe import Recipe
 from respire.runtime.run_folder import dump_state
 from respire.training.loop import fit
 from respire.training.sampling import World, plan_epoch

@@ -14,7 +14,7 @@ from respire.data.corpora.icbhi import read_catalogue
 from respire.data.cycles import SCHEMA, PreparedCycles, in_order, pick, prepare_cycles
 from respire.data.preprocess import preprocess, read_audio, slice_cycles
 from respire.errors import InputError
-from respire.recipe.recipe import Preprocess
+from respire.recipe.fields import Preprocess
 from respire.runtime.storage import Storage
 
 RECIPE = Preprocess()

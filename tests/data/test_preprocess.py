@@ -13,7 +13,7 @@ from scipy.signal import csd, welch
 from respire.data.corpora.icbhi_format import read_duration_s
 from respire.data.preprocess import preprocess, read_audio, slice_cycles
 from respire.errors import InputError
-from respire.recipe.recipe import Preprocess
+from respire.recipe.fields import Preprocess
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data"
 ORIGINALS = sorted((REAL / "icbhi_original").glob("*.wav"))

@@ -24,7 +24,7 @@ from respire.features.augment import (
     white_noise,
 )
 from respire.features.keyed import sample_keys
-from respire.recipe.recipe import Augmentation
+from respire.recipe.fields import Augmentation
 
 RATE_HZ = 4000
 WINDOW = 4000

@@ -10,8 +10,8 @@ from reference import blank_rows, clip_blank_region
 from torch.nn.functional import interpolate
 
 from respire.features.blank_region import BlankRegion, stretch
+from respire.recipe.fields import Features
 from respire.recipe.presets import released_code
-from respire.recipe.recipe import Features
 
 EXACT = Features()
 RELEASED = released_code().features

@@ -12,7 +12,8 @@ from respire.features.bank import FULL_SCALE, CycleBank
 from respire.features.concatenate import Lead, concatenate, new_share
 from respire.features.keyed import sample_keys
 from respire.features.splice import gather, pad
-from respire.recipe.recipe import CLASSES, Concatenation, Task
+from respire.labels import CLASSES, Task
+from respire.recipe.fields import Concatenation
 
 RELEASED = {
     "normal": {("normal", "normal"): 1.0},

@@ -7,7 +7,7 @@ from respire.features.augment import Effects, change_speed, draw_effects
 from respire.features.frequency_warp import KNEE, Warp, frequency_maps, warp_of
 from respire.features.keyed import sample_keys
 from respire.features.melspectrogram import LogMelSpectrogram
-from respire.recipe.recipe import Augmentation, Features
+from respire.recipe.fields import Augmentation, Features
 
 RATE_HZ = 4000
 N_FFT = 256

@@ -8,7 +8,7 @@ from torch import Tensor
 from respire.features.augment import Effects, draw_effects
 from respire.features.keyed import sample_keys
 from respire.features.masks import mask_frequency, mask_spectrograms, mask_time
-from respire.recipe.recipe import Augmentation
+from respire.recipe.fields import Augmentation
 
 KEYS = sample_keys(0, 1, torch.arange(60))
 MASKS = Augmentation(

@@ -5,8 +5,8 @@ import torch
 
 from respire.features.frequency_warp import Warp, frequency_maps
 from respire.features.melspectrogram import LogMelSpectrogram
+from respire.recipe.fields import Features
 from respire.recipe.presets import quick
-from respire.recipe.recipe import Features
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from torch import Tensor
 from respire.features.bank import CycleBank
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
+from respire.recipe.fields import Augmentation, Concatenation, Features
 from respire.recipe.presets import paper, released_code
-from respire.recipe.recipe import Augmentation, Concatenation, Features, Recipe
+from respire.recipe.recipe import Recipe
 
 LENGTHS = [[900, 2400, 1500], [5000, 700]]
 TABLE = cycles_table(LENGTHS, [[0, 1, 0], [2, 0]], seed=4)

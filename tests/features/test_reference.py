@@ -21,8 +21,9 @@ from respire.features.concatenate import Lead, alone, concatenate
 from respire.features.keyed import sample_keys, uniform
 from respire.features.pipeline import Pipeline
 from respire.features.splice import SIDE_STREAM, SMART_STREAM
+from respire.recipe.fields import Augmentation, Concatenation, Features, Padding
 from respire.recipe.presets import PRESETS
-from respire.recipe.recipe import Augmentation, Concatenation, Features, Padding, Recipe
+from respire.recipe.recipe import Recipe
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data/icbhi"
 

@@ -12,7 +12,7 @@ from respire.features.bank import FULL_SCALE, CycleBank
 from respire.features.concatenate import Lead, alone
 from respire.features.keyed import sample_keys, uniform
 from respire.features.splice import SIDE_STREAM, SMART_STREAM, Splice, gather, pad
-from respire.recipe.recipe import Padding
+from respire.recipe.fields import Padding
 
 RECORDINGS = st.lists(
     st.lists(st.tuples(st.integers(1, 60), st.integers(0, 3)), min_size=1, max_size=5),

@@ -13,7 +13,9 @@ import matplotlib
 import numpy as np
 import scipy.ndimage
 
-from respire.recipe.recipe import NORMAL, Features, Padding, Recipe
+from respire.labels import NORMAL
+from respire.recipe.fields import Features, Padding
+from respire.recipe.recipe import Recipe
 
 COLOUR_MAPS = {"magma": "magma", "grey": "gray"}
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])

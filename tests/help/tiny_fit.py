@@ -1,6 +1,7 @@
 """A recipe that learns clicks and tones in seconds, and the processor that the tests train on."""
 
-from respire.recipe.recipe import Features, Model, Optimisation, Recipe
+from respire.recipe.fields import Features, Model, Optimisation
+from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 
 RECIPE = Recipe(

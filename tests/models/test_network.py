@@ -7,7 +7,7 @@ import torchvision
 
 from respire.errors import InputError
 from respire.models.network import fingerprint, respirenet
-from respire.recipe.recipe import Model
+from respire.recipe.fields import Model
 
 SMALL = Model(backbone="resnet18", weights="none")
 

@@ -3,8 +3,9 @@ import dataclasses
 import pytest
 
 from respire.errors import InputError
+from respire.recipe.fields import Augmentation, Concatenation, Features, Optimisation
 from respire.recipe.presets import PRESETS, fixed, paper, quick, released_code, scratch, small
-from respire.recipe.recipe import Augmentation, Concatenation, Features, Optimisation, Recipe
+from respire.recipe.recipe import Recipe
 
 
 def differences(one: Recipe, other: Recipe) -> set[str]:

@@ -8,7 +8,7 @@ from tiny_fit import CPU, RECIPE
 from respire.features.bank import CycleBank
 from respire.metrics import Scores
 from respire.models.network import respirenet
-from respire.recipe.recipe import FineTune
+from respire.recipe.fields import FineTune
 from respire.training.finetune import Trial, decide, finetune, learning_rates, selectable
 from respire.training.loop import Fit
 

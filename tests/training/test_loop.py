@@ -12,7 +12,7 @@ from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, overall
 from respire.models.network import respirenet
-from respire.recipe.recipe import Optimisation
+from respire.recipe.fields import Optimisation
 from respire.runtime.run_folder import dump_state, load_state
 from respire.training.loop import HOST_BANK, Fit, _better, _optimiser, fit
 from respire.training.predict import predict

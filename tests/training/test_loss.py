@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 import torch
 
-from respire.recipe.recipe import Optimisation, Recipe
+from respire.recipe.fields import Optimisation
+from respire.recipe.recipe import Recipe
 from respire.training.loss import class_importance, logit_adjustment
 
 RECIPE, OPTIMISATION = Recipe(), Optimisation()

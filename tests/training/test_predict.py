@@ -9,7 +9,9 @@ from torch import nn
 
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
-from respire.recipe.recipe import CLASSES, Features, Recipe
+from respire.labels import CLASSES
+from respire.recipe.fields import Features
+from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.training.predict import count_votes, predict
 

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from respire.data.cycles import PreparedCycles
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
-from respire.recipe.recipe import Features, Model, Optimisation, Recipe
+from respire.recipe.fields import Features, Model, Optimisation
+from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import cores
 from respire.runtime.run_folder import Cell

@@ -14,7 +14,8 @@ from cycle_rows import cycles_table
 
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
-from respire.recipe.recipe import Features, FineTune, Model, Optimisation, Recipe
+from respire.recipe.fields import Features, FineTune, Model, Optimisation
+from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import cores
 from respire.runtime.run_folder import Cell

@@ -20,7 +20,8 @@ from respire.features.bank import CycleBank
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.models.network import GlobalBatchNorm2d, respirenet
-from respire.recipe.recipe import Features, Model, Optimisation, Recipe
+from respire.recipe.fields import Features, Model, Optimisation
+from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.training.loop import Fit, evaluate, fit
 from respire.training.sampling import World

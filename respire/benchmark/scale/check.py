@@ -37,7 +37,8 @@ from respire.data.cycles import (
 from respire.data.splits.split import Split, split
 from respire.errors import InputError
 from respire.features.bank import CycleBank
-from respire.recipe.recipe import Recipe, Sampling
+from respire.recipe.fields import Sampling
+from respire.recipe.recipe import Recipe
 from respire.runtime.storage import Storage
 from respire.statistics.intervals import bootstrap, simulated_coverage
 from respire.training.sampling import World, plan_epoch

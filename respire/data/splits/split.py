@@ -13,7 +13,7 @@ import pandas as pd
 
 from respire.data.corpora.icbhi_format import DEVICES, parse_name
 from respire.errors import InputError
-from respire.recipe.recipe import CLASSES
+from respire.labels import CLASSES
 
 Kind = Literal["80-20", "60-40", "60-40-disjoint", "by-cycle"]
 SIDES = ("train", "validation", "test")

@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from respire.labels import CLASSES
 from respire.metrics import percent
-from respire.recipe.recipe import CLASSES
 from respire.report.style import COLOURS, STYLE, count, spread, titled
 
 Maps = Mapping[str, np.ndarray]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from respire.data.corpora.icbhi_format import DEVICES, LOCATIONS
-from respire.recipe.recipe import CLASSES
+from respire.labels import CLASSES
 from respire.statistics.composition import BOTH
 
 NAMES = CLASSES["4-class"]

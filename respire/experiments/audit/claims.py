@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from respire.data.corpora.icbhi_format import DEVICES
-from respire.recipe.recipe import CLASSES
+from respire.labels import CLASSES
 
 RECORDINGS, PATIENTS = 920, 126
 """By these the published data set is recognised."""

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from respire.recipe.recipe import CLASSES
+from respire.labels import CLASSES
 from respire.report.style import COLOURS, STYLE, count, spread, titled
 
 HATCHES = ("", "///", "...", "xx")

@@ -23,10 +23,11 @@ from respire.experiments.audit.claims import CLAIMS, PATIENTS, RECORDINGS
 from respire.experiments.audit.report import summary, write_report
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
-from respire.recipe.recipe import Features, Preprocess, Recipe
+from respire.recipe.fields import Features, Preprocess
+from respire.recipe.identity import digest
+from respire.recipe.recipe import Recipe
 from respire.report.page import strict
 from respire.runtime.resources import Stopwatch, cores, set_up_torch
-from respire.runtime.run_folder import digest
 from respire.runtime.storage import Storage
 from respire.study.study import claim, locate
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from respire.experiments.audit.check import shown
 from respire.experiments.full.tables import ALL, Table
+from respire.labels import CLASSES
 from respire.metrics import percent
-from respire.recipe.recipe import CLASSES
 from respire.report.style import count
 
 NAMES = CLASSES["4-class"]

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from respire.experiments.full import figures, tables
 from respire.experiments.full.tables import ALL, STAGES
+from respire.labels import CLASSES
 from respire.metrics import MIN_SE, Scores, percent, shortcomings
-from respire.recipe.recipe import CLASSES
 from respire.report.page import Page, Picture, Section, strict
 from respire.runtime.storage import Storage
 

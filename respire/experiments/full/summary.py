@@ -9,7 +9,7 @@ import pandas as pd
 import respire
 from respire.evaluation.evaluate import STAGES, baseline_predictions, predict_stages
 from respire.metrics import Scores, by_device, overall
-from respire.recipe.recipe import NUMERICS_VERSION
+from respire.recipe.identity import NUMERICS_VERSION
 from respire.runtime.resources import Stopwatch
 from respire.runtime.session import on_worker
 from respire.statistics.intervals import bootstrap, no_interval, simulated_coverage

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from respire.labels import CLASSES
 from respire.metrics import percent
-from respire.recipe.recipe import CLASSES, flatten
+from respire.recipe.identity import flatten
 
 STAGES = {"stage1": "Stage 1", "stage2": "Stage 2 (fine-tuned)"}
 SIDES = ("train", "validation", "test")

@@ -7,8 +7,8 @@ from respire.experiments.full.tables import run
 from respire.experiments.paper_tables import figures as draw
 from respire.experiments.paper_tables import tables
 from respire.experiments.seed_variance.tables import between
+from respire.labels import CLASSES
 from respire.metrics import percent
-from respire.recipe.recipe import CLASSES
 from respire.report.page import Page, Picture, Section
 from respire.runtime.storage import Storage
 from respire.statistics.variance import MIN_SPLITS

@@ -5,8 +5,9 @@ from typing import Any
 
 from respire.experiments.full.tables import STAGES, Table
 from respire.experiments.seed_variance.tables import between
+from respire.labels import CLASSES
 from respire.metrics import percent
-from respire.recipe.recipe import CLASSES, flatten
+from respire.recipe.identity import flatten
 
 NONE = "–"
 

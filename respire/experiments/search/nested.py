@@ -13,9 +13,9 @@ from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.experiments.search.samplers import check_sampler
 from respire.experiments.search.space import SPACE, STAGE2_SPACE, Space, apply, read_space
 from respire.experiments.search.trials import FINISHED, Trial, Trials, run_trials
+from respire.recipe.identity import digest
 from respire.recipe.recipe import Recipe
 from respire.runtime.actors import run_grid, slots
-from respire.runtime.run_folder import digest
 from respire.runtime.storage import Storage
 from respire.runtime.tracking import Tracker
 from respire.study.experiment import Setting, open_setting

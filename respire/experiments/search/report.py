@@ -10,7 +10,7 @@ from respire.experiments.full.tables import STAGES, Table
 from respire.experiments.search import figures as draw
 from respire.experiments.seed_variance.tables import between, points
 from respire.metrics import percent
-from respire.recipe.recipe import flatten
+from respire.recipe.identity import flatten
 from respire.report.page import Page, Picture, Section
 from respire.runtime.storage import Storage
 

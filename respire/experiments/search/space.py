@@ -20,7 +20,8 @@ from optuna.distributions import (
 )
 
 from respire.errors import InputError
-from respire.recipe.recipe import Range, Recipe
+from respire.recipe.fields import Range
+from respire.recipe.recipe import Recipe
 
 SPACE = (
     # What is heard at once (paper Table 2), and how much of the spectrum is seen.

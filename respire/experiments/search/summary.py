@@ -15,7 +15,7 @@ from respire.experiments.search.objective import gain
 from respire.experiments.search.space import Space
 from respire.experiments.search.trials import Trial
 from respire.metrics import overall
-from respire.recipe.recipe import NUMERICS_VERSION
+from respire.recipe.identity import NUMERICS_VERSION
 from respire.statistics.intervals import bootstrap_difference
 from respire.statistics.paired import compare
 from respire.study.study import Study

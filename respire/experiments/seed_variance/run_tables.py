@@ -8,7 +8,7 @@ from respire.experiments.full.tables import STAGES, Table
 from respire.experiments.seed_variance.figures import SHARES
 from respire.experiments.seed_variance.tables import between
 from respire.metrics import percent
-from respire.recipe.recipe import flatten
+from respire.recipe.identity import flatten
 
 LARGEST = 8
 """Patients that are listed of each end of the range."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from respire.data.corpora import icbhi
 from respire.data.corpora.icbhi_format import DEVICES, LOCATIONS
 from respire.experiments.audit.census import census, lengths_s, official_overlap
-from respire.recipe.recipe import CLASSES
+from respire.labels import CLASSES
 
 REAL = Path(__file__).resolve().parents[4] / "shared/data/icbhi"
 needs_real_data = pytest.mark.skipif(not REAL.exists(), reason=f"no recordings at {REAL}")

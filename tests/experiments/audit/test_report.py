@@ -11,7 +11,7 @@ from respire.experiments.audit.check import check, errata
 from respire.experiments.audit.claims import CLAIMS
 from respire.experiments.audit.figures import blank_rows, cycle_lengths, cycles_by_device
 from respire.experiments.audit.report import lead, summary, verdict, write_report
-from respire.recipe.recipe import CLASSES
+from respire.labels import CLASSES
 from respire.runtime.storage import Storage
 
 NAMES = CLASSES["4-class"]

@@ -1,0 +1,260 @@
+"""Fields of a recipe, each with its source.
+
+The defaults are recipe ``paper``: RespireNet as published (Gairola et al. 2020); where the paper is
+silent the value of its released code is used, and the field says so.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import tyro
+
+from respire.errors import InputError
+
+SHORTEST_WINDOW = 160
+"""Samples that the filters of speed and loudness need (features/augment.py)."""
+
+
+Padding = Literal["smart", "reflect", "repeat", "repeat-either-side", "zero"]
+
+
+Sampling = Literal["class-uniform", "cycle-uniform"]
+
+
+Range = tuple[float, float]
+"""Lowest and highest value; a sample's own is drawn uniformly between them."""
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Recording to cycles (paper section 2, "Pre-processing")."""
+
+    sample_rate_hz: int = 4000
+    """Rate every recording is resampled to (paper: 4 kHz)."""
+    band_pass: bool = True
+    """Whether the band-pass is applied (paper: yes; the released code never calls it)."""
+    band_low_hz: float = 50.0
+    """Lower band-pass edge (the paper gives none; 50 Hz is the released code's lowest mel)."""
+    band_high_hz: float = 1950.0
+    """Upper band-pass edge (the paper gives none; at 4 kHz it must lie below 2,000 Hz)."""
+    band_order: int = 5
+    """Order of the Butterworth band-pass (paper: 5)."""
+    normalise: bool = True
+    """Whether a recording is scaled to a peak of .999 (paper: to (-1, 1); released code: no)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.band_low_hz < self.band_high_hz < self.sample_rate_hz / 2:
+            raise InputError(
+                f"recipe.preprocess: band-pass {self.band_low_hz:g}-{self.band_high_hz:g} Hz must "
+                f"rise and lie between 0 and {self.sample_rate_hz / 2:g} Hz (half the sample rate)"
+            )
+
+
+@dataclass(frozen=True)
+class Features:
+    """Cycles to images (paper sections 2 and 2.1; mel and image values of the released code)."""
+
+    window_seconds: float = 7.0
+    """Seconds of audio the network sees (paper Table 2: 7 s; released code: 8 s)."""
+    long_cycles: Literal["clip", "windows"] = "clip"
+    """A cycle longer than the window is clipped (paper), or cut into half-overlapping windows
+    that each train by themselves and vote on the cycle's class (released code)."""
+    padding: Padding = "smart"
+    """How a training cycle fills its window (paper 2.1: smart; released code: the cycle itself
+    repeated, before or after it at random)."""
+    evaluation_padding: Padding = "repeat"
+    """How an evaluation cycle fills its window. "smart" reads labels of evaluation cycles:
+    it measures what that leak is worth, and every result is stamped."""
+    n_mels: int = 64
+    """Mel bands (released code: 64)."""
+    n_fft: int = 256
+    """FFT length in samples (released code: 256)."""
+    hop: int = 128
+    """Samples between frames (released code: 128)."""
+    mel_low_hz: float = 50.0
+    """Lower edge of the mel filters (released code: 50 Hz)."""
+    mel_high_hz: float = 2000.0
+    """Upper edge of the mel filters (released code: 2,000 Hz)."""
+    top_db: float = 80.0
+    """Decibels kept below each window's loudest point (released code: 80)."""
+    blank_region: Literal["keep", "clip", "clip-one-more"] = "clip"
+    """What happens to blank rows on top of a spectrogram (paper 2.1, "Blank Region Clipping"):
+    they stay, or are clipped, or are clipped with one row more from every window (released
+    code). The rest is stretched to the full height."""
+    blank_grey: int = 10
+    """Grey level, of 255, below which a pixel is black (released code: 10)."""
+    blank_share: float = 0.8
+    """Share of black pixels from which a row is blank (released code: .8)."""
+    level_rows: bool = False
+    """Whether each row of the image is taken relative to its own mean over the window, which hides
+    how stethoscope and chest colour all sound (ours; cepstral mean subtraction, Atal 1974)."""
+    colour_map: Literal["magma", "grey"] = "magma"
+    """How decibels become three channels (released code: magma)."""
+    upsample: int = 3
+    """Bilinear enlargement of the image (released code: 3, so 192x657 at 7 s)."""
+
+    def samples(self, sample_rate_hz: int) -> int:
+        """Window length in samples."""
+        return round(self.window_seconds * sample_rate_hz)
+
+
+@dataclass(frozen=True)
+class Concatenation:
+    """Concatenation-based augmentation of training cycles, CBA (paper 2.1 and Fig. 2)."""
+
+    scheme: Literal["off", "same-class", "mixed"] = "same-class"
+    """Two random cycles of one class (paper), or by the released code's probabilities
+    (features/concatenate.py), which also join a crackle or a wheeze with a normal cycle. A pair is
+    cut at the window's end like anything else: in a short window the second cycle may not be heard
+    and "mixed" then gives the sample a class that is not in it."""
+    multiple_of_normal: float = 1.0
+    """How many samples a class has after CBA, as a multiple of the normal cycles: a class that
+    has fewer gets so many new ones (released code: its aug_scale; the paper gives no number)."""
+
+    def __post_init__(self) -> None:
+        if self.multiple_of_normal <= 0:
+            raise InputError(
+                f"recipe.concatenation.multiple_of_normal: {self.multiple_of_normal:g} must be "
+                f"above 0; use --recipe.concatenation.scheme off for no concatenation"
+            )
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Standard augmentation of training windows (paper 2.1).
+
+    "Noise addition, speed variation, random shifting, pitch shift, etc."; probabilities and ranges
+    are the released code's. Each ``_p`` is the share of training windows an effect is applied to.
+    """
+
+    one_at_most: bool = True
+    """Whether a window gets at most one of noise, speed, loudness, pitch and VTLP (released
+    code), or each of them by its own coin."""
+    noise_p: float = 0.1
+    """White noise (released code: half of all windows get one effect of five)."""
+    noise_snr_db: Range = (10.0, 30.0)
+    """Signal-to-noise ratio (ours: neither paper nor code names one)."""
+    speed_p: float = 0.1
+    """Faster or slower playback."""
+    speed_factor: Range = (0.5, 1.9)
+    """Above 1 is faster (released code: .5-1.9)."""
+    loudness_p: float = 0.1
+    """A stretch of the window louder or softer (the whole of it would be no change at all: the
+    spectrogram is relative to its loudest point)."""
+    loudness_factor: Range = (0.5, 2.0)
+    """Factor of the amplitude (released code: .5-2)."""
+    pitch_p: float = 0.1
+    """All frequencies multiplied, times kept."""
+    pitch_semitones: Range = (-1.0, 3.0)
+    """Shift in semitones (released code: -1 to 3)."""
+    vtlp_p: float = 0.1
+    """Vocal tract length perturbation: frequencies warped, the highest kept in place."""
+    vtlp_factor: Range = (0.9, 1.1)
+    """Warp below the knee (released code: .9-1.1, an identity there because its knee of 4,800 Hz
+    lies above half the sample rate; ours lies at 60% of it)."""
+    shift_p: float = 0.5
+    """The window rolled in time by any amount (released code: .5)."""
+    time_mask_p: float = 0.0
+    """SpecAugment: a stretch of frames set to the window's mean (not in the paper)."""
+    time_mask_share: Range = (0.0, 0.1)
+    """Its share of the window."""
+    frequency_mask_p: float = 0.0
+    """SpecAugment: a band of mel rows set to the window's mean (not in the paper)."""
+    frequency_mask_share: Range = (0.0, 0.1)
+    """Its share of the rows."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name.endswith("_p") and not 0 <= value <= 1:
+                raise InputError(f"recipe.augmentation.{name}: {value:g} is no probability")
+            if isinstance(value, tuple) and value[0] > value[1]:
+                raise InputError(
+                    f"recipe.augmentation.{name}: {value[0]:g} to {value[1]:g} must rise"
+                )
+        for name in ("speed_factor", "loudness_factor", "vtlp_factor"):
+            if vars(self)[name][0] <= 0:
+                raise InputError(f"recipe.augmentation.{name}: factors must be above 0")
+        for name in ("time_mask_share", "frequency_mask_share"):
+            low, high = vars(self)[name]
+            if low < 0 or high > 1:
+                raise InputError(f"recipe.augmentation.{name}: shares lie between 0 and 1")
+        together = self.noise_p + self.speed_p + self.loudness_p + self.pitch_p + self.vtlp_p
+        if self.one_at_most and together > 1 + 1e-9:
+            raise InputError(
+                f"recipe.augmentation: with one_at_most the probabilities of noise, speed, "
+                f"loudness, pitch and VTLP add up to {together:g}, more than 1; lower them, or "
+                f"use --recipe.augmentation.no-one-at-most"
+            )
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network (paper section 2, "Network architecture")."""
+
+    backbone: str = "resnet34"
+    """Any torchvision classification model by name (paper: ResNet-34)."""
+    weights: str = "imagenet"
+    """"imagenet", "none", or the path of a state dict of the backbone (paper: ImageNet)."""
+    head_width: int = 128
+    """Width of the two fully connected layers (paper: 128)."""
+    dropout: float = 0.5
+    """Dropout before each fully connected layer (released code: .5)."""
+    sync_batchnorm: bool = False
+    """Share batch statistics among workers, so that N workers compute what one would."""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """Stage 1 (paper section 3, "Implementation Details")."""
+
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    """SGD with momentum (paper), or AdamW."""
+    learning_rate: float = 1e-3
+    """Learning rate, the peak one under "one-cycle" (paper: 1e-3)."""
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    """Learning rate over the run (paper: fixed). "one-cycle" raises it to its peak over the first
+    30% of the steps and lets it fall to almost nothing (Smith and Topin 2018); AdamW's first beta
+    goes from .95 to .85 and back meanwhile."""
+    momentum: float = 0.9
+    """Momentum of SGD, fixed (paper: .9)."""
+    weight_decay: float = 0.0
+    """Weight decay (the paper names none; released code: 5e-4)."""
+    average_decay: float = 0.0
+    """Which weights are scored and kept: the last step's (0, paper), or the exponential moving
+    average over all steps that decays by this factor at each (ours; Polyak averaging)."""
+    normal_loss_weight: float = 1.0
+    """Weight of a normal cycle in the cross-entropy, an abnormal one having 1 (paper: 1; released
+    code: 1/3, on top of the class-uniform batches)."""
+    sampling: Sampling = "class-uniform"
+    """What is equally likely to come next: every class (paper 2.1), or every cycle that the epoch
+    has not seen yet."""
+    prior: float = 0.0
+    """How common the classes are to the network, which calls a cycle what is likeliest: from 0, all
+    equally (paper: as in its batches), to 1, as each counts in the Score, which makes the likeliest
+    class the one that adds most to it (training/loss.py)."""
+    epochs: int = 200
+    """Epochs (paper: 200)."""
+    batch_size: int = 64
+    """Global batch, whatever the number of workers (paper: 64)."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the network; "auto" takes bf16 where the processor computes in it."""
+    bank: Literal["sharded", "replicated"] = "sharded"
+    """With several workers: each holds its share of the recordings, or each holds all and sees
+    exactly the samples that one worker would."""
+
+
+@dataclass(frozen=True)
+class FineTune:
+    """Stage 2, device-specific fine-tuning (paper 2.1 and section 3)."""
+
+    learning_rate: float = 1e-4
+    """Learning rate (paper: 1e-4)."""
+    epochs: int = 50
+    """Epochs for each device (paper: 50)."""
+    unselected_epochs: int = 10
+    """Epochs for a device whose validation patients are too few to choose an epoch by."""
+    min_validation_patients: int = 3
+    """Validation patients a device needs for its epoch to be chosen on them."""
+    trials_per_device: Annotated[int, tyro.conf.arg(aliases=["--finetune.trials-per-device"])] = 1
+    """Learning rates tried for each device, the recipe's and steps of a third around it; the
+    best on the device's validation patients is kept."""
