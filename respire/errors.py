@@ -25,3 +25,7 @@ class InputError(Exception):
 
     def __init__(self, message: str):
         super().__init__(without_credentials(message))
+
+
+REMEDY = "correct it, or leave the recording out with --skip-bad"
+"""How the messages about a bad file end."""

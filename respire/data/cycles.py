@@ -17,7 +17,8 @@ import pyarrow.dataset
 import ray
 from pyarrow import fs
 
-from respire.data.preprocess import preprocess, read_audio, slice_cycles
+from respire.data.audio import read_audio
+from respire.data.preprocess import preprocess, slice_cycles
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
 from respire.recipe.identity import NUMERICS_VERSION

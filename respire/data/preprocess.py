@@ -1,18 +1,13 @@
 """Recordings to waveforms, and waveforms to cycles (paper section 2, "Pre-processing")."""
 
-import io
-import struct
 from collections.abc import Sequence
 
 import numpy as np
-import soundfile as sf
 import soxr
 from scipy.signal import butter, sosfilt
 
-from respire.data.corpora.icbhi_format import UNKNOWN_SIZE
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
-from respire.runtime.storage import Storage
 
 FULL_SCALE = 32767
 """What 1.0 is stored as: value = round(32767 x)."""
@@ -22,48 +17,6 @@ PEAK = 0.999
 
 END_TOLERANCE_S = 0.005
 """How far an annotation may point beyond its recording's end: rounding of the times, no more."""
-
-
-def read_audio(source: str) -> tuple[np.ndarray, int]:
-    """Read a recording: wav, flac, or whatever else libsndfile decodes.
-
-    Args:
-        source: path, or URI that pyarrow's filesystems understand.
-
-    Returns:
-        float32 [n] in (-1, 1) for integer formats, channels averaged, and the sample rate in Hz.
-
-    Raises:
-        InputError: no such file, not audio, torn, empty, or with samples that are not finite.
-    """
-    try:
-        content = Storage(source).read_bytes()
-    except OSError as error:
-        raise InputError(f"{source}: cannot be read ({error}); check the path") from error
-    if _is_torn_wav(content):
-        raise InputError(
-            f"{source}: torn, its header announces more than its {len(content)} bytes; "
-            "copy or download it again"
-        )
-    try:
-        with sf.SoundFile(io.BytesIO(content)) as file:
-            announced, rate = file.frames, file.samplerate
-            channels = file.read(dtype="float32", always_2d=True)
-    except sf.LibsndfileError as error:
-        raise InputError(
-            f"{source}: not decodable as audio ({error.error_string.strip()}); "
-            "copy or download it again"
-        ) from error
-    if len(channels) < announced:
-        raise InputError(
-            f"{source}: torn, holds {len(channels)} of {announced} samples; "
-            "copy or download it again"
-        )
-    if len(channels) == 0:
-        raise InputError(f"{source}: holds no samples; remove it or download it again")
-    if not np.isfinite(channels).all():
-        raise InputError(f"{source}: holds samples that are not finite; repair or remove it")
-    return channels.mean(axis=1), rate
 
 
 def preprocess(audio: np.ndarray, rate: int, recipe: Preprocess) -> np.ndarray:
@@ -138,13 +91,3 @@ def slice_cycles(
     quantised = np.rint(audio.astype(np.float64) * FULL_SCALE).astype(np.int16)
     cycles = [quantised[start:end] for start, end in zip(first, last, strict=True)]
     return np.concatenate(cycles), (last - first).astype(np.int32)
-
-
-def _is_torn_wav(content: bytes) -> bool:
-    """Whether a RIFF file is shorter than it says; libsndfile would read what is left of it."""
-    if content[:4] != b"RIFF" or len(content) < 8:
-        return False
-    (announced,) = struct.unpack("<I", content[4:8])
-    streamed = announced == UNKNOWN_SIZE
-    # Some writers count a final padding byte that they do not write.
-    return not streamed and len(content) + 1 < announced + 8

@@ -10,9 +10,10 @@ import pytest
 from cycle_rows import cycles_table
 
 from respire.data import cycles as cycles_module
+from respire.data.audio import read_audio
 from respire.data.corpora.icbhi import read_catalogue
 from respire.data.cycles import SCHEMA, PreparedCycles, in_order, pick, prepare_cycles
-from respire.data.preprocess import preprocess, read_audio, slice_cycles
+from respire.data.preprocess import preprocess, slice_cycles
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
 from respire.runtime.storage import Storage

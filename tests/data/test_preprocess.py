@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pyarrow import fs
 from scipy.signal import csd, welch
 
-from respire.data.corpora.icbhi_format import read_duration_s
-from respire.data.preprocess import preprocess, read_audio, slice_cycles
+from respire.data.audio import read_audio, read_duration_s
+from respire.data.preprocess import preprocess, slice_cycles
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
 

@@ -24,8 +24,8 @@ from pyarrow import fs
 from respire.benchmark.growth import small_corpus
 from respire.benchmark.noise_bank import noise_bank
 from respire.benchmark.scale.needs import TABLE_BYTES, Rates
+from respire.data.audio import read_duration_s
 from respire.data.corpora import icbhi
-from respire.data.corpora.icbhi_format import read_duration_s
 from respire.data.cycles import (
     PreparedCycles,
     blocks_of,

@@ -14,17 +14,16 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import fs
 
+from respire.data.audio import read_duration_s
 from respire.data.corpora.icbhi_format import (
-    REMEDY,
     Cycle,
     RecordingName,
     is_name,
     parse_annotation,
     parse_name,
-    read_duration_s,
     rows,
 )
-from respire.errors import InputError
+from respire.errors import REMEDY, InputError
 from respire.runtime.storage import Storage
 
 AUDIO_SUFFIXES = (".wav", ".flac")

@@ -11,11 +11,7 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-import pyarrow as pa
-import soundfile as sf
-from pyarrow import fs
-
-from respire.errors import InputError
+from respire.errors import REMEDY, InputError
 
 LOCATIONS = ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")
 """Trachea; anterior, posterior and lateral, left and right."""
@@ -32,10 +28,6 @@ to half a millisecond beyond it. (No published recording needs it: the latest cy
 with theirs.)"""
 
 _NAME = re.compile(r"([0-9]{1,9})_([0-9A-Za-z]+)_([A-Za-z]+)_([A-Za-z]+)_([0-9A-Za-z]+)")
-REMEDY = "correct it, or leave the recording out with --skip-bad"
-"""How the messages about a bad file end."""
-UNKNOWN_SIZE = 0xFFFFFFFF
-"""What a WAV says of its length, of the whole and of the audio, that was written to a pipe."""
 
 
 class RecordingName(NamedTuple):
@@ -87,44 +79,6 @@ def parse_name(recording: str) -> RecordingName:
                 f"rename it, or leave it out with --skip-bad"
             )
     return RecordingName(int(patient), session, location, mode, device)
-
-
-def read_duration_s(filesystem: fs.FileSystem, path: str) -> float:
-    """A recording's length in seconds by its header.
-
-    Raises:
-        InputError: the header cannot be read, or promises more audio than the file holds.
-    """
-    try:
-        with filesystem.open_input_file(path) as file:
-            missing = _missing_bytes(file)
-            if missing:
-                raise InputError(f"{path}: torn, {missing} bytes of audio are missing; {REMEDY}")
-            file.seek(0)
-            with sf.SoundFile(file) as audio:
-                if audio.frames:  # a torn FLAC shows only where its last sample should be
-                    audio.seek(audio.frames - 1)
-                    audio.read(1)
-                return audio.frames / audio.samplerate
-    except (OSError, sf.LibsndfileError) as error:
-        raise InputError(f"{path}: audio cannot be read or is torn ({error}); {REMEDY}") from error
-
-
-def _missing_bytes(file: pa.NativeFile) -> int:
-    """How far a RIFF file ends before its data chunk does (libsndfile would shorten silently).
-
-    A file that was written to a pipe does not know its length, and lacks nothing.
-    """
-    if file.read(12)[:4] != b"RIFF":
-        return 0
-    while len(header := file.read(8)) == 8:
-        size = int.from_bytes(header[4:], "little")
-        if header[:4] == b"data":
-            if size == UNKNOWN_SIZE:
-                return 0
-            return max(0, file.tell() + size - file.size())
-        file.seek(file.tell() + size + size % 2)
-    return 0
 
 
 def parse_annotation(text: str, where: str, duration_s: float) -> list[Cycle]:

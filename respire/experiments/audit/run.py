@@ -13,9 +13,10 @@ from torch import Tensor
 
 import respire
 from respire.command.command import SYNTHETIC, Options
+from respire.data.audio import read_audio
 from respire.data.corpora import icbhi
 from respire.data.corpora.icbhi_format import DEVICES
-from respire.data.preprocess import preprocess, read_audio, slice_cycles
+from respire.data.preprocess import preprocess, slice_cycles
 from respire.errors import InputError
 from respire.experiments.audit.census import census, lengths_s
 from respire.experiments.audit.check import check, errata, is_published

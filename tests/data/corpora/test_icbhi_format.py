@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs
 
+from respire.data.audio import read_duration_s
 from respire.data.corpora.icbhi_format import (
     DEVICES,
     LOCATIONS,
     MODES,
     parse_annotation,
     parse_name,
-    read_duration_s,
 )
 from respire.errors import InputError
 

@@ -14,8 +14,9 @@ from commands import finished
 from cycle_rows import cycles_table
 
 from respire.command.command import Options
+from respire.data.audio import read_audio
 from respire.data.corpora import icbhi
-from respire.data.preprocess import preprocess, read_audio, slice_cycles
+from respire.data.preprocess import preprocess, slice_cycles
 from respire.errors import InputError
 from respire.experiments.audit.run import audit, blank_rows
 from respire.features.bank import CycleBank

@@ -1,0 +1,105 @@
+"""Audio files: whole ones are read, torn ones refused."""
+
+import io
+import struct
+
+import numpy as np
+import pyarrow as pa
+import soundfile as sf
+from pyarrow import fs
+
+from respire.errors import REMEDY, InputError
+from respire.runtime.storage import Storage
+
+UNKNOWN_SIZE = 0xFFFFFFFF
+"""What a WAV says of its length, of the whole and of the audio, that was written to a pipe."""
+
+
+def read_duration_s(filesystem: fs.FileSystem, path: str) -> float:
+    """A recording's length in seconds by its header.
+
+    Raises:
+        InputError: the header cannot be read, or promises more audio than the file holds.
+    """
+    try:
+        with filesystem.open_input_file(path) as file:
+            missing = _missing_bytes(file)
+            if missing:
+                raise InputError(f"{path}: torn, {missing} bytes of audio are missing; {REMEDY}")
+            file.seek(0)
+            with sf.SoundFile(file) as audio:
+                if audio.frames:  # a torn FLAC shows only where its last sample should be
+                    audio.seek(audio.frames - 1)
+                    audio.read(1)
+                return audio.frames / audio.samplerate
+    except (OSError, sf.LibsndfileError) as error:
+        raise InputError(f"{path}: audio cannot be read or is torn ({error}); {REMEDY}") from error
+
+
+def _missing_bytes(file: pa.NativeFile) -> int:
+    """How far a RIFF file ends before its data chunk does (libsndfile would shorten silently).
+
+    A file that was written to a pipe does not know its length, and lacks nothing.
+    """
+    if file.read(12)[:4] != b"RIFF":
+        return 0
+    while len(header := file.read(8)) == 8:
+        size = int.from_bytes(header[4:], "little")
+        if header[:4] == b"data":
+            if size == UNKNOWN_SIZE:
+                return 0
+            return max(0, file.tell() + size - file.size())
+        file.seek(file.tell() + size + size % 2)
+    return 0
+
+
+def read_audio(source: str) -> tuple[np.ndarray, int]:
+    """Read a recording: wav, flac, or whatever else libsndfile decodes.
+
+    Args:
+        source: path, or URI that pyarrow's filesystems understand.
+
+    Returns:
+        float32 [n] in (-1, 1) for integer formats, channels averaged, and the sample rate in Hz.
+
+    Raises:
+        InputError: no such file, not audio, torn, empty, or with samples that are not finite.
+    """
+    try:
+        content = Storage(source).read_bytes()
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error}); check the path") from error
+    if _is_torn_wav(content):
+        raise InputError(
+            f"{source}: torn, its header announces more than its {len(content)} bytes; "
+            "copy or download it again"
+        )
+    try:
+        with sf.SoundFile(io.BytesIO(content)) as file:
+            announced, rate = file.frames, file.samplerate
+            channels = file.read(dtype="float32", always_2d=True)
+    except sf.LibsndfileError as error:
+        raise InputError(
+            f"{source}: not decodable as audio ({error.error_string.strip()}); "
+            "copy or download it again"
+        ) from error
+    if len(channels) < announced:
+        raise InputError(
+            f"{source}: torn, holds {len(channels)} of {announced} samples; "
+            "copy or download it again"
+        )
+    if len(channels) == 0:
+        raise InputError(f"{source}: holds no samples; remove it or download it again")
+    if not np.isfinite(channels).all():
+        raise InputError(f"{source}: holds samples that are not finite; repair or remove it")
+    return channels.mean(axis=1), rate
+
+
+def _is_torn_wav(content: bytes) -> bool:
+    """Whether a RIFF file is shorter than it says; libsndfile would read what is left of it."""
+    if content[:4] != b"RIFF" or len(content) < 8:
+        return False
+    (announced,) = struct.unpack("<I", content[4:8])
+    streamed = announced == UNKNOWN_SIZE
+    # Some writers count a final padding byte that they do not write.
+    return not streamed and len(content) + 1 < announced + 8
