@@ -19,31 +19,11 @@ from pyarrow import fs
 
 from respire.data.audio import read_audio
 from respire.data.preprocess import preprocess, slice_cycles
+from respire.data.rows import SCHEMA, blocks_of, in_order
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
 from respire.recipe.identity import NUMERICS_VERSION
 from respire.runtime.storage import Storage
-
-SCHEMA = pa.schema(
-    [
-        ("recording", pa.string()),
-        ("patient", pa.int64()),
-        ("session", pa.string()),
-        ("location", pa.string()),
-        ("mode", pa.string()),
-        ("device", pa.string()),
-        ("cycle", pa.list_(pa.int32())),
-        ("start_s", pa.list_(pa.float64())),
-        ("end_s", pa.list_(pa.float64())),
-        ("label", pa.list_(pa.int8())),
-        ("samples", pa.list_(pa.int32())),
-        ("audio", pa.large_list(pa.int16())),
-    ]
-)
-"""A row is a recording; ``audio`` holds its cycles joined, ``samples`` the length of each.
-
-All audio may be sorted or joined at once, and 32 bits count 149 hours of it at 4 kHz.
-"""
 
 _OF_RECORDING = ["recording", "patient", "session", "location", "mode", "device"]
 _OF_CYCLE = ["cycle", "start_s", "end_s", "label"]
@@ -52,8 +32,6 @@ _ERROR = pa.field("error", pa.string())
 
 _MANIFEST = "manifest.json"
 
-_RECORDINGS_A_BLOCK = 32
-"""Some seconds of work for one Ray task, a few megabytes of cycles."""
 
 _ABANDONED_AFTER_S = 3600
 """An attempt without a manifest that nobody has written to for this long is a leftover."""
@@ -97,21 +75,6 @@ class PreparedCycles:
     def dataset(self, recordings: Sequence[str]) -> ray.data.Dataset:
         """The same rows as a Ray dataset in memory, so that Ray Train needs no CPU to read it."""
         return ray.data.from_arrow(blocks_of(self.read(recordings)))
-
-
-def pick(table: pa.Table, rows: Sequence[int] | np.ndarray) -> pa.Table:
-    """Some rows of cycles, in the order given, copied once.
-
-    Where pyarrow filters or sorts lists, it numbers all their elements: four times the memory.
-    """
-    if not len(rows):
-        return table.slice(0, 0)
-    return pa.concat_tables([table.slice(row, 1) for row in rows]).combine_chunks()
-
-
-def in_order(table: pa.Table) -> pa.Table:
-    """Rows of cycles sorted by recording name."""
-    return pick(table, pyarrow.compute.sort_indices(table.column("recording")).to_pylist())
 
 
 def prepare_cycles(
@@ -270,12 +233,6 @@ def _open(folder: Storage) -> pyarrow.dataset.Dataset:
     return pyarrow.dataset.dataset(
         path, schema=SCHEMA.append(_ERROR), filesystem=filesystem, format="parquet"
     )
-
-
-def blocks_of(table: pa.Table) -> list[pa.Table]:
-    """Rows in the parts that Ray works on, without a copy."""
-    starts = range(0, len(table), _RECORDINGS_A_BLOCK)
-    return [table.slice(start, _RECORDINGS_A_BLOCK) for start in starts]
 
 
 def _remove_abandoned(home: Storage) -> None:

@@ -6,11 +6,9 @@ import numpy as np
 import soxr
 from scipy.signal import butter, sosfilt
 
+from respire.data.rows import FULL_SCALE
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
-
-FULL_SCALE = 32767
-"""What 1.0 is stored as: value = round(32767 x)."""
 
 PEAK = 0.999
 """Largest magnitude after normalisation, strictly inside (-1, 1)."""

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from respire.data.cycles import pick
+from respire.data.rows import pick
 from respire.evaluation.baselines import predict_baselines
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline

@@ -15,7 +15,8 @@ import torch
 from pyarrow import fs
 from ray.train.torch import TorchTrainer
 
-from respire.data.cycles import PreparedCycles, in_order
+from respire.data.cycles import PreparedCycles
+from respire.data.rows import in_order
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe.recipe import Recipe

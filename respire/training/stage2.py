@@ -11,7 +11,7 @@ import ray
 from ray import tune
 
 from respire.data.corpora.icbhi_format import DEVICES
-from respire.data.cycles import pick
+from respire.data.rows import pick
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.recipe.recipe import Recipe

@@ -12,8 +12,9 @@ from cycle_rows import cycles_table
 from respire.data import cycles as cycles_module
 from respire.data.audio import read_audio
 from respire.data.corpora.icbhi import read_catalogue
-from respire.data.cycles import SCHEMA, PreparedCycles, in_order, pick, prepare_cycles
+from respire.data.cycles import PreparedCycles, prepare_cycles
 from respire.data.preprocess import preprocess, slice_cycles
+from respire.data.rows import SCHEMA, in_order, pick
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
 from respire.runtime.storage import Storage

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from respire.data.cycles import SCHEMA
+from respire.data.rows import SCHEMA
 
 
 def cycles_table(

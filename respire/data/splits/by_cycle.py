@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from respire.data.cycles import SCHEMA, PreparedCycles
+from respire.data.cycles import PreparedCycles
+from respire.data.rows import SCHEMA
 from respire.data.splits.split import SIDES, TEST_SHARE, VALIDATION_SHARE, Split
 
 
