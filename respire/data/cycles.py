@@ -1,15 +1,12 @@
 """Recordings to cycles over Ray Data: prepared once, kept as Parquet, one row a recording."""
 
-import hashlib
-import json
 import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
@@ -17,18 +14,12 @@ import pyarrow.dataset
 import ray
 from pyarrow import fs
 
-from respire.data.audio import read_audio
-from respire.data.preprocess import preprocess, slice_cycles
+from respire.data.prepare import _ERROR, by_recording, key_of, prepare_block
 from respire.data.rows import SCHEMA, blocks_of, in_order
+from respire.data.splits.by_cycle import _apart
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
-from respire.recipe.identity import NUMERICS_VERSION
 from respire.runtime.storage import Storage
-
-_OF_RECORDING = ["recording", "patient", "session", "location", "mode", "device"]
-_OF_CYCLE = ["cycle", "start_s", "end_s", "label"]
-_ERROR = pa.field("error", pa.string())
-"""In the files only: why a recording could not be prepared, null where it could."""
 
 _MANIFEST = "manifest.json"
 
@@ -120,15 +111,6 @@ def prepare_cycles(
     return _prepared(home, key, manifest)
 
 
-def key_of(cycles: pd.DataFrame, recipe: Preprocess, fingerprint: str) -> str:
-    """A digest of everything that can change a sample; where the audio lies cannot."""
-    rows = pd.util.hash_pandas_object(cycles[_OF_RECORDING + _OF_CYCLE], index=False)
-    parts = [NUMERICS_VERSION, asdict(recipe), fingerprint]
-    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
-    digest.update(rows.to_numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
 def _find(home: Storage, key: str, skip_bad: bool) -> PreparedCycles | None:
     """What an earlier run prepared, if it may be used.
 
@@ -158,47 +140,6 @@ def _write(cycles: pd.DataFrame, recipe: Preprocess, attempt: Storage) -> None:
         prepared.write_parquet(path, filesystem=filesystem, compression="zstd")
     except OSError as error:  # as Ray gives it, with the traceback in its text
         raise attempt.refused(getattr(error, "cause", error)) from error
-
-
-def by_recording(cycles: pd.DataFrame) -> pa.Table:
-    """A catalogue with a row a recording, sorted by its name, and lists of its cycles' columns."""
-    cycles = cycles.sort_values("recording", kind="stable", ignore_index=True)
-    first = np.flatnonzero(~cycles["recording"].duplicated())
-    once = cycles.loc[first, [*_OF_RECORDING, "audio"]]
-    table = pa.Table.from_pandas(once, preserve_index=False)
-    ends = pa.array(np.append(first, len(cycles)), pa.int32())
-    for column in _OF_CYCLE:
-        lists = pa.ListArray.from_arrays(ends, pa.array(cycles[column]))
-        table = table.append_column(column, lists)
-    return table
-
-
-def prepare_block(batch: pa.Table, recipe: Preprocess) -> pa.Table:
-    """Prepare a block of recordings; bad input comes back as data, not as a failed task.
-
-    Args:
-        batch: rows of ``by_recording``.
-        recipe: rate and band.
-
-    Returns:
-        Rows in SCHEMA, and why a recording could not be prepared.
-    """
-    rows = [_prepare_recording(row, recipe) for row in batch.to_pylist()]
-    return pa.Table.from_pylist(rows, schema=SCHEMA.append(_ERROR))
-
-
-def _prepare_recording(row: dict[str, Any], recipe: Preprocess) -> dict[str, Any]:
-    """Prepare one recording."""
-    empty = np.empty(0, np.int16)
-    try:
-        waveform = preprocess(*read_audio(row["audio"]), recipe)
-    except InputError as error:
-        return {**row, "audio": empty, "samples": empty, "error": str(error)}
-    try:
-        audio, samples = slice_cycles(waveform, row["start_s"], row["end_s"], recipe.sample_rate_hz)
-    except InputError as error:
-        return {**row, "audio": empty, "samples": empty, "error": f"{row['audio']}: {error}"}
-    return {**row, "audio": audio, "samples": samples, "error": None}
 
 
 def _verify(cycles: pd.DataFrame, attempt: Storage, skip_bad: bool) -> dict[str, Any]:
@@ -250,3 +191,32 @@ def _remove_abandoned(home: Storage) -> None:
     for entry, seconds in touched.items():
         if entry not in keep and seconds < time.time() - _ABANDONED_AFTER_S:
             (home / entry).delete()
+
+
+class CyclesApart(PreparedCycles):
+    """The cycles of a corpus taken apart: as ``PreparedCycles``, each a row by itself."""
+
+    @classmethod
+    def of(cls, prepared: PreparedCycles) -> "CyclesApart":
+        """The same cycles, not copied until they are read."""
+        return cls(prepared.storage, f"{prepared.key} taken apart", prepared.skipped)
+
+    def recordings(self) -> frozenset[str]:
+        """Names of all cycles."""
+        return frozenset(self._rows().column("recording").to_pylist())
+
+    def read(self, recordings: Sequence[str]) -> pa.Table:
+        """Rows of some of them, in SCHEMA, sorted by name.
+
+        Raises:
+            KeyError: a cycle is not there.
+        """
+        rows = self._rows()
+        missing = set(recordings) - set(rows.column("recording").to_pylist())
+        if missing:
+            raise KeyError(f"not among the prepared cycles: {', '.join(sorted(missing))}")
+        wanted = pa.compute.is_in(rows.column("recording"), pa.array(list(recordings), pa.string()))
+        return rows.filter(wanted).sort_by("recording")
+
+    def _rows(self) -> pa.Table:
+        return _apart(super().read(sorted(super().recordings())))

@@ -15,8 +15,8 @@ from respire.command.command import OFFICIAL, SYNTHETIC, Options
 from respire.data.corpora import icbhi
 from respire.data.corpora.icbhi_download import download
 from respire.data.corpora.synthetic import default_corpus
-from respire.data.cycles import PreparedCycles
-from respire.data.splits.by_cycle import CyclesApart, split_by_cycle, take_apart
+from respire.data.cycles import CyclesApart, PreparedCycles
+from respire.data.splits.by_cycle import split_by_cycle, take_apart
 from respire.data.splits.split import Split, split
 from respire.errors import InputError
 from respire.metrics import check_scorable

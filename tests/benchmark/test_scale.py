@@ -21,7 +21,7 @@ from respire.benchmark.scale.needs import BLOCK, TABLE_BYTES, Machines, Rates, n
 from respire.benchmark.scale.page import page
 from respire.data import cycles as data_cycles
 from respire.data.corpora import icbhi
-from respire.data.cycles import by_recording
+from respire.data.prepare import by_recording
 from respire.data.splits.split import split
 from respire.errors import InputError
 from respire.features.bank import CycleBank

@@ -26,7 +26,8 @@ from respire.benchmark.noise_bank import noise_bank
 from respire.benchmark.scale.needs import TABLE_BYTES, Rates
 from respire.data.audio import read_duration_s
 from respire.data.corpora import icbhi
-from respire.data.cycles import PreparedCycles, by_recording, key_of, prepare_block, prepare_cycles
+from respire.data.cycles import PreparedCycles, prepare_cycles
+from respire.data.prepare import by_recording, key_of, prepare_block
 from respire.data.rows import blocks_of
 from respire.data.splits.split import Split, split
 from respire.errors import InputError

@@ -4,14 +4,11 @@ It puts cycles of one patient, even of one recording, on both sides, which no ot
 purpose. It is here to measure what that is worth, and everything it produces is stamped.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from respire.data.cycles import PreparedCycles
 from respire.data.rows import SCHEMA
 from respire.data.splits.split import SIDES, TEST_SHARE, VALIDATION_SHARE, Split
 
@@ -26,35 +23,6 @@ def take_apart(cycles: pd.DataFrame) -> pd.DataFrame:
         for recording, cycle in zip(cycles["recording"], cycles["cycle"], strict=True)
     ]
     return cycles.assign(recording=names).sort_values("recording", ignore_index=True)
-
-
-class CyclesApart(PreparedCycles):
-    """The cycles of a corpus taken apart: as ``PreparedCycles``, each a row by itself."""
-
-    @classmethod
-    def of(cls, prepared: PreparedCycles) -> "CyclesApart":
-        """The same cycles, not copied until they are read."""
-        return cls(prepared.storage, f"{prepared.key} taken apart", prepared.skipped)
-
-    def recordings(self) -> frozenset[str]:
-        """Names of all cycles."""
-        return frozenset(self._rows().column("recording").to_pylist())
-
-    def read(self, recordings: Sequence[str]) -> pa.Table:
-        """Rows of some of them, in SCHEMA, sorted by name.
-
-        Raises:
-            KeyError: a cycle is not there.
-        """
-        rows = self._rows()
-        missing = set(recordings) - set(rows.column("recording").to_pylist())
-        if missing:
-            raise KeyError(f"not among the prepared cycles: {', '.join(sorted(missing))}")
-        wanted = pa.compute.is_in(rows.column("recording"), pa.array(list(recordings), pa.string()))
-        return rows.filter(wanted).sort_by("recording")
-
-    def _rows(self) -> pa.Table:
-        return _apart(super().read(sorted(super().recordings())))
 
 
 def split_by_cycle(cycles: pd.DataFrame, split_seed: int, inner_seed: int) -> Split:

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from respire.data.corpora.icbhi_format import parse_name
-from respire.data.cycles import PreparedCycles
+from respire.data.cycles import CyclesApart, PreparedCycles
 from respire.data.rows import SCHEMA
-from respire.data.splits.by_cycle import CyclesApart, split_by_cycle, take_apart
+from respire.data.splits.by_cycle import split_by_cycle, take_apart
 from respire.data.splits.split import SIDES
 from respire.runtime.storage import Storage
 

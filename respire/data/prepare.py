@@ -1,0 +1,76 @@
+"""A block of recordings to cycles, without Ray."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from respire.data.audio import read_audio
+from respire.data.preprocess import preprocess, slice_cycles
+from respire.data.rows import SCHEMA
+from respire.errors import InputError
+from respire.recipe.fields import Preprocess
+from respire.recipe.identity import NUMERICS_VERSION
+
+_OF_RECORDING = ["recording", "patient", "session", "location", "mode", "device"]
+
+
+_OF_CYCLE = ["cycle", "start_s", "end_s", "label"]
+
+
+_ERROR = pa.field("error", pa.string())
+"""In the files only: why a recording could not be prepared, null where it could."""
+
+
+def key_of(cycles: pd.DataFrame, recipe: Preprocess, fingerprint: str) -> str:
+    """A digest of everything that can change a sample; where the audio lies cannot."""
+    rows = pd.util.hash_pandas_object(cycles[_OF_RECORDING + _OF_CYCLE], index=False)
+    parts = [NUMERICS_VERSION, asdict(recipe), fingerprint]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+    digest.update(rows.to_numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def by_recording(cycles: pd.DataFrame) -> pa.Table:
+    """A catalogue with a row a recording, sorted by its name, and lists of its cycles' columns."""
+    cycles = cycles.sort_values("recording", kind="stable", ignore_index=True)
+    first = np.flatnonzero(~cycles["recording"].duplicated())
+    once = cycles.loc[first, [*_OF_RECORDING, "audio"]]
+    table = pa.Table.from_pandas(once, preserve_index=False)
+    ends = pa.array(np.append(first, len(cycles)), pa.int32())
+    for column in _OF_CYCLE:
+        lists = pa.ListArray.from_arrays(ends, pa.array(cycles[column]))
+        table = table.append_column(column, lists)
+    return table
+
+
+def prepare_block(batch: pa.Table, recipe: Preprocess) -> pa.Table:
+    """Prepare a block of recordings; bad input comes back as data, not as a failed task.
+
+    Args:
+        batch: rows of ``by_recording``.
+        recipe: rate and band.
+
+    Returns:
+        Rows in SCHEMA, and why a recording could not be prepared.
+    """
+    rows = [_prepare_recording(row, recipe) for row in batch.to_pylist()]
+    return pa.Table.from_pylist(rows, schema=SCHEMA.append(_ERROR))
+
+
+def _prepare_recording(row: dict[str, Any], recipe: Preprocess) -> dict[str, Any]:
+    """Prepare one recording."""
+    empty = np.empty(0, np.int16)
+    try:
+        waveform = preprocess(*read_audio(row["audio"]), recipe)
+    except InputError as error:
+        return {**row, "audio": empty, "samples": empty, "error": str(error)}
+    try:
+        audio, samples = slice_cycles(waveform, row["start_s"], row["end_s"], recipe.sample_rate_hz)
+    except InputError as error:
+        return {**row, "audio": empty, "samples": empty, "error": f"{row['audio']}: {error}"}
+    return {**row, "audio": audio, "samples": samples, "error": None}
