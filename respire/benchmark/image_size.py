@@ -25,7 +25,8 @@ from respire.runtime.resources import PeakMemory
 from respire.runtime.session import on_worker
 from respire.runtime.storage import Storage
 from respire.statistics.intervals import bootstrap
-from respire.study.experiment import EpochReport, Run, start_run
+from respire.study.experiment import Run, start_run
+from respire.study.progress import EpochReport
 from respire.training.loop import Row
 
 EXPERIMENT = "image_size"

@@ -17,7 +17,8 @@ from respire.benchmark.input_path import Load, measure_input
 from respire.benchmark.noise_bank import noise_bank
 from respire.benchmark.step import measure_step
 from respire.benchmark.tables import tables
-from respire.command.command import SYNTHETIC, Options
+from respire.command.command import Options
+from respire.data.corpora.corpus import SYNTHETIC
 from respire.recipe.recipe import Recipe
 from respire.report.style import png
 from respire.runtime.compute import Compute

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, NoReturn, Self, TypeVar, cast, get_args
 
 import tyro
 
+from respire.data.corpora.corpus import SYNTHETIC
 from respire.errors import InputError, without_credentials
 from respire.recipe.presets import PRESETS, paper
 from respire.recipe.recipe import Recipe
@@ -19,7 +20,6 @@ from respire.recipe.recipe import Recipe
 SplitKind = Literal["80-20", "60-40", "60-40-disjoint", "by-cycle"]
 OFFICIAL: tuple[SplitKind, ...] = ("60-40", "60-40-disjoint")
 Gpu = Literal["auto", "none", "required"]
-SYNTHETIC = "synthetic"
 RECIPES = f"{{{','.join(PRESETS)}}}|FILE.toml"
 """What a recipe can be called by."""
 Sampler = Literal["tpe", "random", "cmaes", "gp"]

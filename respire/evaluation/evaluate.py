@@ -12,10 +12,9 @@ from respire.data.rows import pick
 from respire.evaluation.baselines import predict_baselines
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
-from respire.models.network import respirenet
+from respire.models.network import Weights, respirenet
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
-from respire.training.loop import Weights
 from respire.training.predict import predict
 
 STAGE1, STAGE2 = STAGES = ("stage1", "stage2")

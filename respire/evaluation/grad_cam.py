@@ -21,11 +21,11 @@ from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.features.blank_region import BlankRegion
 from respire.features.pipeline import Pipeline
-from respire.models.network import respirenet
+from respire.models.network import Weights, respirenet
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
-from respire.statistics.intervals import LEVEL, MIN_PATIENTS, RESAMPLES, tails
-from respire.training.loop import Weights
+from respire.statistics.intervals import MIN_PATIENTS, RESAMPLES
+from respire.statistics.thresholds import LEVEL, tails
 from respire.training.predict import BATCH
 
 MIN_ROWS = 4

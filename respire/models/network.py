@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from respire.errors import InputError
 from respire.recipe.fields import Model
+from respire.recipe.recipe import Recipe
 
 IMAGENET_VERSION = "IMAGENET1K_V1"
 """The torchvision weights that existed when the paper was written."""
@@ -192,3 +193,16 @@ def share_batch_statistics(network: nn.Module) -> nn.Module:
             shared.load_state_dict(module.state_dict())
             network.set_submodule(name, shared)
     return network
+
+
+Weights = dict[str, Tensor]
+
+
+def initial_weights(recipe: Recipe, seed: int) -> Weights:
+    """State dict of the untrained network.
+
+    Raises:
+        InputError: the recipe's weights cannot be had.
+    """
+    torch.manual_seed(seed)
+    return respirenet(recipe.model, len(recipe.classes)).state_dict()

@@ -10,7 +10,7 @@ from scipy import stats
 
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.labels import CLASSES, NORMAL
-from respire.statistics.intervals import LEVEL, tails
+from respire.statistics.thresholds import LEVEL, tails
 
 LARGEST = 5
 """Patients whose share of the cycles is told: a test side may hinge on few."""

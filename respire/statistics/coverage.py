@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from respire.statistics.intervals import LEVEL
+from respire.statistics.thresholds import LEVEL
 from respire.statistics.variance import decompose
 
 EXPERIMENTS = 2000

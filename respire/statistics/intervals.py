@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from respire.labels import NORMAL
+from respire.statistics.thresholds import LEVEL, tails
 
-LEVEL = 0.95
 RESAMPLES = 5000
 MIN_PATIENTS = 10
 """Patients with normal and patients with abnormal cycles that an interval needs: Sp is known from
@@ -288,8 +288,3 @@ def _same_cycles(a: pd.DataFrame, b: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
 def _named(index: pd.Index) -> str:
     recording, cycle = index[0]
     return f"{len(index)}, the first cycle {cycle} of recording {recording}"
-
-
-def tails(level: float) -> tuple[float, float]:
-    """The two probabilities that a central interval of this level lies between."""
-    return (1 - level) / 2, (1 + level) / 2

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from respire.statistics.intervals import LEVEL, tails
+from respire.statistics.thresholds import LEVEL, tails
 from respire.statistics.variance import MIN_SPLITS, overlap
 
 ROPE = 0.01

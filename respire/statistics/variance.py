@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from respire.statistics.intervals import LEVEL, tails
+from respire.statistics.thresholds import LEVEL, tails
 
 MIN_SPLITS = 8
 """Splits below which nothing is concluded about the spread: with 8 of them the upper end of a

@@ -1,5 +1,6 @@
 """Run an experiment on one split: everything around its two stages, from options to report."""
 
+import json
 import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -11,13 +12,16 @@ import pandas as pd
 import pyarrow as pa
 
 from respire.command.command import Options
+from respire.data.corpora.corpus import Corpus
 from respire.data.cycles import PreparedCycles, prepare_cycles
+from respire.errors import InputError
 from respire.evaluation.evaluate import STAGES
 from respire.experiments.full.report import write_report
 from respire.experiments.full.summary import Outcome, histories, run_stages, summarise
-from respire.metrics import percent
+from respire.models.network import initial_weights
 from respire.recipe.fields import Preprocess
-from respire.runtime.resources import PeakMemory, Stopwatch, own_peak_mib
+from respire.recipe.identity import NUMERICS_VERSION, flatten
+from respire.runtime.resources import PeakMemory, Stopwatch
 from respire.runtime.run_folder import dump_state
 from respire.runtime.session import (
     Queue,
@@ -29,63 +33,17 @@ from respire.runtime.session import (
     wait_for_gpus,
 )
 from respire.runtime.storage import Storage
-from respire.runtime.tracking import EpochLogger, Tracker
+from respire.runtime.tracking import Tracker
 from respire.runtime.tracking_store import preflight, resolve_uri
-from respire.study.study import (
-    Corpus,
-    Study,
-    choose_compute,
-    claim,
-    initial_weights,
-    open_corpus,
-    open_study,
-)
-from respire.training.checkpoint import DAMAGED
-from respire.training.loop import HOST_BANK, OnEpoch, Row
+from respire.study.progress import EpochReport
+from respire.study.study import Study, choose_compute, open_corpus, open_study
+from respire.training.loop import OnEpoch
 from respire.training.sampling import share_of_batch
 from respire.training.stage2 import trial_name
 
 PREDICTIONS = "predictions.parquet"
 KEPT = (PREDICTIONS, "models", "results.json", "report.md", "report.html")
 """What a run's folder holds beside figures, and MLflow gets."""
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What happens after each epoch, in the process that trains: a line, and MLflow.
-
-    Attributes:
-        run: "stage1" or the fine-tuning trial.
-        epochs: how many there will be at most.
-        selection: the side that chooses among them.
-        log: the nested MLflow run.
-        lines: what the user sees (session.console).
-    """
-
-    run: str
-    epochs: int
-    selection: str
-    log: EpochLogger
-    lines: Queue
-
-    def __call__(self, row: Row) -> None:
-        """Report a row of ``Fit.history``."""
-        epoch = int(row["epoch"])
-        left = row["seconds"] * (self.epochs - epoch)
-        score = row.get(f"{self.selection}_score")
-        chosen = "" if score is None else f", {self.selection} Score {percent(score)}%"
-        kept = ", recordings in host memory" if HOST_BANK in row else ""
-        if row.get(DAMAGED):
-            self.lines.put_nowait(
-                f"{self.run}: {row[DAMAGED]:.0f} checkpoint damaged; goes on from the one "
-                f"before, with epoch {epoch}"
-            )
-        self.lines.put_nowait(
-            f"{self.run}: epoch {epoch}/{self.epochs}, loss {row['train_loss']:.3f}{chosen}, "
-            f"{row['seconds']:.1f} s{kept}, about {left:.0f} s left"
-        )
-        metrics = {name: value for name, value in row.items() if name != "epoch"}
-        self.log(epoch, metrics | {"peak_memory_mib": own_peak_mib()})
 
 
 @dataclass(frozen=True)
@@ -287,3 +245,35 @@ def _log_results(
         if model.trial is not None:
             run = parent.child(trial_name(device, model.trial.learning_rate, study.recipe))
             run.log_tags({"respire.decision": model.decision, "respire.reason": model.reason})
+
+
+def claim(folder: Storage, identity: Mapping[str, Any]) -> None:
+    """Make a folder a run's own, unless it is so already, and this process the one that runs it.
+
+    Args:
+        folder: named as the run is.
+        identity: JSON-able; all that can change its numbers.
+
+    Raises:
+        InputError: the name belongs to a run that differs, with the differences, or to one that
+            another process is running.
+    """
+    folder.hold()
+    kept = folder / "identity.json"
+    # As it will be read back: JSON knows no tuples.
+    ours = json.loads(json.dumps({**identity, "numerics_version": NUMERICS_VERSION}))
+    if kept.exists():
+        theirs = flatten(kept.read_json())
+        now = flatten(ours)
+        changed = [
+            f"{field} was {theirs.get(field)}, is {now.get(field)}"
+            for field in dict.fromkeys((*now, *theirs))
+            if theirs.get(field) != now.get(field)
+        ]
+        if changed:
+            raise InputError(
+                f"{folder.uri}: another run has this --name ({'; '.join(changed)}); "
+                f"choose another --name"
+            )
+    else:
+        kept.write_json(ours)

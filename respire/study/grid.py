@@ -17,13 +17,15 @@ from respire.errors import InputError
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.experiments.paper_tables.question import Variant
 from respire.metrics import overall, percent
+from respire.models.network import initial_weights
 from respire.recipe.identity import NUMERICS_VERSION, digest
 from respire.runtime.actors import run_grid
 from respire.runtime.storage import Storage
 from respire.runtime.tracking import Tracker
-from respire.study.experiment import EpochReport, Setting, open_setting
+from respire.study.experiment import Setting, claim, open_setting
 from respire.study.one_run import GridCell, run_cell, unreported
-from respire.study.study import Study, choose_compute, claim, initial_weights, open_study
+from respire.study.progress import EpochReport
+from respire.study.study import Study, choose_compute, open_study
 from respire.training.loop import OnEpoch
 
 

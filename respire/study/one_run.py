@@ -18,12 +18,12 @@ from respire.evaluation.evaluate import (
 )
 from respire.features.bank import CycleBank
 from respire.metrics import Scores, overall
-from respire.models.network import respirenet
+from respire.models.network import Weights, respirenet
 from respire.runtime.run_folder import Cell
 from respire.runtime.storage import Storage
 from respire.study.study import Study
 from respire.training.checkpoint import Checkpoints
-from respire.training.loop import Fit, OnEpoch, Row, Weights, fit
+from respire.training.loop import Fit, OnEpoch, Row, fit
 from respire.training.stage2 import each_device, train_stage2
 
 PREDICTIONS, VALIDATION = "predictions.parquet", "validation.json"

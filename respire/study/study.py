@@ -1,35 +1,27 @@
 """Study: from options to all that a run's numbers follow from."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pooch
-import torch
 
-from respire.command.command import OFFICIAL, SYNTHETIC, Options
+from respire.command.command import OFFICIAL, Options
 from respire.data.corpora import icbhi
-from respire.data.corpora.icbhi_download import download
-from respire.data.corpora.synthetic import default_corpus
+from respire.data.corpora.corpus import SYNTHETIC, SYNTHETIC_WARNING, Corpus, locate
 from respire.data.cycles import CyclesApart, PreparedCycles
 from respire.data.splits.by_cycle import split_by_cycle, take_apart
 from respire.data.splits.split import Split, split
 from respire.errors import InputError
 from respire.metrics import check_scorable
-from respire.models.network import fingerprint, respirenet
-from respire.recipe.identity import NUMERICS_VERSION, digest, flatten
+from respire.models.network import Weights, fingerprint
+from respire.recipe.identity import digest
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.run_folder import Cell
 from respire.runtime.session import cluster_gpus, crowded_store, on_worker
 from respire.runtime.storage import Storage
-from respire.training.loop import Weights
-
-SYNTHETIC_WARNING = "the recordings are synthetic: the Scores say nothing about patients"
 
 
 @dataclass(frozen=True)
@@ -107,34 +99,6 @@ class Study:
         return Cell(self.storage, {"stage": "both", **self.identity, "finetune": finetune})
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """Recordings as found, before any is decoded.
-
-    Attributes:
-        cycles: the catalogue (data/corpora/icbhi.py).
-        skipped: recordings left out because of ``--skip-bad``, one line each.
-        warnings: what a reader must know about the recordings.
-        directory: where they lie.
-        fingerprint: of the recordings' and annotations' content.
-    """
-
-    cycles: pd.DataFrame
-    skipped: tuple[str, ...]
-    warnings: tuple[str, ...]
-    directory: str
-    fingerprint: str
-
-    @cached_property
-    def official(self) -> Mapping[str, str]:
-        """Each recording's side in the official split.
-
-        Raises:
-            InputError: its list is missing or bad.
-        """
-        return icbhi.official_split(self.directory)
-
-
 def open_corpus(options: Options) -> Corpus:
     """Find and check the recordings, synthesised or downloaded if need be.
 
@@ -154,16 +118,6 @@ def open_corpus(options: Options) -> Corpus:
     if options.split in OFFICIAL:
         _ = corpus.official  # a missing list is told before anything is decoded
     return corpus
-
-
-def initial_weights(recipe: Recipe, seed: int) -> Weights:
-    """State dict of the untrained network.
-
-    Raises:
-        InputError: the recipe's weights cannot be had.
-    """
-    torch.manual_seed(seed)
-    return respirenet(recipe.model, len(recipe.classes)).state_dict()
 
 
 def choose_compute(options: Options, recipe: Recipe) -> Compute:
@@ -236,42 +190,3 @@ def open_study(
         workers=options.workers,
         storage=Storage.at(options.storage),
     )
-
-
-def locate(data: str | None) -> str:
-    """The directory of the corpus: given, synthesised, or downloaded; the last two are cached."""
-    if data == SYNTHETIC:
-        return str(default_corpus(Path(pooch.os_cache("respire"))))
-    return str(download()) if data is None else data
-
-
-def claim(folder: Storage, identity: Mapping[str, Any]) -> None:
-    """Make a folder a run's own, unless it is so already, and this process the one that runs it.
-
-    Args:
-        folder: named as the run is.
-        identity: JSON-able; all that can change its numbers.
-
-    Raises:
-        InputError: the name belongs to a run that differs, with the differences, or to one that
-            another process is running.
-    """
-    folder.hold()
-    kept = folder / "identity.json"
-    # As it will be read back: JSON knows no tuples.
-    ours = json.loads(json.dumps({**identity, "numerics_version": NUMERICS_VERSION}))
-    if kept.exists():
-        theirs = flatten(kept.read_json())
-        now = flatten(ours)
-        changed = [
-            f"{field} was {theirs.get(field)}, is {now.get(field)}"
-            for field in dict.fromkeys((*now, *theirs))
-            if theirs.get(field) != now.get(field)
-        ]
-        if changed:
-            raise InputError(
-                f"{folder.uri}: another run has this --name ({'; '.join(changed)}); "
-                f"choose another --name"
-            )
-    else:
-        kept.write_json(ours)

@@ -9,11 +9,11 @@ import torch
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, percent, scorable
-from respire.models.network import respirenet
+from respire.models.network import Weights, respirenet
 from respire.recipe.fields import FineTune
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
-from respire.training.loop import Fit, Weights, evaluate, fit
+from respire.training.loop import Fit, evaluate, fit
 from respire.training.sampling import World
 
 Decision = Literal["fine-tuned", "kept stage 1", "unselected"]

@@ -17,7 +17,7 @@ from respire.features.bank import CycleBank
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, check_scorable, confusion_matrix
-from respire.models.network import share_batch_statistics
+from respire.models.network import Weights, share_batch_statistics
 from respire.recipe.fields import Optimisation
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
@@ -25,7 +25,6 @@ from respire.training.loss import class_importance, logit_adjustment
 from respire.training.predict import count_votes, predict_logits
 from respire.training.sampling import World, plan_epoch
 
-Weights = dict[str, Tensor]
 Row = dict[str, float]
 OnEpoch = Callable[[Row], None]
 """What is called with each epoch's row of ``Fit.history``."""

@@ -18,7 +18,7 @@ from ray.train.torch import TorchTrainer
 from respire.data.cycles import PreparedCycles
 from respire.data.rows import in_order
 from respire.features.bank import CycleBank
-from respire.models.network import respirenet
+from respire.models.network import Weights, respirenet
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import set_up_torch
@@ -26,7 +26,7 @@ from respire.runtime.run_folder import CHECKPOINT_SECONDS, Cell, dump_state, loa
 from respire.runtime.session import interruptible
 from respire.runtime.storage import Storage
 from respire.training.checkpoint import DAMAGED
-from respire.training.loop import Fit, OnEpoch, Weights, fit
+from respire.training.loop import Fit, OnEpoch, fit
 from respire.training.sampling import share_of_batch
 
 CHECKPOINT_FILE = "fit.pt"

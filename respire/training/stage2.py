@@ -14,6 +14,7 @@ from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.rows import pick
 from respire.errors import InputError
 from respire.features.bank import CycleBank
+from respire.models.network import Weights
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import set_up_torch
@@ -21,7 +22,7 @@ from respire.runtime.run_folder import Cell
 from respire.runtime.session import interruptible, share
 from respire.training.checkpoint import Checkpoints
 from respire.training.finetune import DeviceModel, Trial, decide, finetune, learning_rates
-from respire.training.loop import OnEpoch, Weights
+from respire.training.loop import OnEpoch
 
 
 @dataclass(frozen=True)

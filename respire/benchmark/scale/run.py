@@ -15,7 +15,8 @@ from respire.benchmark.machine import train_flops
 from respire.benchmark.scale.limits import limits
 from respire.benchmark.scale.needs import Machines, Rates, needs
 from respire.benchmark.scale.page import page
-from respire.command.command import SYNTHETIC, Options
+from respire.command.command import Options
+from respire.data.corpora.corpus import SYNTHETIC
 from respire.errors import InputError
 from respire.models.network import respirenet
 from respire.report.page import strict

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 import respire
-from respire.command.command import SYNTHETIC, Options
+from respire.command.command import Options
 from respire.data.audio import read_audio
 from respire.data.corpora import icbhi
+from respire.data.corpora.corpus import SYNTHETIC, locate
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.preprocess import preprocess, slice_cycles
 from respire.errors import InputError
@@ -30,7 +31,7 @@ from respire.recipe.recipe import Recipe
 from respire.report.page import strict
 from respire.runtime.resources import Stopwatch, cores, set_up_torch
 from respire.runtime.storage import Storage
-from respire.study.study import claim, locate
+from respire.study.experiment import claim
 
 SYNTHETIC_WARNING = "the recordings are synthetic: they are made in the image of ICBHI 2017"
 BATCH = 256

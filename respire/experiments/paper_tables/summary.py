@@ -15,8 +15,8 @@ from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.experiments.paper_tables.question import Question, Row
 from respire.metrics import overall
 from respire.statistics.composition import correlate
-from respire.statistics.intervals import LEVEL, tails
 from respire.statistics.paired import compare
+from respire.statistics.thresholds import LEVEL, tails
 from respire.study.grid import Grid
 from respire.study.study import Study
 

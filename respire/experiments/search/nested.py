@@ -13,14 +13,15 @@ from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.experiments.search.samplers import check_sampler
 from respire.experiments.search.space import SPACE, STAGE2_SPACE, Space, apply, read_space
 from respire.experiments.search.trials import FINISHED, Trial, Trials, run_trials
+from respire.models.network import initial_weights
 from respire.recipe.identity import digest
 from respire.recipe.recipe import Recipe
 from respire.runtime.actors import run_grid, slots
 from respire.runtime.storage import Storage
 from respire.runtime.tracking import Tracker
-from respire.study.experiment import Setting, open_setting
+from respire.study.experiment import Setting, claim, open_setting
 from respire.study.one_run import GridCell, run_cell, validate_cell
-from respire.study.study import Study, choose_compute, claim, initial_weights, open_study
+from respire.study.study import Study, choose_compute, open_study
 
 EXPERIMENT = "search"
 DEFAULT, WINNER = "default", "winner"

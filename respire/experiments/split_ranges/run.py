@@ -10,12 +10,13 @@ import pandas as pd
 import respire
 from respire.command.command import Options
 from respire.data.corpora import icbhi
+from respire.data.corpora.corpus import locate
 from respire.data.splits.split import draw_test_sides
 from respire.errors import InputError
 from respire.experiments.split_ranges.report import summary, write_report
 from respire.runtime.storage import Storage
 from respire.statistics.composition import SHARES, composition
-from respire.study.study import claim, locate
+from respire.study.experiment import claim
 
 DRAWS = 1000
 RANGE = (0.025, 0.5, 0.975)

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from respire.experiments.full.summary import HOST_BANK_WARNING, Outcome, histories
-from respire.study.experiment import EpochReport
+from respire.study.progress import EpochReport
 from respire.training.loop import HOST_BANK, Fit
 
 ROW = {"epoch": 2.0, "train_loss": 1.5, "seconds": 3.0, "validation_score": 0.5}

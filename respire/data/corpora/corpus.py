@@ -1,0 +1,53 @@
+"""A corpus as found: synthesised, downloaded or given, and checked before any of it is decoded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+import pooch
+
+from respire.data.corpora import icbhi
+from respire.data.corpora.icbhi_download import download
+from respire.data.corpora.synthetic import default_corpus
+
+SYNTHETIC_WARNING = "the recordings are synthetic: the Scores say nothing about patients"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Recordings as found, before any is decoded.
+
+    Attributes:
+        cycles: the catalogue (data/corpora/icbhi.py).
+        skipped: recordings left out because of ``--skip-bad``, one line each.
+        warnings: what a reader must know about the recordings.
+        directory: where they lie.
+        fingerprint: of the recordings' and annotations' content.
+    """
+
+    cycles: pd.DataFrame
+    skipped: tuple[str, ...]
+    warnings: tuple[str, ...]
+    directory: str
+    fingerprint: str
+
+    @cached_property
+    def official(self) -> Mapping[str, str]:
+        """Each recording's side in the official split.
+
+        Raises:
+            InputError: its list is missing or bad.
+        """
+        return icbhi.official_split(self.directory)
+
+
+def locate(data: str | None) -> str:
+    """The directory of the corpus: given, synthesised, or downloaded; the last two are cached."""
+    if data == SYNTHETIC:
+        return str(default_corpus(Path(pooch.os_cache("respire"))))
+    return str(download()) if data is None else data
+
+
+SYNTHETIC = "synthetic"
