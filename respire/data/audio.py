@@ -1,7 +1,6 @@
 """Audio files: whole ones are read, torn ones refused."""
 
 import io
-import struct
 
 import numpy as np
 import pyarrow as pa
@@ -69,10 +68,9 @@ def read_audio(source: str) -> tuple[np.ndarray, int]:
         content = Storage(source).read_bytes()
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error}); check the path") from error
-    if _is_torn_wav(content):
+    if missing := _missing_bytes(pa.BufferReader(content)):
         raise InputError(
-            f"{source}: torn, its header announces more than its {len(content)} bytes; "
-            "copy or download it again"
+            f"{source}: torn, {missing} bytes of audio are missing; copy or download it again"
         )
     try:
         with sf.SoundFile(io.BytesIO(content)) as file:
@@ -93,13 +91,3 @@ def read_audio(source: str) -> tuple[np.ndarray, int]:
     if not np.isfinite(channels).all():
         raise InputError(f"{source}: holds samples that are not finite; repair or remove it")
     return channels.mean(axis=1), rate
-
-
-def _is_torn_wav(content: bytes) -> bool:
-    """Whether a RIFF file is shorter than it says; libsndfile would read what is left of it."""
-    if content[:4] != b"RIFF" or len(content) < 8:
-        return False
-    (announced,) = struct.unpack("<I", content[4:8])
-    streamed = announced == UNKNOWN_SIZE
-    # Some writers count a final padding byte that they do not write.
-    return not streamed and len(content) + 1 < announced + 8

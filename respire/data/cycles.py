@@ -14,16 +14,14 @@ import pyarrow.dataset
 import ray
 from pyarrow import fs
 
-from respire.data.prepare import _ERROR, by_recording, key_of, prepare_block
+from respire.data.prepare import ERROR, by_recording, key_of, prepare_block
 from respire.data.rows import SCHEMA, blocks_of, in_order
-from respire.data.splits.by_cycle import _apart
+from respire.data.splits.by_cycle import rows_apart
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
 from respire.runtime.storage import Storage
 
 _MANIFEST = "manifest.json"
-
-
 _ABANDONED_AFTER_S = 3600
 """An attempt without a manifest that nobody has written to for this long is a leftover."""
 
@@ -44,7 +42,7 @@ class PreparedCycles:
 
     def recordings(self) -> frozenset[str]:
         """Names of the recordings that could be prepared."""
-        good = pyarrow.dataset.field(_ERROR.name).is_null()
+        good = pyarrow.dataset.field(ERROR.name).is_null()
         names = _open(self.storage).to_table(columns=["recording"], filter=good)
         return frozenset(names.column("recording").to_pylist())
 
@@ -56,7 +54,7 @@ class PreparedCycles:
         """
         files = _open(self.storage)
         wanted = pyarrow.dataset.field("recording").isin(list(recordings))
-        good = pyarrow.dataset.field(_ERROR.name).is_null()
+        good = pyarrow.dataset.field(ERROR.name).is_null()
         table = in_order(files.to_table(columns=SCHEMA.names, filter=wanted & good))
         missing = set(recordings) - set(table.column("recording").to_pylist())
         if missing:
@@ -150,13 +148,13 @@ def _verify(cycles: pd.DataFrame, attempt: Storage, skip_bad: bool) -> dict[str,
         RuntimeError: a recording is missing, or is there twice, or lacks cycles.
     """
     files = _open(attempt)
-    written = files.to_table(columns=["recording", "samples", _ERROR.name]).sort_by("recording")
+    written = files.to_table(columns=["recording", "samples", ERROR.name]).sort_by("recording")
     if Counter(written.column("recording").to_pylist()) != Counter(set(cycles["recording"])):
         raise RuntimeError(f"{attempt.shown}: not the recordings of the catalogue were written")
-    errors = written.column(_ERROR.name).drop_null().to_pylist()
+    errors = written.column(ERROR.name).drop_null().to_pylist()
     if errors and (not skip_bad or len(errors) == len(written)):
         raise InputError(errors[0])
-    skipped = written.filter(pyarrow.compute.is_valid(written.column(_ERROR.name)))
+    skipped = written.filter(pyarrow.compute.is_valid(written.column(ERROR.name)))
     kept = cycles[~cycles["recording"].isin(skipped.column("recording").to_pylist())]
     lengths = pyarrow.compute.list_flatten(written.column("samples"))
     if len(lengths) != len(kept):
@@ -172,7 +170,7 @@ def _verify(cycles: pd.DataFrame, attempt: Storage, skip_bad: bool) -> dict[str,
 def _open(folder: Storage) -> pyarrow.dataset.Dataset:
     filesystem, path = folder.filesystem()
     return pyarrow.dataset.dataset(
-        path, schema=SCHEMA.append(_ERROR), filesystem=filesystem, format="parquet"
+        path, schema=SCHEMA.append(ERROR), filesystem=filesystem, format="parquet"
     )
 
 
@@ -219,4 +217,4 @@ class CyclesApart(PreparedCycles):
         return rows.filter(wanted).sort_by("recording")
 
     def _rows(self) -> pa.Table:
-        return _apart(super().read(sorted(super().recordings())))
+        return rows_apart(super().read(sorted(super().recordings())))

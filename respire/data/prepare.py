@@ -17,12 +17,8 @@ from respire.recipe.fields import Preprocess
 from respire.recipe.identity import NUMERICS_VERSION
 
 _OF_RECORDING = ["recording", "patient", "session", "location", "mode", "device"]
-
-
 _OF_CYCLE = ["cycle", "start_s", "end_s", "label"]
-
-
-_ERROR = pa.field("error", pa.string())
+ERROR = pa.field("error", pa.string())
 """In the files only: why a recording could not be prepared, null where it could."""
 
 
@@ -59,7 +55,7 @@ def prepare_block(batch: pa.Table, recipe: Preprocess) -> pa.Table:
         Rows in SCHEMA, and why a recording could not be prepared.
     """
     rows = [_prepare_recording(row, recipe) for row in batch.to_pylist()]
-    return pa.Table.from_pylist(rows, schema=SCHEMA.append(_ERROR))
+    return pa.Table.from_pylist(rows, schema=SCHEMA.append(ERROR))
 
 
 def _prepare_recording(row: dict[str, Any], recipe: Preprocess) -> dict[str, Any]:

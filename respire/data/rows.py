@@ -26,8 +26,6 @@ SCHEMA = pa.schema(
 
 All audio may be sorted or joined at once, and 32 bits count 149 hours of it at 4 kHz.
 """
-
-
 _RECORDINGS_A_BLOCK = 32
 """Some seconds of work for one Ray task, a few megabytes of cycles."""
 

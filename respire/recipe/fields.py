@@ -13,14 +13,8 @@ from respire.errors import InputError
 
 SHORTEST_WINDOW = 160
 """Samples that the filters of speed and loudness need (features/augment.py)."""
-
-
 Padding = Literal["smart", "reflect", "repeat", "repeat-either-side", "zero"]
-
-
 Sampling = Literal["class-uniform", "cycle-uniform"]
-
-
 Range = tuple[float, float]
 """Lowest and highest value; a sample's own is drawn uniformly between them."""
 

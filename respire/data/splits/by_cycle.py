@@ -49,7 +49,7 @@ def _cut(names: np.ndarray, share: float, seed: list[int]) -> tuple[np.ndarray, 
     return np.sort(drawn[:size]), np.sort(drawn[size:])
 
 
-def _apart(table: pa.Table) -> pa.Table:
+def rows_apart(table: pa.Table) -> pa.Table:
     """Rows of recordings (SCHEMA) as rows of cycles."""
     table = table.combine_chunks()
     columns = {name: table.column(name) for name in SCHEMA.names}
