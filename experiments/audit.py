@@ -3,18 +3,10 @@
 Cycles by device and class, their lengths, sample rates, patients a device, who is on both sides of
 the official split, and how many windows are blank at the top: of any directory in ICBHI's layout.
 Of the published data set every number is held against the paper's, and its errata are listed.
-Nothing is trained. Of the options --data, --recipe, --storage, --name and --skip-bad matter.
+Nothing is trained.
 """
 
-from respire.command.command import Options, command
-
-
-def main(options: Options) -> None:
-    """Audit the data, and print the report's conclusions."""
-    from respire.experiments.audit.run import audit
-
-    print(audit(options))
-
+from respire.command.questions import audit
 
 if __name__ == "__main__":
-    command(Options, main, __doc__)
+    audit(__doc__)

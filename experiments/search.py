@@ -6,15 +6,7 @@ the default recipe on the same ones; poor recipes are stopped early. Default and
 then refitted on all but the test patients, and these are read once. The same command resumes.
 """
 
-from respire.command.command import SearchOptions, command
-
-
-def main(options: SearchOptions) -> None:
-    """Search, and print the report's tables."""
-    from respire.experiments.search.run import search
-
-    print(search(options))
-
+from respire.command.questions import search
 
 if __name__ == "__main__":
-    command(SearchOptions, main, __doc__)
+    search(__doc__)

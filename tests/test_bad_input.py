@@ -2,7 +2,6 @@
 
 import json
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -15,13 +14,11 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from respire.command.command import Options, command, parse
+from respire.command.questions import full
+from respire.data.corpora.corpus import open_corpus
 from respire.runtime.tracking_store import preflight, resolve_uri
-from respire.study.experiment import run_experiment
-from respire.study.study import open_corpus
 
 FULL = Path(__file__).resolve().parents[1] / "experiments" / "full.py"
-MAIN = runpy.run_path(str(FULL))["main"]
 
 Break = Callable[[Path], str]
 """Breaks the recording of this wav; returns what the message must start with, below its folder."""
@@ -138,7 +135,7 @@ def refusal(
         monkeypatch.setattr(sys, "argv", [str(FULL), *line])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            command(Options, MAIN, "a test")
+            full("a test")
         said = capsys.readouterr().err
         assert ended.value.code == 2
         assert re.fullmatch(r"error: [^\n]+\n", said), said
@@ -178,7 +175,7 @@ def test_skip_bad_leaves_a_bad_recording_out_and_says_why(bad: str, few: Path) -
     stems = {wav.stem for wav in few.glob("*.wav")}
     broken = first(few)
     where = BREAKS[bad](broken)
-    opened = open_corpus(parse(Options, ["--data", str(few), "--skip-bad"], "a test"))
+    opened = open_corpus(str(few), skip_bad=True)
     assert len(opened.skipped) == 1
     assert opened.skipped[0].startswith(f"{few / where}: ")
     assert set(opened.cycles["recording"]) == stems - {broken.stem}
@@ -187,7 +184,7 @@ def test_skip_bad_leaves_a_bad_recording_out_and_says_why(bad: str, few: Path) -
 def test_skip_bad_lists_every_bad_recording(few: Path) -> None:
     wavs = sorted(few.glob("*.wav"))
     broken = [bad(wav) for bad, wav in zip((torn, without_annotation, emptied), wavs, strict=False)]
-    opened = open_corpus(parse(Options, ["--data", str(few), "--skip-bad"], "a test"))
+    opened = open_corpus(str(few), skip_bad=True)
     assert [line.partition(": ")[0] for line in opened.skipped] == [str(few / at) for at in broken]
     assert set(opened.cycles["recording"]) == {wavs[3].stem}
 
@@ -336,7 +333,7 @@ def test_the_process_exits_with_2_and_one_line(
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_the_report_lists_what_skip_bad_left_out(
-    corpus: Path, tracking: str, tmp_path: Path
+    corpus: Path, tracking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "recordings"
     shutil.copytree(corpus, folder)
@@ -347,12 +344,15 @@ def test_the_report_lists_what_skip_bad_left_out(
     line += ["--recipe.optimisation.epochs", "1", "--recipe.finetune.epochs", "1"]
     line += ["--recipe.features.window-seconds", "2"]
     line += ["--storage", str(tmp_path / "runs"), "--tracking-uri", tracking, "--name", "skipping"]
-    results = run_experiment("full", parse(Options, line, "a test"))
+    monkeypatch.setattr(sys, "argv", ["full.py", *line])
+    with pytest.raises(SystemExit) as ended:
+        full("a test")
+    assert ended.value.code == 0
+    written = tmp_path / "runs" / "full" / "skipping"
+    results = json.loads((written / "results.json").read_text())
 
     assert len(results["skipped"]) == 3
     assert all(any(s.startswith(f"{w}: ") for s in results["skipped"]) for w in wheres)
-    written = tmp_path / "runs" / "full" / "skipping"
-    assert json.loads((written / "results.json").read_text())["skipped"] == results["skipped"]
     report = (written / "report.md").read_text()
     assert all(Path(where).name.partition(",")[0] in report for where in wheres)
     sides = results["split"]["sides"].values()

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 
 import respire
-from respire.command import command
-from respire.command.command import Options
+from respire.command.main import command
+from respire.command.options import DataOptions
 from respire.data.corpora.icbhi import read_catalogue
 from respire.errors import InputError, without_credentials
 from respire.runtime.storage import Storage
@@ -134,12 +134,12 @@ def test_mlflows_own_messages_do_not_have_the_password(server):
 
 
 def test_an_error_that_nobody_expected_is_told_without_credentials(monkeypatch, capsys):
-    def fail(_: Options) -> None:
+    def fail(_: DataOptions) -> None:
         raise OSError(f"{BUCKET}: it broke")
 
     monkeypatch.setattr(sys, "argv", ["full.py"])
     with pytest.raises(SystemExit) as ended:
-        command.command(Options, fail, "")
+        command(DataOptions, fail, "")
     told = capsys.readouterr().err
     assert ended.value.code == 1
     assert "OSError: s3://bucket/runs: it broke" in told

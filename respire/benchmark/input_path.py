@@ -14,7 +14,7 @@ from respire.benchmark import machine as floors
 from respire.benchmark.timing import Task, Timing, gpu_peak_mib, in_turns, peak_mib, timed
 from respire.features.bank import CycleBank
 from respire.features.keyed import sample_keys
-from respire.features.pipeline import Pipeline
+from respire.features.pipeline import Pipeline, image_size
 from respire.features.splice import gather, pad
 from respire.recipe.fields import Augmentation, Concatenation
 from respire.recipe.recipe import Recipe
@@ -109,13 +109,6 @@ def measure_input(
         "peak_memory_mib": peak_mib(_images(recipe, bank, plan, compute)),
         "gpu_peak_mib": gpu_peak_mib(compute.device),
     }
-
-
-def image_size(recipe: Recipe) -> tuple[int, int]:
-    """Height and width of the recipe's images."""
-    features = recipe.features
-    frames = 1 + features.samples(recipe.preprocess.sample_rate_hz) // features.hop
-    return features.n_mels * features.upsample, frames * features.upsample
 
 
 def plan_batches(bank: CycleBank, recipe: Recipe, batches: int) -> Batches:

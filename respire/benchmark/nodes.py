@@ -23,7 +23,7 @@ from ray.cluster_utils import Cluster
 from respire.benchmark.growth import small_corpus
 from respire.benchmark.preparation import prepare
 from respire.benchmark.ray_cost import after_the_first, train_on_ray
-from respire.data.splits.split import split
+from respire.data.splits.split import Cut
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
@@ -65,7 +65,7 @@ def measure_nodes(recipe: Recipe, storage: Storage, epochs: int) -> dict[str, An
     recipe = replace(recipe, optimisation=replace(recipe.optimisation, epochs=1 + epochs))
     with tempfile.TemporaryDirectory() as temporary, pinned_nodes():
         corpus = prepare(small_corpus(Path(temporary)), recipe.preprocess, storage / "cycles")
-        cut = split(corpus.cycles, "80-20", 0, 0)
+        cut = Cut().on(corpus.cycles)
         seconds: dict[str, list[float]] = {}
         for way, workers in (("one", 1), ("two", NODES)):
             trained = train_on_ray(recipe, CPU, corpus, cut, storage / way, workers)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from respire.benchmark.preparation import Preparation
-from respire.data.splits.split import Split, split
+from respire.data.splits.split import Cut, Split
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import PeakMemory, set_up_torch
-from respire.runtime.run_folder import Cell
+from respire.runtime.run_folder import RunFolder
 from respire.runtime.session import missing_room
 from respire.runtime.storage import Storage
 from respire.training.loop import Row, fit
@@ -52,7 +52,7 @@ def measure_training(
         The part "ray" of results.json. A way that the machine has no room for is None.
     """
     recipe = replace(recipe, optimisation=replace(recipe.optimisation, epochs=1 + epochs))
-    cut = split(corpus.cycles, "80-20", 0, 0)
+    cut = Cut().on(corpus.cycles)
     plain: list[float] = []
     ways: dict[str, dict[str, Any] | None] = {}
     for workers in WORKERS:
@@ -97,7 +97,7 @@ def train_on_ray(
     """
     if missing_room(workers, compute.device == "cuda"):
         return None
-    cell = Cell(storage, {"workers": workers})
+    cell = RunFolder(storage, {"workers": workers})
     initial = respirenet(replace(recipe.model, weights="none"), len(recipe.classes)).state_dict()
     note = cell.storage / "first-epoch.json"
     began = time.time()

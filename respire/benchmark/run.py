@@ -1,4 +1,4 @@
-"""Run a benchmark: everything from options to report."""
+"""Run a benchmark, from parts to report."""
 
 import sys
 import tempfile
@@ -17,13 +17,13 @@ from respire.benchmark.input_path import Load, measure_input
 from respire.benchmark.noise_bank import noise_bank
 from respire.benchmark.step import measure_step
 from respire.benchmark.tables import tables
-from respire.command.command import Options
 from respire.data.corpora.corpus import SYNTHETIC
 from respire.recipe.recipe import Recipe
 from respire.report.style import png
 from respire.runtime.compute import Compute
 from respire.runtime.resources import Stopwatch, set_up_torch
 from respire.runtime.storage import Storage
+from respire.study.place import Place
 
 CYCLES = 4142
 """Cycles of the input path's bank: as many as the official training side has."""
@@ -55,14 +55,25 @@ ON_GPU = 16
 """How many times the batches and steps a GPU is given, which is done with one in milliseconds."""
 
 
-def measure(options: Options, parts: Sequence[str], load: Load) -> str:
+def measure(
+    recipe: Recipe,
+    place: Place,
+    parts: Sequence[str],
+    load: Load,
+    *,
+    quick: bool = False,
+    name: str | None = None,
+) -> str:
     """Measure the parts, and write results.json, report.md and figures.
 
     Args:
-        options: recipe, processor, storage, name, data.
+        recipe: all that is measured is of it.
+        place: storage, processor, and data, whose preparation is measured too if it is a folder.
         parts: "input", "step", "nodes", "ray", "scaling", "recordings"; the first two import no
             Ray.
         load: makes the loader that the input path is compared with.
+        quick: whether little is done.
+        name: of the report's folder; None for one made of recipe and processor.
 
     Returns:
         The report's tables.
@@ -71,13 +82,12 @@ def measure(options: Options, parts: Sequence[str], load: Load) -> str:
         InputError: storage cannot be written, or a recording is bad.
     """
     set_up_torch()
-    recipe = options.recipe
-    compute = Compute.resolve(options.gpu, recipe.optimisation.precision)
-    effort = QUICK if options.quick else Effort()
+    compute = Compute.resolve(place.gpu, recipe.optimisation.precision)
+    effort = QUICK if quick else Effort()
     if compute.device == "cuda":
         effort = replace(effort, batches=ON_GPU * effort.batches, steps=ON_GPU * effort.steps)
-    name = options.name or f"{recipe.preset}-{compute.device}"
-    folder = Storage.at(options.storage) / "benchmark" / name
+    name = name or f"{recipe.preset}-{compute.device}"
+    folder = place.home / "benchmark" / name
     folder.check_writable()
     stopwatch = Stopwatch()
     measured: dict[str, Any] = {}
@@ -96,7 +106,9 @@ def measure(options: Options, parts: Sequence[str], load: Load) -> str:
         with stopwatch.part("nodes"):
             measured["nodes"] = _measure_nodes(recipe, folder / "work", effort)
     if {"ray", "scaling", "recordings"} & set(parts):
-        measured |= _measure_on_ray(options, parts, compute, effort, folder / "work", stopwatch)
+        measured |= _measure_on_ray(
+            recipe, place, parts, compute, effort, folder / "work", stopwatch
+        )
     results = {
         "experiment": "benchmark",
         "name": name,
@@ -117,7 +129,8 @@ def measure(options: Options, parts: Sequence[str], load: Load) -> str:
 
 
 def _measure_on_ray(
-    options: Options,
+    recipe: Recipe,
+    place: Place,
     parts: Sequence[str],
     compute: Compute,
     effort: Effort,
@@ -130,7 +143,6 @@ def _measure_on_ray(
     from respire.benchmark.ray_cost import measure_training
     from respire.runtime.session import session
 
-    recipe = options.recipe
     measured: dict[str, Any] = {}
     work.delete()
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as ray:
@@ -154,15 +166,15 @@ def _measure_on_ray(
                     epochs=effort.epochs,
                     repeats=effort.preparations,
                 )
-        if "recordings" in parts and options.data not in (None, SYNTHETIC):
+        if "recordings" in parts and place.data not in (None, SYNTHETIC):
             with stopwatch.part("recordings"):
                 measured["recordings"] = describe(
                     [
                         prepare(
-                            str(options.data),
+                            str(place.data),
                             recipe.preprocess,
                             work / f"recordings-{repeat}",
-                            options.skip_bad,
+                            place.skip_bad,
                         )
                         for repeat in range(effort.preparations)
                     ]

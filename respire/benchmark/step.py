@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 import respire.training.loop as loop
 from respire.benchmark import machine as floors
-from respire.benchmark.input_path import image_size, plan_batches
+from respire.benchmark.input_path import plan_batches
 from respire.benchmark.noise_bank import noise_bank
 from respire.benchmark.timing import gpu_peak_mib, in_turns, peak_mib, synchronise, timed
 from respire.features.bank import CycleBank
-from respire.features.pipeline import Pipeline
+from respire.features.pipeline import Pipeline, image_size
 from respire.models.network import respirenet
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute

@@ -128,3 +128,10 @@ class Pipeline:
         results = [step(bank, *part) for part in parts]
         # One part by itself needs no copy.
         return torch.cat(results) if len(results) > 1 else results[0]
+
+
+def image_size(recipe: Recipe) -> tuple[int, int]:
+    """Height and width of the recipe's images."""
+    features = recipe.features
+    frames = 1 + features.samples(recipe.preprocess.sample_rate_hz) // features.hop
+    return features.n_mels * features.upsample, frames * features.upsample

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 
 from respire.errors import InputError
+from respire.runtime.choices import Gpu
 
 Precision = Literal["fp32", "bf16"]
 
@@ -25,9 +26,7 @@ class Compute:
     name: str = "cpu"
 
     @classmethod
-    def resolve(
-        cls, gpu: Literal["auto", "none", "required"], precision: Literal["auto", "fp32", "bf16"]
-    ) -> "Compute":
+    def resolve(cls, gpu: Gpu, precision: Literal["auto", "fp32", "bf16"]) -> "Compute":
         """Choose the device, and for "auto" the precision that is faster on it.
 
         On a processor with bf16 instructions (AVX512-BF16, AMX) training is about 1.9 times as fast

@@ -17,7 +17,7 @@ CHECKPOINT_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
-class Cell:
+class RunFolder:
     """One run, finished or under way, in ``STORAGE/cells/KEY``.
 
     Attributes:

@@ -1,28 +1,25 @@
-"""Run an experiment on one split: everything around its two stages, from options to report."""
+"""The one beginning and the one ending of every experiment."""
 
 import json
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
-import pandas as pd
-import pyarrow as pa
-
-from respire.command.command import Options
-from respire.data.corpora.corpus import Corpus
+import respire
+from respire.data.corpora.corpus import Corpus, open_corpus
 from respire.data.cycles import PreparedCycles, prepare_cycles
+from respire.data.splits.split import Cut
 from respire.errors import InputError
-from respire.evaluation.evaluate import STAGES
-from respire.experiments.full.report import write_report
-from respire.experiments.full.summary import Outcome, histories, run_stages, summarise
-from respire.models.network import initial_weights
+from respire.models.network import Weights, initial_weights
 from respire.recipe.fields import Preprocess
 from respire.recipe.identity import NUMERICS_VERSION, flatten
+from respire.recipe.recipe import Recipe
+from respire.report.page import strict
 from respire.runtime.resources import PeakMemory, Stopwatch
-from respire.runtime.run_folder import dump_state
 from respire.runtime.session import (
     Queue,
     check_shared,
@@ -35,15 +32,20 @@ from respire.runtime.session import (
 from respire.runtime.storage import Storage
 from respire.runtime.tracking import Tracker
 from respire.runtime.tracking_store import preflight, resolve_uri
+from respire.study.place import Place
 from respire.study.progress import EpochReport
-from respire.study.study import Study, choose_compute, open_corpus, open_study
-from respire.training.loop import OnEpoch
-from respire.training.sampling import share_of_batch
-from respire.training.stage2 import trial_name
+from respire.study.study import Study, cut_study
 
-PREDICTIONS = "predictions.parquet"
-KEPT = (PREDICTIONS, "models", "results.json", "report.md", "report.html")
-"""What a run's folder holds beside figures, and MLflow gets."""
+PAGE = ("results.json", "report.md", "report.html")
+"""What every experiment's folder holds beside figures, and MLflow gets."""
+
+
+class Planned(NamedTuple):
+    """A study that an experiment needs."""
+
+    recipe: Recipe
+    cut: Cut
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,20 @@ class Setting:
     """What all runs of an experiment have in common, in a Ray session.
 
     Attributes:
-        options: from the command line.
+        question: the experiment's.
+        place: where things are.
         corpus: the recordings.
         storage: where everything is kept.
         uri: MLflow's store.
-        children: ends nested MLflow runs with the experiment.
+        children: ends MLflow runs with the experiment.
         lines: what the user sees (session.console).
         stopwatch: times the parts.
         memory: the most that was needed so far.
+        studies: those that were planned.
     """
 
-    options: Options
+    question: str
+    place: Place
     corpus: Corpus
     storage: Storage
     uri: str
@@ -69,26 +74,35 @@ class Setting:
     lines: Queue
     stopwatch: Stopwatch
     memory: PeakMemory
+    studies: Mapping[Any, Study]
 
-    def prepare(self, recipe: Preprocess) -> PreparedCycles:
-        """Cut the recordings into cycles, unless that was done before."""
-        with self.stopwatch.part("cycles"):
-            return prepare_cycles(
-                self.corpus.cycles,
-                recipe,
-                self.corpus.fingerprint,
-                self.storage,
-                self.options.skip_bad,
-            )
+    def begin(
+        self, name: str | None, default_name: str, identity: Mapping[str, Any], key: str
+    ) -> "Experiment":
+        """Claim the experiment's name, say what a reader must know, and open MLflow.
 
-    def warn(self, warnings: Iterable[str]) -> None:
-        """Say what a reader of the results must know."""
-        for warning in warnings:
+        Args:
+            name: as the user gave it.
+            default_name: what it is called otherwise.
+            identity: JSON-able; all that can change the experiment's numbers.
+            key: of the identity, by which MLflow finds the run again.
+
+        Raises:
+            InputError: the name belongs to another experiment, or to another process.
+        """
+        name = name or default_name
+        folder = self.storage / self.question / name
+        claim(folder, identity)
+        tracker = Tracker.start(self.uri, self.question, name, key)
+        self.children.enter_context(tracker)
+        gpu = next(iter(self.studies.values())).compute.device == "cuda"
+        room = missing_room(self.place.workers, gpu)
+        cautions = (room,) if room else ()
+        experiment = Experiment(self, name, key, folder, tracker, cautions)
+        for warning in (*experiment.stamps, *experiment.warnings):
             print(f"warning: {warning}", flush=True)
-
-    def announce(self, report: Storage, tracker: Tracker) -> None:
-        """Say where the results can be looked at."""
-        print(f"report: {report.shown}\nMLflow: {tracker.where}", flush=True)
+        tracker.log_stamps(experiment.stamps, experiment.warnings)
+        return experiment
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -96,155 +110,153 @@ class Setting:
         packages = {package: version(package) for package in ("ray", "torch", "mlflow")}
         return {**cluster_memory(), **packages, "python": platform.python_version()}
 
+    def on_epoch(self, tracker: Tracker, name: str, epochs: int, selection: str) -> EpochReport:
+        """What reports the epochs of one training, as an MLflow run of that name in another's."""
+        child = tracker.child(name, {"respire.run": name})
+        self.children.enter_context(child)
+        return EpochReport(name, epochs, selection, child.epochs, self.lines)
+
 
 @contextmanager
-def open_setting(experiment: str, options: Options) -> Iterator[Setting]:
-    """Check storage and MLflow, find the recordings, and open Ray.
+def open_setting(question: str, place: Place, planned: Mapping[Any, Planned]) -> Iterator[Setting]:
+    """Check storage and MLflow, find the recordings, open Ray, prepare the cycles, cut the studies.
+
+    Args:
+        question: the experiment's, which names its folder and its MLflow experiment.
+        place: where things are.
+        planned: the studies it needs, at least one; those with the same recipe share its cycles.
 
     Raises:
-        InputError: bad input or an unusable setting.
+        InputError: bad input or an unusable setting, found before anything is trained.
     """
-    storage = Storage.at(options.storage)
+    plans = list(planned.values())
+    initial = _initial(plans)
+    storage = place.home
     storage.check_writable()
-    uri = resolve_uri(options.tracking_uri)
-    preflight(uri, experiment)
+    uri = resolve_uri(place.tracking)
+    preflight(uri, question)
     stopwatch = Stopwatch()
     with PeakMemory() as memory:
         with stopwatch.part("catalogue"):
-            corpus = open_corpus(options)
+            corpus = open_corpus(place.data, place.skip_bad)
+            if any(plan.cut.needs_list for plan in plans):
+                _ = corpus.official  # a missing list is told before anything is decoded
         with session(), console() as lines, ExitStack() as children:
-            if options.gpu == "required":
-                wait_for_gpus(options.workers)
+            if place.gpu == "required":
+                wait_for_gpus(place.workers)
             check_shared(storage, uri)
-            yield Setting(options, corpus, storage, uri, children, lines, stopwatch, memory)
+
+            @cache
+            def prepared(recipe: Preprocess) -> PreparedCycles:
+                with stopwatch.part("cycles"):
+                    return prepare_cycles(
+                        corpus.cycles, recipe, corpus.fingerprint, storage, place.skip_bad
+                    )
+
+            compute = cache(place.compute)
+            studies = {
+                at: cut_study(
+                    *(plan.recipe, plan.cut, plan.seed, place, corpus),
+                    prepared(plan.recipe.preprocess),
+                    initial[_initialised(plan)],
+                    compute(plan.recipe.optimisation.precision),
+                )
+                for at, plan in planned.items()
+            }
+            yield Setting(
+                *(question, place, corpus, storage, uri, children, lines, stopwatch, memory),
+                studies,
+            )
 
 
 @dataclass(frozen=True)
-class Run:
-    """An experiment on one split under way.
+class Experiment:
+    """An experiment that has begun.
 
     Attributes:
-        setting: what it shares with others.
-        study: recipe, corpus and split.
-        name: the run's own.
+        setting: what its runs have in common.
+        name: its own.
+        key: of all that can change its numbers.
         folder: where its results go.
         tracker: its MLflow run.
+        cautions: what the cluster lacked when it began.
     """
 
     setting: Setting
-    study: Study
     name: str
+    key: str
     folder: Storage
     tracker: Tracker
+    cautions: tuple[str, ...] = ()
 
-    def on_epoch(self, name: str, epochs: int) -> EpochReport:
-        """What reports the epochs of one training, as a nested MLflow run of that name."""
-        child = self.tracker.child(name, {"respire.run": name})
-        self.setting.children.enter_context(child)
-        return EpochReport(
-            name, epochs, self.study.recipe.selection, child.epochs, self.setting.lines
-        )
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """What its results must carry, loudly."""
+        return _each(study.stamps for study in self.setting.studies.values())
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of its results must know."""
+        studies = self.setting.studies.values()
+        return (*_each(study.warnings for study in studies), *self.cautions)
 
-@contextmanager
-def start_run(experiment: str, options: Options) -> Iterator[Run]:
-    """Check everything that can be checked, prepare the cycles, and open Ray and MLflow.
+    def header(self, warnings: Sequence[str] = ()) -> dict[str, Any]:
+        """What every results.json begins with (experiments/results/SCHEMA.md).
 
-    Raises:
-        InputError: bad input or an unusable setting, found before anything is trained.
-    """
-    recipe = options.recipe
-    share_of_batch(recipe.optimisation.batch_size, options.workers)
-    initial = initial_weights(recipe, options.seed)
-    with open_setting(experiment, options) as setting:
-        prepared = setting.prepare(recipe.preprocess)
-        compute = choose_compute(options, recipe)
-        study = open_study(options, setting.corpus, prepared, initial, compute)
-        name = options.name or f"{recipe.preset}-{study.split.kind}-{study.whole.key[:8]}"
-        folder = study.storage / experiment / name
-        claim(folder, study.whole.identity)
-        room = missing_room(study.workers, compute.device == "cuda")
-        setting.warn((*study.stamps, *study.warnings, *([room] if room else [])))
-        tracker = Tracker.start(setting.uri, experiment, name, study.whole.key)
-        setting.children.enter_context(tracker)
-        _log_study(tracker, study)
-        yield Run(setting, study, name, folder, tracker)
-
-
-def run_experiment(experiment: str, options: Options) -> dict[str, Any]:
-    """Run both stages on one split and write the report; the same options resume.
-
-    Returns:
-        The content of results.json.
-
-    Raises:
-        InputError: bad input or an unusable setting, found before anything is trained.
-    """
-    with start_run(experiment, options) as run:
-        study, recipe = run.study, run.study.recipe
-
-        def on_epoch(name: str) -> OnEpoch:
-            stage = recipe.optimisation if name == "stage1" else recipe.finetune
-            return run.on_epoch(name, stage.epochs)
-
-        outcome = run_stages(study, run.setting.stopwatch, on_epoch)
-        results = summarise(
-            study,
-            outcome,
-            experiment=experiment,
-            name=run.name,
-            stopwatch=run.setting.stopwatch,
-            peak_memory_mib=run.setting.memory.mebibytes,
-            environment=run.setting.environment,
-        )
-        _keep(run.folder, study, outcome)
-        figures = write_report(results, histories(outcome), run.folder)
-        _log_results(run.tracker, study, outcome, results)
-        run.tracker.log_files(run.folder, *KEPT, *figures)
-        run.setting.announce(run.folder / "report.html", run.tracker)
-    return results
-
-
-def _keep(folder: Storage, study: Study, outcome: Outcome) -> None:
-    """Write predictions and models; a model says what it started from and how to use it."""
-    stages = [outcome.predictions[stage].assign(stage=stage) for stage in STAGES]
-    table = pa.Table.from_pandas(pd.concat(stages, ignore_index=True), preserve_index=False)
-    (folder / PREDICTIONS).write_table(table)
-    tuned = {device: model.weights for device, model in outcome.devices.items()}
-    for device, weights in {"stage1": outcome.stage1.weights, **tuned}.items():
-        if weights is None:
-            continue
-        state = {
-            "weights": weights,
-            "recipe": asdict(study.recipe),
-            "classes": list(study.recipe.classes),
-            "initial_weights": study.recipe.model.weights,
-            "initial_weights_fingerprint": study.identity["initial"],
-            "key": study.whole.key,
+        Args:
+            warnings: what turned out only while it ran.
+        """
+        setting, studies = self.setting, list(self.setting.studies.values())
+        seconds = {part: round(s, 2) for part, s in setting.stopwatch.seconds.items()}
+        return {
+            "experiment": setting.question,
+            "name": self.name,
+            "respire_version": respire.__version__,
+            "numerics_version": NUMERICS_VERSION,
+            "key": self.key,
+            "stamps": list(self.stamps),
+            "warnings": [*self.warnings, *warnings],
+            "skipped": list(_each(study.skipped for study in studies)),
+            "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
+            "peak_memory_mib": round(setting.memory.mebibytes, 1),
+            "environment": {
+                "device": studies[0].compute.name,
+                "precision": studies[0].compute.precision,
+                "workers": setting.place.workers,
+                **setting.environment,
+            },
         }
-        (folder / "models" / f"{device}.pt").write_bytes(dump_state(state))
 
+    def finish(
+        self,
+        found: Mapping[str, Any],
+        write_report: Callable[[dict[str, Any]], list[str]],
+        metrics: Mapping[str, float | None],
+        *,
+        files: Sequence[str] = (),
+        warnings: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """Write results.json and report, and tell MLflow and the user of them.
 
-def _log_study(parent: Tracker, study: Study) -> None:
-    """What is known before training."""
-    parent.log_recipe(study.recipe)
-    cut = study.split
-    parent.log_stamps(study.stamps, study.warnings)
-    parent.log_split(study.cycles, cut.side_of(study.cycles), f"{cut.kind} split {cut.split_seed}")
+        Args:
+            found: what the experiment found, JSON-able, beside the header.
+            write_report: given all results, writes them with a page and figures into the folder,
+                and returns the figures' names.
+            metrics: what MLflow compares runs by.
+            files: what else of the folder MLflow gets.
+            warnings: what turned out only while it ran.
 
-
-def _log_results(
-    parent: Tracker,
-    study: Study,
-    outcome: Outcome,
-    results: Mapping[str, Any],
-) -> None:
-    """Final metrics on the parent, where the UI compares runs, and what became of each device."""
-    parent.log_results(results)
-    for device, model in outcome.devices.items():
-        if model.trial is not None:
-            run = parent.child(trial_name(device, model.trial.learning_rate, study.recipe))
-            run.log_tags({"respire.decision": model.decision, "respire.reason": model.reason})
+        Returns:
+            The content of results.json.
+        """
+        results = strict(self.header(warnings) | dict(found))
+        figures = write_report(results)
+        self.tracker.log_stamps(results["stamps"], results["warnings"])
+        self.tracker.log_metrics(metrics)
+        self.tracker.log_files(self.folder, *files, *PAGE, *figures)
+        report = (self.folder / "report.html").shown
+        print(f"report: {report}\nMLflow: {self.tracker.where}", flush=True)
+        return results
 
 
 def claim(folder: Storage, identity: Mapping[str, Any]) -> None:
@@ -277,3 +289,19 @@ def claim(folder: Storage, identity: Mapping[str, Any]) -> None:
             )
     else:
         kept.write_json(ours)
+
+
+def _initialised(plan: Planned) -> Hashable:
+    """What the weights of its untrained network follow from."""
+    return plan.recipe.model, plan.recipe.task, plan.seed
+
+
+def _initial(plans: Sequence[Planned]) -> dict[Hashable, Weights]:
+    """Weights of all untrained networks; those that are alike are there once."""
+    first = {_initialised(plan): plan for plan in reversed(plans)}
+    return {known: initial_weights(plan.recipe, plan.seed) for known, plan in first.items()}
+
+
+def _each(lines: Any) -> tuple[str, ...]:
+    """All lines, each once, in order."""
+    return tuple(dict.fromkeys(line for some in lines for line in some))

@@ -1,4 +1,4 @@
-"""A grid of runs: variants of a recipe, splits and training seeds, from options to predictions."""
+"""A grid of runs: variants, splits and training seeds, to predictions."""
 
 import re
 import time
@@ -11,26 +11,55 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-import respire
-from respire.command.command import OFFICIAL, GridOptions
-from respire.errors import InputError
+from respire.data.splits.split import Cut
 from respire.evaluation.evaluate import STAGE1, STAGE2
-from respire.experiments.paper_tables.question import Variant
 from respire.metrics import overall, percent
-from respire.models.network import initial_weights
-from respire.recipe.identity import NUMERICS_VERSION, digest
+from respire.recipe.identity import digest
+from respire.recipe.recipe import Recipe
 from respire.runtime.actors import run_grid
-from respire.runtime.storage import Storage
 from respire.runtime.tracking import Tracker
-from respire.study.experiment import Setting, claim, open_setting
-from respire.study.one_run import GridCell, run_cell, unreported
+from respire.study.experiment import Experiment, Planned, open_setting
+from respire.study.one_run import Run, train_and_test, unreported
+from respire.study.place import Place
 from respire.study.progress import EpochReport
-from respire.study.study import Study, choose_compute, open_study
+from respire.study.study import Study
 from respire.training.loop import OnEpoch
 
 
-class Place(NamedTuple):
-    """Where in a grid a cell stands."""
+@dataclass(frozen=True)
+class Variant:
+    """What is compared with others over the same split seeds.
+
+    Attributes:
+        recipe: how to train.
+        cut: who is held out on the first split; the others are ``cut.at(1)`` and so on.
+        stage2: whether its models are fine-tuned for every device too, whatever the grid says.
+    """
+
+    recipe: Recipe
+    cut: Cut = field(default_factory=Cut)
+    stage2: bool = False
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much of a grid is run.
+
+    Attributes:
+        splits: how many.
+        seeds: training seeds on each split.
+        stage2: whether every model is fine-tuned for every device too.
+        per_gpu: how many runs share a GPU; without GPUs each gets a core.
+    """
+
+    splits: int
+    seeds: tuple[int, ...]
+    stage2: bool = False
+    per_gpu: int = 2
+
+
+class Coordinates(NamedTuple):
+    """Where in a grid a run stands."""
 
     variant: str
     split_seed: int
@@ -51,39 +80,36 @@ class Grid:
     """A grid under way, in a Ray session.
 
     Attributes:
-        setting: what it shares with other experiments.
-        options: from the command line.
-        name: the experiment's own.
-        folder: where its results go.
-        tracker: its MLflow run.
+        experiment: what it is run for.
         variants: what is compared, by name.
-        studies: by place: variants, within them splits, within them seeds.
-        nested: the MLflow run of each cell that has begun.
+        extent: how much is run.
+        nested: the MLflow run of each run that has begun.
     """
 
-    setting: Setting
-    options: GridOptions
-    name: str
-    folder: Storage
-    tracker: Tracker
+    experiment: Experiment
     variants: Mapping[str, Variant]
-    studies: Mapping[Place, Study]
-    nested: dict[Place, Tracker] = field(default_factory=dict)
+    extent: Extent
+    nested: dict[Coordinates, Tracker] = field(default_factory=dict)
+
+    @property
+    def studies(self) -> Mapping[Coordinates, Study]:
+        """By coordinates: variants, within them splits, within them seeds."""
+        return self.experiment.setting.studies
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages that every cell has at least."""
-        return (STAGE1, STAGE2) if self.options.stage2 else (STAGE1,)
+        """The stages that every run has at least."""
+        return (STAGE1, STAGE2) if self.extent.stage2 else (STAGE1,)
 
     @property
     def split_seeds(self) -> list[int]:
         """Of its splits, in order."""
-        return sorted({place.split_seed for place in self.studies})
+        return sorted({at.split_seed for at in self.studies})
 
-    def cell(self, place: Place) -> GridCell:
-        """The cell of a place, where its results are or will be kept."""
-        stage2 = self.options.stage2 or self.variants[place.variant].stage2
-        return GridCell(place.name, self.studies[place], stage2)
+    def run_of(self, at: Coordinates) -> Run:
+        """The run at these coordinates, where its results are or will be kept."""
+        stage2 = self.extent.stage2 or self.variants[at.variant].stage2
+        return Run(at.name, self.studies[at], stage2)
 
     def run(self) -> None:
         """Run every cell that no experiment has finished, as many at once as there is room for.
@@ -91,14 +117,15 @@ class Grid:
         Raises:
             FloatingPointError: some cells failed; all others are finished.
         """
-        finished = [place for place in self.studies if self.cell(place).finished]
-        waiting = [place for place in self.studies if place not in finished]
+        finished = [at for at in self.studies if self.run_of(at).finished]
+        waiting = [at for at in self.studies if at not in finished]
         print(f"{len(waiting)} of {len(self.studies)} runs to do", flush=True)
         try:
-            for place in finished:
-                self._begin(place)
-                self._log(place)
-            failures = self._run(waiting)
+            for at in finished:
+                self._begin(at)
+                self._log(at)
+            with self.experiment.setting.stopwatch.part("runs"):
+                failures = self._run(waiting)
         except BaseException as error:
             for run in self.nested.values():
                 run.__exit__(type(error), error, None)
@@ -116,14 +143,14 @@ class Grid:
             of the test side; epoch, the chosen one; key, that of stage 1's cell.
         """
         rows = []
-        for place in self.studies:
-            cell = self.cell(place)
+        for at in self.studies:
+            cell = self.run_of(at)
             fit = cell.fit()
             for stage, predictions in cell.predictions().groupby("stage"):
                 scores = overall(predictions, len(cell.study.recipe.classes))
                 rows.append(
                     {
-                        **place._asdict(),
+                        **at._asdict(),
                         "stage": stage,
                         **scores.fractions,
                         "cycles": scores.n,
@@ -140,51 +167,37 @@ class Grid:
         Se, Sp and Score of them are the means over the seeds, whose cycles are the same.
         """
         frames: dict[tuple[str, int, str], list[pd.DataFrame]] = {}
-        for place in self.studies:
-            for stage, rows in self.cell(place).predictions().groupby("stage"):
-                seeded = f"{place.seed}:" + rows["recording"].astype(str)
-                key = place.variant, place.split_seed, str(stage)
+        for at in self.studies:
+            for stage, rows in self.run_of(at).predictions().groupby("stage"):
+                seeded = f"{at.seed}:" + rows["recording"].astype(str)
+                key = at.variant, at.split_seed, str(stage)
                 frames.setdefault(key, []).append(rows.assign(recording=seeded))
         return {key: pd.concat(of, ignore_index=True) for key, of in frames.items()}
 
     def facts(self) -> dict[str, Any]:
-        """What results.json has of every grid, whatever it asks."""
-        studies = list(self.studies.values())
-        seconds = {part: round(s, 2) for part, s in self.setting.stopwatch.seconds.items()}
+        """What results.json has of every grid beside its header, whatever it asks."""
+        cut = next(iter(self.variants.values())).cut
         return {
-            "name": self.name,
-            "respire_version": respire.__version__,
-            "numerics_version": NUMERICS_VERSION,
-            "split": self.options.split,
+            "split": cut.kind,
             "split_seeds": self.split_seeds,
-            "seeds": sorted({place.seed for place in self.studies}),
-            "inner_seed": self.options.inner_seed,
-            "stamps": sorted({stamp for study in studies for stamp in study.stamps}),
-            "warnings": sorted({warning for study in studies for warning in study.warnings}),
-            "skipped": sorted({line for study in studies for line in study.skipped}),
-            "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
-            "peak_memory_mib": round(self.setting.memory.mebibytes, 1),
-            "environment": {
-                "device": studies[0].compute.name,
-                "precision": studies[0].compute.precision,
-                **self.setting.environment,
-            },
+            "seeds": sorted({at.seed for at in self.studies}),
+            "inner_seed": cut.inner_seed,
         }
 
-    def _run(self, waiting: list[Place]) -> list[str]:
+    def _run(self, waiting: list[Coordinates]) -> list[str]:
         """Run these cells; why some failed."""
         failures, began = [], time.monotonic()
-        places = {place.name: place for place in waiting}
-        gpu = any(self.studies[place].compute.device == "cuda" for place in waiting)
-        ended = run_grid(run_cell, self._jobs(waiting), gpu=gpu, per_gpu=self.options.per_gpu)
+        by_name = {at.name: at for at in waiting}
+        gpu = any(self.studies[at].compute.device == "cuda" for at in waiting)
+        ended = run_grid(train_and_test, self._jobs(waiting), gpu=gpu, per_gpu=self.extent.per_gpu)
         for done, (cell, failure) in enumerate(ended, 1):
-            place = places[cell.name]
+            at = by_name[cell.name]
             if failure is None:
-                said = self._log(place)
+                said = self._log(at)
             else:
                 said = f"failed: {failure}"
                 failures.append(f"{cell.name}: {failure}")
-                self.nested.pop(place).finish("FAILED")
+                self.nested.pop(at).finish("FAILED")
             left = (time.monotonic() - began) / done * (len(waiting) - done)
             print(
                 f"{cell.name}: {said}; {done} of {len(waiting)} runs done, "
@@ -193,33 +206,33 @@ class Grid:
             )
         return failures
 
-    def _jobs(self, waiting: list[Place]) -> Iterator[tuple[GridCell, pa.Table]]:
+    def _jobs(self, waiting: list[Coordinates]) -> Iterator[tuple[Run, pa.Table]]:
         """Each cell with the cycles it needs, begun when it is asked for."""
         tables: dict[str, pa.Table] = {}
-        for place in waiting:
-            study = self.studies[place]
+        for at in waiting:
+            study = self.studies[at]
             if study.prepared.key not in tables:
                 tables[study.prepared.key] = study.prepared.read(
                     sorted(study.prepared.recordings())
                 )
             report = EpochReport(
-                place.name,
+                at.name,
                 study.recipe.optimisation.epochs,
                 study.recipe.selection,
-                self._begin(place).epochs,
-                self.setting.lines,
+                self._begin(at).epochs,
+                self.experiment.setting.lines,
             )
-            yield replace(self.cell(place), on_epoch=_Reports(report)), tables[study.prepared.key]
+            yield replace(self.run_of(at), on_epoch=_Reports(report)), tables[study.prepared.key]
 
-    def _begin(self, place: Place) -> Tracker:
-        run = self.nested[place] = self.tracker.child(place.name)
-        run.log_recipe(self.studies[place].recipe)
-        run.log_params(place._asdict())
+    def _begin(self, at: Coordinates) -> Tracker:
+        run = self.nested[at] = self.experiment.tracker.child(at.name)
+        run.log_recipe(self.studies[at].recipe)
+        run.log_params(at._asdict())
         return run
 
-    def _log(self, place: Place) -> str:
+    def _log(self, at: Coordinates) -> str:
         """End a finished cell's MLflow run with its metrics; says what they are."""
-        run, cell = self.nested.pop(place), self.cell(place)
+        run, cell = self.nested.pop(at), self.run_of(at)
         said = ""
         for stage, predictions in cell.predictions().groupby("stage"):
             scores = overall(predictions, len(cell.study.recipe.classes))
@@ -232,63 +245,40 @@ class Grid:
 
 @contextmanager
 def start_grid(
-    experiment: str, options: GridOptions, variants: Mapping[str, Variant]
+    question: str,
+    variants: Mapping[str, Variant],
+    extent: Extent,
+    place: Place,
+    name: str | None = None,
 ) -> Iterator[Grid]:
-    """Check everything, prepare the cycles, and lay out the cells.
+    """Check everything, prepare the cycles, and lay out the runs.
 
     Args:
-        experiment: its name.
-        options: from the command line.
+        question: the experiment's.
         variants: what is compared, by the names that reports call them.
+        extent: how much is run.
+        place: where things are.
+        name: the experiment's own; None for one made of variants and key.
 
     Raises:
         InputError: bad input or an unusable setting, found before anything is trained.
     """
-    if options.split == "by-cycle":
-        raise InputError(
-            "--split by-cycle: runs are compared on patients apart; use --split 80-20 (leakage.py "
-            "says what that split is worth)"
+    planned = {
+        Coordinates(variant, of.cut.split_seed + number, seed): Planned(
+            of.recipe, of.cut.at(number), seed
         )
-    split_seeds = range(options.split_seed, options.split_seed + options.splits)
-    seeds = range(options.seed, options.seed + options.seeds)
-    initial = {
-        (name, seed): initial_weights(variant.recipe, seed)
-        for (name, variant), seed in product(variants.items(), seeds)
+        for (variant, of), number, seed in product(
+            variants.items(), range(extent.splits), extent.seeds
+        )
     }
-    with open_setting(experiment, options) as setting:
-        studies = {}
-        for name, variant in variants.items():
-            recipe = variant.recipe
-            prepared = setting.prepare(recipe.preprocess)
-            compute = choose_compute(options, recipe)
-            for split_seed, seed in product(split_seeds, seeds):
-                own = replace(
-                    options,
-                    splits=1,
-                    recipe=recipe,
-                    stratify=variant.stratify,
-                    split=variant.split or options.split,
-                    split_seed=split_seed,
-                    seed=seed,
-                )
-                if own.split in OFFICIAL:
-                    # There is one such test side: what can differ is who is in validation.
-                    own = replace(own, inner_seed=own.inner_seed + split_seed - options.split_seed)
-                studies[Place(name, split_seed, seed)] = open_study(
-                    own, setting.corpus, prepared, initial[name, seed], compute, variant.heard
-                )
-        identity = {place.name: study.whole.key for place, study in studies.items()}
-        identity["stages"] = STAGE2 if options.stage2 else STAGE1
-        identity |= {name: STAGE2 for name, variant in variants.items() if variant.stage2}
+    with open_setting(question, place, planned) as setting:
+        identity = {at.name: study.whole.key for at, study in setting.studies.items()}
+        identity["stages"] = STAGE2 if extent.stage2 else STAGE1
+        identity |= {variant: STAGE2 for variant, of in variants.items() if of.stage2}
         key = digest(identity)
-        name = options.name or re.sub(r"[^\w.=-]+", "-", f"{'-'.join(variants)}-{key[:8]}")
-        folder = setting.storage / experiment / name
-        claim(folder, identity)
-        stamps = {stamp for study in studies.values() for stamp in study.stamps}
-        warnings = {warning for study in studies.values() for warning in study.warnings}
-        setting.warn((*sorted(stamps), *sorted(warnings)))
-        tracker = setting.children.enter_context(Tracker.start(setting.uri, experiment, name, key))
-        yield Grid(setting, options, name, folder, tracker, variants, studies)
+        default_name = re.sub(r"[^\w.=-]+", "-", f"{'-'.join(variants)}-{key[:8]}")
+        experiment = setting.begin(name, default_name, identity, key)
+        yield Grid(experiment, variants, extent)
 
 
 @dataclass(frozen=True)

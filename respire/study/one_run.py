@@ -1,4 +1,4 @@
-"""Cells: a recipe trained on one split with one seed, and tested; what every grid is made of."""
+"""One run: a recipe trained on one split with one seed, and tested."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from respire.evaluation.evaluate import (
 from respire.features.bank import CycleBank
 from respire.metrics import Scores, overall
 from respire.models.network import Weights, respirenet
-from respire.runtime.run_folder import Cell
+from respire.runtime.run_folder import RunFolder
 from respire.runtime.storage import Storage
 from respire.study.study import Study
 from respire.training.checkpoint import Checkpoints
@@ -39,7 +39,7 @@ def _ignore(_: Row) -> None:
 
 
 @dataclass(frozen=True)
-class GridCell:
+class Run:
     """One run of a grid.
 
     Attributes:
@@ -76,7 +76,7 @@ class GridCell:
         identity = self.study.identity
         recipe = {part: identity["recipe"][part] for part in ("preprocess", "features", "task")}
         shared = {name: identity[name] for name in ("data", "split", "device")}
-        cell = Cell(self.study.storage, {"stage": "baselines", "recipe": recipe, **shared})
+        cell = RunFolder(self.study.storage, {"stage": "baselines", "recipe": recipe, **shared})
         return cell.storage
 
     def predictions(self) -> pd.DataFrame:
@@ -93,7 +93,7 @@ class GridCell:
         return (self.home / VALIDATION).exists()
 
     def validation(self) -> Scores:
-        """Scores of the validation side after its last stage (``validate_cell``)."""
+        """Scores of the validation side after its last stage (``train_and_validate``)."""
         return Scores.from_json((self.home / VALIDATION).read_json())
 
     def fit(self) -> Fit:
@@ -103,7 +103,7 @@ class GridCell:
         return Fit.from_state(finished)
 
 
-def run_cell(cell: GridCell, cycles: pa.Table) -> None:
+def train_and_test(cell: Run, cycles: pa.Table) -> None:
     """Train and test a cell; what is there already is not done again, what was begun goes on.
 
     Args:
@@ -126,8 +126,8 @@ def run_cell(cell: GridCell, cycles: pa.Table) -> None:
         _keep(cell.baselines, baseline_predictions(recipe, train, test, compute), "baseline")
 
 
-def validate_cell(cell: GridCell, cycles: pa.Table) -> None:
-    """Train a cell as ``run_cell`` does, and score it on its validation side; test is not read.
+def train_and_validate(cell: Run, cycles: pa.Table) -> None:
+    """Train a run as ``train_and_test`` does, and score its validation side; test is not read.
 
     Args:
         cell: the cell; its results are kept where it says.
@@ -147,7 +147,7 @@ def validate_cell(cell: GridCell, cycles: pa.Table) -> None:
     (cell.home / VALIDATION).write_json(scores.to_json())
 
 
-def _train(cell: GridCell, cycles: pa.Table) -> tuple[Weights, Mapping[str, Weights | None]]:
+def _train(cell: Run, cycles: pa.Table) -> tuple[Weights, Mapping[str, Weights | None]]:
     """Stage 1's weights and, where the cell has a stage 2, each device's own."""
     study = cell.study
     train, selector = (
@@ -170,9 +170,7 @@ def _train(cell: GridCell, cycles: pa.Table) -> tuple[Weights, Mapping[str, Weig
     return stage1, {device: model.weights for device, model in tuned.items()}
 
 
-def _train_stage1(
-    cell: GridCell, train: pa.Table, selector: pa.Table, watched: pa.Table | None
-) -> Fit:
+def _train_stage1(cell: Run, train: pa.Table, selector: pa.Table, watched: pa.Table | None) -> Fit:
     """Stage 1 in this process, or as some experiment has run it before."""
     study = cell.study
     recipe = study.recipe

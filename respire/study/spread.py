@@ -25,19 +25,18 @@ from respire.statistics.intervals import (
 )
 from respire.statistics.paired import compare, differences
 from respire.statistics.variance import decompose
-from respire.study.grid import Grid, Place, Tested
+from respire.study.grid import Coordinates, Grid, Tested
 
 METRICS = ("score", "se", "sp")
 
 
-def summarise(grid: Grid, experiment: str) -> dict[str, Any]:
-    """The content of results.json of a finished grid (experiments/results/SCHEMA.md)."""
+def summarise(grid: Grid) -> dict[str, Any]:
+    """What results.json has beside its header (experiments/results/SCHEMA.md)."""
     runs, tested = grid.table(), grid.tested()
     variants = {
         name: _variant(grid, runs[runs["variant"] == name], tested, name) for name in grid.variants
     }
     return {
-        "experiment": experiment,
         **grid.facts(),
         "stages": list(grid.stages),
         "variants": variants,
@@ -48,7 +47,7 @@ def summarise(grid: Grid, experiment: str) -> dict[str, Any]:
 
 def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> dict[str, Any]:
     """All that is said of one variant by itself."""
-    places = [place for place in grid.studies if place.variant == name]
+    coordinates = [at for at in grid.studies if at.variant == name]
     splits = [_split(grid, runs, tested, name, seed) for seed in grid.split_seeds]
     sizes = _sizes(splits)
     last = grid.stages[-1]
@@ -60,7 +59,7 @@ def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> dict[
     }
     return {
         "recipe": asdict(grid.variants[name].recipe),
-        "stratify": grid.variants[name].stratify,
+        "stratify": grid.variants[name].cut.stratify,
         "splits": splits,
         "variance": variance,
         "coverage": _coverage(variance[last]["score"]),
@@ -76,7 +75,7 @@ def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> dict[
             }
             for end, split in (("lowest", by_score[0]), ("highest", by_score[-1]))
         },
-        "selection_cost": _selection_cost(grid, places, sizes),
+        "selection_cost": _selection_cost(grid, coordinates, sizes),
     }
 
 
@@ -84,7 +83,7 @@ def _split(
     grid: Grid, runs: pd.DataFrame, tested: Tested, name: str, split_seed: int
 ) -> dict[str, Any]:
     """One split: what its test side is made of, and the mean over its training seeds."""
-    study = grid.studies[Place(name, split_seed, int(runs["seed"].iloc[0]))]
+    study = grid.studies[Coordinates(name, split_seed, int(runs["seed"].iloc[0]))]
     cycles = study.cycles
     test = cycles[cycles["recording"].isin(study.split.test)]
     known = None
@@ -146,9 +145,9 @@ def _baselines(grid: Grid, splits: list[dict[str, Any]], name: str) -> dict[str,
     last = grid.stages[-1]
     scored: dict[str, list[dict[str, float]]] = {}
     for split in splits:
-        place = next(p for p in grid.studies if p[:2] == (name, split["split_seed"]))
-        classes = len(grid.studies[place].recipe.classes)
-        for baseline, rows in grid.cell(place).baseline_predictions().groupby("baseline"):
+        at = next(p for p in grid.studies if p[:2] == (name, split["split_seed"]))
+        classes = len(grid.studies[at].recipe.classes)
+        for baseline, rows in grid.run_of(at).baseline_predictions().groupby("baseline"):
             scored.setdefault(str(baseline), []).append(overall(rows, classes).fractions)
     return {
         baseline: {
@@ -170,7 +169,7 @@ def _comparison(
     grid: Grid, runs: pd.DataFrame, tested: Tested, variants: dict[str, dict[str, Any]]
 ) -> dict[str, Any] | None:
     """Two recipes on the same plain splits, A less B; None where there is one."""
-    plain = [name for name, variant in grid.variants.items() if not variant.stratify]
+    plain = [name for name, variant in grid.variants.items() if not variant.cut.stratify]
     if len(plain) != 2:
         return None
     a, b = plain
@@ -216,18 +215,20 @@ def _comparison(
     }
 
 
-def _selection_cost(grid: Grid, places: list[Place], sizes: Sizes) -> dict[str, Any] | None:
+def _selection_cost(
+    grid: Grid, coordinates: list[Coordinates], sizes: Sizes
+) -> dict[str, Any] | None:
     """What stage 1 scores on test at the chosen, the last and the test-best epoch; never used.
 
     None unless the recipe watches test.
     """
-    if not grid.studies[places[0]].recipe.watch_test:
+    if not grid.studies[coordinates[0]].recipe.watch_test:
         return None
     rows = []
-    for place in places:
-        fit = grid.cell(place).fit()
+    for at in coordinates:
+        fit = grid.run_of(at).fit()
         seen = np.array([row["test_score"] for row in fit.history])
-        rows.append((place.split_seed, seen[fit.epoch - 1], seen[-1], seen.max()))
+        rows.append((at.split_seed, seen[fit.epoch - 1], seen[-1], seen.max()))
     table = pd.DataFrame(rows, columns=["split_seed", "chosen", "last", "best"])
     gains = table.assign(gain=table["best"] - table["chosen"]).groupby("split_seed")["gain"].mean()
     return {

@@ -1,27 +1,23 @@
-"""Study: from options to all that a run's numbers follow from."""
+"""Study: all that a run's numbers follow from."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from respire.command.command import OFFICIAL, Options
-from respire.data.corpora import icbhi
-from respire.data.corpora.corpus import SYNTHETIC, SYNTHETIC_WARNING, Corpus, locate
+from respire.data.corpora.corpus import Corpus
 from respire.data.cycles import CyclesApart, PreparedCycles
-from respire.data.splits.by_cycle import split_by_cycle, take_apart
-from respire.data.splits.split import Split, split
-from respire.errors import InputError
+from respire.data.splits.split import Cut, Split
 from respire.metrics import check_scorable
 from respire.models.network import Weights, fingerprint
 from respire.recipe.identity import digest
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
-from respire.runtime.run_folder import Cell
-from respire.runtime.session import cluster_gpus, crowded_store, on_worker
+from respire.runtime.run_folder import RunFolder
+from respire.runtime.session import crowded_store
 from respire.runtime.storage import Storage
+from respire.study.place import Place
 
 
 @dataclass(frozen=True)
@@ -79,114 +75,72 @@ class Study:
         }
 
     @property
-    def stage1(self) -> Cell:
+    def stage1(self) -> RunFolder:
         """Where stage 1 is kept."""
-        return Cell(self.storage, {"stage": "stage 1", **self.identity})
+        return RunFolder(self.storage, {"stage": "stage 1", **self.identity})
 
     @property
-    def stage2(self) -> Cell:
+    def stage2(self) -> RunFolder:
         """What the cells of all fine-tuning trials have in common."""
         finetune = asdict(self.recipe.finetune)
         del finetune["trials_per_device"], finetune["learning_rate"]
-        return Cell(
+        return RunFolder(
             self.storage, {"stage": "stage 2", "stage 1": self.stage1.key, "finetune": finetune}
         )
 
     @property
-    def whole(self) -> Cell:
+    def whole(self) -> RunFolder:
         """The experiment: both stages and their evaluation."""
         finetune = asdict(self.recipe.finetune)
-        return Cell(self.storage, {"stage": "both", **self.identity, "finetune": finetune})
+        return RunFolder(self.storage, {"stage": "both", **self.identity, "finetune": finetune})
 
 
-def open_corpus(options: Options) -> Corpus:
-    """Find and check the recordings, synthesised or downloaded if need be.
-
-    Raises:
-        InputError: a file or annotation is bad, and ``--skip-bad`` was not given.
-    """
-    directory = locate(options.data)
-    catalogue = icbhi.read_catalogue(directory, options.skip_bad)
-    synthetic = options.data == SYNTHETIC
-    corpus = Corpus(
-        cycles=catalogue.cycles,
-        skipped=catalogue.skipped,
-        warnings=(SYNTHETIC_WARNING,) if synthetic else (),
-        directory=directory,
-        fingerprint=icbhi.fingerprint(catalogue.cycles),
-    )
-    if options.split in OFFICIAL:
-        _ = corpus.official  # a missing list is told before anything is decoded
-    return corpus
-
-
-def choose_compute(options: Options, recipe: Recipe) -> Compute:
-    """The processor that trains, in the cluster; the driver's machine may have no GPU.
-
-    Raises:
-        InputError: the recipe's precision cannot be had on it, or a GPU is required and gone.
-    """
-    precision = recipe.optimisation.precision
-    if options.gpu == "required" or (options.gpu == "auto" and cluster_gpus() > 0):
-        return on_worker(Compute.resolve, options.gpu, precision, gpu=True)
-    return Compute.resolve("none", precision)
-
-
-def open_study(
-    options: Options,
+def cut_study(
+    recipe: Recipe,
+    cut: Cut,
+    seed: int,
+    place: Place,
     corpus: Corpus,
     prepared: PreparedCycles,
     initial: Weights,
     compute: Compute,
-    heard: Sequence[str] | None = None,
 ) -> Study:
-    """Cut the split of the recordings that could be prepared.
+    """Cut the recordings that could be prepared.
 
     Args:
-        options: recipe, split and seeds.
+        recipe: every choice that changes a number.
+        cut: who is held out.
+        seed: training seed.
+        place: where everything is.
         corpus: the recordings.
         prepared: their cycles.
         initial: weights of the untrained network.
         compute: what trains.
-        heard: devices that training and validation are restricted to; None for all.
 
     Raises:
-        InputError: the split cannot be had, or lacks normal or abnormal cycles where it needs both.
+        InputError: the split cannot be had, or a side that is learnt from, that selects or that is
+            tested lacks normal or abnormal cycles.
     """
     whole = corpus.cycles["recording"].isin(prepared.recordings())
-    cycles = corpus.cycles[whole].reset_index(drop=True)
-    if options.split == "by-cycle":
-        if options.stratify:
-            raise InputError(
-                "--stratify: draws patients, which --split by-cycle does not; drop one"
-            )
-        cycles, prepared = take_apart(cycles), CyclesApart.of(prepared)
-        cut = split_by_cycle(cycles, options.split_seed, options.inner_seed)
-    else:
-        cut = split(
-            cycles,
-            options.split,
-            options.split_seed,
-            options.inner_seed,
-            corpus.official if options.split in OFFICIAL else None,
-            options.stratify,
-        )
-    cut = cut if heard is None else cut.heard_on(heard)
-    for side in ("train", options.recipe.selection):
-        on_side = cycles["recording"].isin(getattr(cut, side))
+    cycles = cut.units(corpus.cycles[whole].reset_index(drop=True))
+    if not cut.patients_apart:
+        prepared = CyclesApart.of(prepared)
+    split = cut.on(cycles, corpus.official if cut.needs_list else None)
+    for side in dict.fromkeys(("train", recipe.selection, "test")):
+        on_side = cycles["recording"].isin(getattr(split, side))
         check_scorable(cycles.loc[on_side, "label"].to_numpy(), side)
     seconds = (cycles["end_s"] - cycles["start_s"]).sum()
-    crowd = crowded_store(round(2 * seconds * options.recipe.preprocess.sample_rate_hz))
+    crowd = crowded_store(round(2 * seconds * recipe.preprocess.sample_rate_hz))
     return Study(
-        recipe=options.recipe,
+        recipe=recipe,
         cycles=cycles,
         prepared=prepared,
         skipped=(*corpus.skipped, *prepared.skipped),
-        warnings=(*corpus.warnings, *cut.warnings, *([crowd] if crowd else [])),
-        split=cut,
-        seed=options.seed,
+        warnings=(*corpus.warnings, *split.warnings, *([crowd] if crowd else [])),
+        split=split,
+        seed=seed,
         initial=initial,
         compute=compute,
-        workers=options.workers,
-        storage=Storage.at(options.storage),
+        workers=place.workers,
+        storage=place.home,
     )

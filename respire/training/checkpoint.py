@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from respire.errors import InputError
-from respire.runtime.run_folder import CHECKPOINT_SECONDS, Cell
+from respire.runtime.run_folder import CHECKPOINT_SECONDS, RunFolder
 from respire.training.loop import Fit, OnEpoch
 
 PROGRESS = ("progress", "progress-before")
@@ -24,7 +24,7 @@ class Checkpoints:
         on_epoch: called with each epoch's row.
     """
 
-    cell: Cell
+    cell: RunFolder
     on_epoch: OnEpoch
     _saved: float = field(default=-math.inf, init=False)
     _turn: int = field(default=0, init=False)

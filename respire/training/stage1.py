@@ -22,7 +22,7 @@ from respire.models.network import Weights, respirenet
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import set_up_torch
-from respire.runtime.run_folder import CHECKPOINT_SECONDS, Cell, dump_state, load_state
+from respire.runtime.run_folder import CHECKPOINT_SECONDS, RunFolder, dump_state, load_state
 from respire.runtime.session import interruptible
 from respire.runtime.storage import Storage
 from respire.training.checkpoint import DAMAGED
@@ -53,7 +53,7 @@ def train_stage1(
     test: Sequence[str],
     initial: Weights,
     compute: Compute,
-    cell: Cell,
+    cell: RunFolder,
     *,
     seed: int,
     workers: int,

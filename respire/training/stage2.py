@@ -18,7 +18,7 @@ from respire.models.network import Weights
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import set_up_torch
-from respire.runtime.run_folder import Cell
+from respire.runtime.run_folder import RunFolder
 from respire.runtime.session import interruptible, share
 from respire.training.checkpoint import Checkpoints
 from respire.training.finetune import DeviceModel, Trial, decide, finetune, learning_rates
@@ -57,7 +57,7 @@ class _Job:
 
     device: str
     learning_rate: float
-    cell: Cell
+    cell: RunFolder
     on_epoch: OnEpoch
 
 
@@ -66,7 +66,7 @@ def train_stage2(
     stage1: Weights,
     devices: Mapping[str, DeviceCycles],
     compute: Compute,
-    store: Cell,
+    store: RunFolder,
     *,
     seed: int,
     on_epoch: Callable[[str], OnEpoch],
@@ -96,7 +96,7 @@ def train_stage2(
         _Job(
             device,
             rate,
-            Cell(store.store, {**store.identity, "device": device, "learning_rate": rate}),
+            RunFolder(store.store, {**store.identity, "device": device, "learning_rate": rate}),
             on_epoch(trial_name(device, rate, recipe)),
         )
         for device, cycles in devices.items()

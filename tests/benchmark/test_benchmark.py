@@ -5,7 +5,6 @@ import json
 import math
 import os
 import re
-import runpy
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from torch import nn
 import respire.features.pipeline as path
 import respire.training.loop as loop
 from respire.benchmark import machine as floors
+from respire.benchmark import per_sample as per_sample_reference
 from respire.benchmark import tables
 from respire.benchmark.figures import figures
 from respire.benchmark.growth import slope
@@ -29,7 +29,6 @@ from respire.benchmark.input_path import (
     STAGES,
     clocked,
     effect_names,
-    image_size,
     plan_batches,
     without_techniques,
 )
@@ -41,7 +40,7 @@ from respire.features.blank_region import BlankRegion
 from respire.features.concatenate import Lead
 from respire.features.frequency_warp import KNEE, frequency_maps
 from respire.features.keyed import sample_keys
-from respire.features.pipeline import Pipeline
+from respire.features.pipeline import Pipeline, image_size
 from respire.features.splice import gather, pad
 from respire.models.network import respirenet
 from respire.recipe.fields import Features, Model, Optimisation
@@ -52,7 +51,6 @@ from respire.runtime.compute import Compute
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 BENCHMARK = EXPERIMENTS / "benchmark.py"
-PER_SAMPLE = runpy.run_path(str(EXPERIMENTS / "per_sample.py"))
 CPU = Compute("cpu", "fp32")
 SMALL = Recipe(
     features=Features(window_seconds=0.5, n_mels=32, hop=128, colour_map="grey", upsample=1),
@@ -66,7 +64,7 @@ EVERY = torch.arange(len(BANK))
 
 
 def per_sample(recipe: Recipe, bank: CycleBank = BANK) -> Any:
-    return PER_SAMPLE["PerSample"](bank, recipe)
+    return per_sample_reference.PerSample(bank, recipe)
 
 
 def recipe_with(**features: object) -> Recipe:
@@ -322,7 +320,7 @@ def test_per_sample_effects_come_as_often_as_the_recipe_says_and_one_at_most():
         share = sum(name in effects for effects in drawn) / len(drawn)
         chance = getattr(SMALL.augmentation, f"{name}_p")
         assert share == pytest.approx(chance, abs=4 * math.sqrt(chance / len(drawn)) + 1e-9)
-    one_of = set(PER_SAMPLE["ONE_OF"])
+    one_of = set(per_sample_reference.ONE_OF)
     assert max(len(one_of & set(effects)) for effects in drawn) == 1
     factors = [effects["speed"] for effects in drawn if "speed" in effects]
     assert min(factors) >= 0.5
@@ -350,7 +348,7 @@ def test_per_sample_warps_move_a_smooth_spectrum_as_the_pipeline_does(semitones,
     power = 2 + np.sin(bins[:, None] / np.array([20, 30, 50]))
     maps = frequency_maps(torch.tensor([semitones]), torch.tensor([vtlp]), 256)[0]
     expected = maps.double().numpy() @ power
-    warped = PER_SAMPLE["warped"](power, semitones, vtlp)
+    warped = per_sample_reference.warped(power, semitones, vtlp)
     # Interpolations differ at the knee, beside the silence beyond the top, and by a third of a
     # decibel where the spectrum shrinks.
     knee, top = KNEE * 128 * min(vtlp, 1.0), 128 * min(2 ** (semitones / 12), 1.0)

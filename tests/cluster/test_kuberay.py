@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from respire.command.command import Gpu
+from respire.runtime.choices import Gpu
 
 IMAGE = "YOUR-REGISTRY/respire:0.1.0"
 TEXT = {"type": "string"}

@@ -21,7 +21,7 @@ from ray.autoscaler._private.resource_demand_scheduler import (
 )
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from respire.command.command import Gpu
+from respire.runtime.choices import Gpu
 
 COMMANDS = (
     "setup_commands",

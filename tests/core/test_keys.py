@@ -8,7 +8,7 @@ import torch
 
 from respire.data.corpora import icbhi
 from respire.data.cycles import PreparedCycles
-from respire.data.splits.split import split
+from respire.data.splits.split import Cut
 from respire.recipe.presets import PRESETS
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
@@ -28,7 +28,7 @@ def study_of(recipe: Recipe, corpus: Path, storage: Path) -> Study:
         prepared=PreparedCycles(home, "prepared", ()),
         skipped=(),
         warnings=(),
-        split=split(cycles, "80-20", 0, 0),
+        split=Cut().on(cycles),
         seed=0,
         initial={"weight": torch.arange(4.0)},
         compute=Compute("cpu", "fp32"),

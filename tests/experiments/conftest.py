@@ -100,6 +100,7 @@ def results() -> dict[str, Any]:
         "recipe": asdict(presets.paper()),
         "split": {
             "kind": "80-20",
+            "holds_out": True,
             "split_seed": 0,
             "inner_seed": 0,
             "training_seed": 0,

@@ -10,17 +10,16 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
-from respire.command.command import GridOptions
 from respire.data.corpora.icbhi_format import DEVICES
-from respire.data.splits.split import Split, split
-from respire.experiments.paper_tables.question import Variant
 from respire.metrics import Scores
-from respire.recipe.presets import small
+from respire.report.page import strict
 from respire.runtime.compute import Compute
 from respire.runtime.resources import PeakMemory, Stopwatch
 from respire.runtime.storage import Storage
-from respire.study.grid import Grid, Place
+from respire.study.experiment import Experiment
+from respire.study.grid import Coordinates, Extent, Grid, Variant
 from respire.study.one_run import PREDICTIONS, STAGE1, STAGE2
+from respire.study.place import Place
 from respire.study.study import Study
 from respire.training.loop import Fit
 
@@ -46,14 +45,16 @@ def finished_grid(
         stage2: whether there are predictions of stage 2, a little better ones.
     """
     cycles = _catalogue()
+    names = cycles["recording"].unique()
+    official = {name: ("train", "test")[number % 3 == 0] for number, name in enumerate(names)}
     studies = {
-        Place(name, split_seed, seed): Study(
+        Coordinates(name, split_seed, seed): Study(
             recipe=variant.recipe,
             cycles=cycles,
             prepared=cast(Any, SimpleNamespace(key="made up")),
             skipped=(),
             warnings=("made up",),
-            split=_split(cycles, variant, split_seed),
+            split=variant.cut.at(split_seed).on(cycles, official),
             seed=seed,
             initial={"weight": torch.zeros(1) + seed},
             compute=Compute("cpu", "fp32", "made up"),
@@ -64,29 +65,23 @@ def finished_grid(
         for split_seed in range(splits)
         for seed in range(seeds)
     }
-    setting = SimpleNamespace(stopwatch=Stopwatch(), memory=PeakMemory(), environment={})
-    grid = Grid(
-        setting=cast(Any, setting),
-        options=GridOptions(recipe=small(), splits=splits, seeds=seeds, stage2=stage2),
-        name="made-up",
-        folder=Storage.at(folder) / "seed_variance" / "made-up",
-        tracker=cast(Any, None),
-        variants={name: variant for name, (variant, _) in variants.items()},
+    setting = SimpleNamespace(
+        question="seed_variance",
+        place=Place(),
+        stopwatch=Stopwatch(),
+        memory=PeakMemory(),
         studies=studies,
+        environment={},
     )
-    for number, place in enumerate(studies):
-        _finish(grid, place, variants[place.variant][1], number)
+    home = Storage.at(folder) / "seed_variance" / "made-up"
+    grid = Grid(
+        Experiment(cast(Any, setting), "made-up", "made up", home, cast(Any, None)),
+        {name: variant for name, (variant, _) in variants.items()},
+        Extent(splits, tuple(range(seeds)), stage2),
+    )
+    for number, at in enumerate(studies):
+        _finish(grid, at, variants[at.variant][1], number)
     return grid
-
-
-def _split(cycles: pd.DataFrame, variant: Variant, split_seed: int) -> Split:
-    official = None
-    if variant.split == "60-40":
-        names = cycles["recording"].unique()
-        official = {name: ("train", "test")[number % 3 == 0] for number, name in enumerate(names)}
-    kind = "80-20" if variant.split in (None, "by-cycle") else variant.split
-    cut = split(cycles, kind, split_seed, 0, official, variant.stratify)
-    return cut if variant.heard is None else cut.heard_on(variant.heard)
 
 
 def _catalogue() -> pd.DataFrame:
@@ -104,10 +99,10 @@ def _catalogue() -> pd.DataFrame:
     )
 
 
-def _finish(grid: Grid, place: Place, skill: float, number: int) -> None:
-    cell, study = grid.cell(place), grid.studies[place]
+def _finish(grid: Grid, at: Coordinates, skill: float, number: int) -> None:
+    cell, study = grid.run_of(at), grid.studies[at]
     test = study.cycles[study.cycles["recording"].isin(study.split.test)]
-    skill += 0.02 * ((place.split_seed * 7) % 5 - 2)  # some splits are luckier
+    skill += 0.02 * ((at.split_seed * 7) % 5 - 2)  # some splits are luckier
     guesses = {
         stage: _guess(test, skill + 0.02 * (stage == STAGE2), [number])
         for stage in (STAGE1, STAGE2)[: 1 + cell.stage2]
@@ -115,7 +110,7 @@ def _finish(grid: Grid, place: Place, skill: float, number: int) -> None:
     _keep(cell.home, guesses, "stage")
     _keep(
         cell.baselines,
-        {name: _guess(test, of, [place.split_seed, 1]) for name, of in BASELINES.items()},
+        {name: _guess(test, of, [at.split_seed, 1]) for name, of in BASELINES.items()},
         "baseline",
     )
     scores = Scores.of(
@@ -138,3 +133,8 @@ def _guess(test: pd.DataFrame, skill: float, seed: list[int]) -> pd.DataFrame:
 def _keep(home: Storage, predictions: Mapping[str, pd.DataFrame], column: str) -> None:
     rows = pd.concat([frame.assign(**{column: name}) for name, frame in predictions.items()])
     (home / PREDICTIONS).write_table(pa.Table.from_pandas(rows, preserve_index=False))
+
+
+def results_of(grid: Grid, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What results.json would hold."""
+    return strict(grid.experiment.header() | dict(found))

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respire.command.command import Options, parse, recipe_named
+from respire.command.options import DataOptions
+from respire.command.parse import parse, recipe_named
 from respire.errors import InputError
 from respire.recipe.presets import PRESETS, small
 from respire.recipe.recipe import Recipe
@@ -104,7 +105,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_every_command_takes_a_file_and_overrides_of_it(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('preset = "small"\n[features]\nwindow_seconds = 5\n')
-    options = parse(Options, ["--recipe", str(file), "--recipe.features.hop", "64"], "")
+    options = parse(DataOptions, ["--recipe", str(file), "--recipe.features.hop", "64"], "")
     assert options.recipe.preset == "mine"
     assert (options.recipe.features.window_seconds, options.recipe.features.hop) == (5, 64)
     assert options.recipe.model == small().model
@@ -112,4 +113,4 @@ def test_every_command_takes_a_file_and_overrides_of_it(tmp_path: Path) -> None:
 
 def test_a_name_that_is_neither_preset_nor_file_is_refused() -> None:
     with pytest.raises(InputError, match=r"recipe 'tiny' is neither one of paper, .* nor a file"):
-        parse(Options, ["--recipe", "tiny"], "")
+        parse(DataOptions, ["--recipe", "tiny"], "")

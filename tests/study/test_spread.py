@@ -4,18 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from finished import EPOCHS, finished_grid
+from finished import EPOCHS, finished_grid, results_of
 
-from respire.command.command import GridOptions
-from respire.errors import InputError
-from respire.experiments.paper_tables.question import Variant
+from respire.data.splits.split import Cut
 from respire.metrics import Scores
 from respire.recipe.presets import small
-from respire.report.page import strict
 from respire.statistics.intervals import bootstrap
 from respire.statistics.paired import compare
 from respire.statistics.variance import decompose
-from respire.study.grid import Grid, Place, start_grid
+from respire.study.grid import Coordinates, Grid, Variant
 from respire.study.spread import METRICS, summarise
 
 WATCHED = replace(small(), watch_test=True)
@@ -32,11 +29,11 @@ def grid(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(grid):
-    return strict(summarise(grid, "seed_variance"))
+    return results_of(grid, summarise(grid))
 
 
-def scores(grid: Grid, place: Place, stage: str) -> Scores:
-    rows = grid.cell(place).predictions()
+def scores(grid: Grid, place: Coordinates, stage: str) -> Scores:
+    rows = grid.run_of(place).predictions()
     rows = rows[rows["stage"] == stage]
     return Scores.of(rows["label"].to_numpy(), rows["predicted"].to_numpy(), 4)
 
@@ -45,7 +42,7 @@ def values(grid: Grid, variant: str, stage: str, metric: str) -> np.ndarray:
     return np.array(
         [
             [
-                getattr(scores(grid, Place(variant, split_seed, seed), stage), metric)
+                getattr(scores(grid, Coordinates(variant, split_seed, seed), stage), metric)
                 for seed in range(SEEDS)
             ]
             for split_seed in range(SPLITS)
@@ -63,7 +60,9 @@ def patients(grid: Grid) -> dict[str, float]:
 def test_there_is_a_row_for_every_run_and_stage_with_its_own_scores(grid, results):
     assert len(results["runs"]) == 2 * SPLITS * SEEDS * 2
     for row in results["runs"]:
-        found = scores(grid, Place(row["variant"], row["split_seed"], row["seed"]), row["stage"])
+        found = scores(
+            grid, Coordinates(row["variant"], row["split_seed"], row["seed"]), row["stage"]
+        )
         assert [row[m] for m in METRICS] == [getattr(found, m) for m in METRICS]
         assert row["cycles"] == found.n
 
@@ -88,11 +87,11 @@ def test_a_splits_scores_and_their_interval_are_the_means_over_its_seeds(grid, r
 
 def test_the_interval_of_equal_seeds_is_that_of_one(tmp_path):
     grid = finished_grid(tmp_path, {"smart": (Variant(small()), 0.2)}, splits=2, seeds=2)
-    one = grid.cell(Place("smart", 0, 0))
-    (grid.cell(Place("smart", 0, 1)).home / "predictions.parquet").write_table(
+    one = grid.run_of(Coordinates("smart", 0, 0))
+    (grid.run_of(Coordinates("smart", 0, 1)).home / "predictions.parquet").write_table(
         (one.home / "predictions.parquet").read_table()
     )
-    split = summarise(grid, "seed_variance")["variants"]["smart"]["splits"][0]
+    split = summarise(grid)["variants"]["smart"]["splits"][0]
     expected = bootstrap(one.predictions(), 0)
     assert expected is not None
     assert split["scores"]["stage1"]["interval"]["score"] == pytest.approx(expected.score)
@@ -120,7 +119,7 @@ def test_baselines_are_averaged_over_splits_and_counted_where_they_are_beaten(gr
     for name, of in results["variants"]["smart"]["baselines"].items():
         by_split = []
         for split_seed in range(SPLITS):
-            rows = grid.cell(Place("smart", split_seed, 0)).baseline_predictions()
+            rows = grid.run_of(Coordinates("smart", split_seed, 0)).baseline_predictions()
             rows = rows[rows["baseline"] == name]
             by_split.append(
                 Scores.of(rows["label"].to_numpy(), rows["predicted"].to_numpy(), 4).score
@@ -137,7 +136,7 @@ def test_the_two_ends_are_the_worst_and_the_best_split_with_all_their_patients(g
     ends = results["variants"]["smart"]["ends"]
     assert ends["lowest"]["split_seed"] == means.argmin()
     assert ends["highest"]["split_seed"] == means.argmax()
-    study = grid.studies[Place("smart", int(means.argmin()), 0)]
+    study = grid.studies[Coordinates("smart", int(means.argmin()), 0)]
     test = study.cycles[study.cycles["recording"].isin(study.split.test)]
     listed = {p["patient"]: p["cycles"] for p in ends["lowest"]["patients"]}
     assert listed == test["patient"].value_counts().to_dict()
@@ -154,14 +153,14 @@ def test_what_choosing_on_test_would_have_been_worth_is_told_only_of_watched_run
     assert cost["best"] - cost["chosen"] == pytest.approx(0.01)
     assert cost["best_less_chosen"]["mean"] == pytest.approx(0.01)
     unwatched = finished_grid(tmp_path, {"smart": (Variant(small()), 0.2)}, splits=2, seeds=1)
-    assert summarise(unwatched, "x")["variants"]["smart"]["selection_cost"] is None
+    assert summarise(unwatched)["variants"]["smart"]["selection_cost"] is None
 
 
 def test_one_split_or_one_seed_has_no_spread_and_no_comparison(tmp_path):
     variants = {"smart": (Variant(WATCHED), 0.2), "zero": (Variant(ZERO), 0.15)}
     for name, (splits, seeds) in {"split": (1, 2), "seed": (3, 1)}.items():
         grid = finished_grid(tmp_path / name, variants, splits=splits, seeds=seeds)
-        found = summarise(grid, "seed_variance")
+        found = summarise(grid)
         assert found["variants"]["smart"]["variance"]["stage1"]["score"] is None
         compared = found["comparison"]["stages"]["stage1"]["score"]
         assert (compared is None) == (splits == 1)
@@ -170,9 +169,9 @@ def test_one_split_or_one_seed_has_no_spread_and_no_comparison(tmp_path):
 def test_stratified_splits_stand_beside_plain_ones_and_are_not_compared_pair_by_pair(tmp_path):
     variants = {
         "smart": (Variant(small()), 0.2),
-        "smart, stratified": (Variant(small(), stratify=True), 0.2),
+        "smart, stratified": (Variant(small(), Cut(stratify=True)), 0.2),
     }
-    found = summarise(finished_grid(tmp_path, variants, splits=2), "seed_variance")
+    found = summarise(finished_grid(tmp_path, variants, splits=2))
     assert [of["stratify"] for of in found["variants"].values()] == [False, True]
     assert found["comparison"] is None
 
@@ -184,15 +183,6 @@ def test_results_are_strict_json(results):
 def test_a_run_whose_model_is_gone_is_not_finished(tmp_path) -> None:
     grid = finished_grid(tmp_path, {"smart": (Variant(small()), 0.2)}, splits=1, seeds=1)
     (place,) = grid.studies
-    assert grid.cell(place).finished
+    assert grid.run_of(place).finished
     grid.studies[place].stage1.delete("fit")  # as the message about a damaged one says
-    assert not grid.cell(place).finished
-
-
-def test_runs_are_not_compared_where_patients_are_not_apart() -> None:
-    options = GridOptions(recipe=small(), split="by-cycle")
-    with (
-        pytest.raises(InputError, match=r"--split by-cycle: .* use --split 80-20"),
-        start_grid("seed_variance", options, {"small": Variant(small())}),
-    ):
-        pass
+    assert not grid.run_of(place).finished

@@ -6,7 +6,7 @@ import torch
 
 from respire.errors import InputError
 from respire.metrics import Scores
-from respire.runtime.run_folder import Cell
+from respire.runtime.run_folder import RunFolder
 from respire.runtime.storage import Storage
 from respire.training import checkpoint
 from respire.training.checkpoint import Checkpoints
@@ -36,8 +36,8 @@ def same(one: object, other: object) -> bool:
 
 
 @pytest.fixture
-def cell(tmp_path: Path) -> Cell:
-    return Cell(Storage.at(tmp_path), {"test": "checkpoints"})
+def cell(tmp_path: Path) -> RunFolder:
+    return RunFolder(Storage.at(tmp_path), {"test": "checkpoints"})
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def rows() -> list[Row]:
 
 
 @pytest.fixture
-def checkpoints(cell: Cell, rows: list[Row]) -> Checkpoints:
+def checkpoints(cell: RunFolder, rows: list[Row]) -> Checkpoints:
     return Checkpoints(cell, rows.append)
 
 
@@ -54,7 +54,7 @@ def test_what_was_not_begun_starts_nowhere(checkpoints: Checkpoints) -> None:
     assert checkpoints.start() is None
 
 
-def test_a_run_starts_where_it_was_saved(checkpoints: Checkpoints, cell: Cell) -> None:
+def test_a_run_starts_where_it_was_saved(checkpoints: Checkpoints, cell: RunFolder) -> None:
     checkpoints(under_way(1))
     begun = Checkpoints(cell, lambda _: None).start()
     assert begun is not None
@@ -94,7 +94,7 @@ def test_every_row_is_reported_saved_or_not(
 
 
 def test_a_finished_run_is_kept_under_its_name_without_how_it_came_about(
-    checkpoints: Checkpoints, cell: Cell, tmp_path: Path
+    checkpoints: Checkpoints, cell: RunFolder, tmp_path: Path
 ) -> None:
     run = under_way(2)
     checkpoints(run)
@@ -122,7 +122,7 @@ def damage(file: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["cut short", "empty", "other bytes"])
 def test_a_run_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before_and_says_so(
-    cell: Cell, how: str, monkeypatch: pytest.MonkeyPatch
+    cell: RunFolder, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     first = Checkpoints(cell, lambda _: None)
@@ -145,13 +145,13 @@ def test_a_run_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before_an
     assert len(kept.history) == 4
 
 
-def test_where_every_checkpoint_is_damaged_the_run_begins_again(cell: Cell) -> None:
+def test_where_every_checkpoint_is_damaged_the_run_begins_again(cell: RunFolder) -> None:
     Checkpoints(cell, lambda _: None)(under_way(1))
     damage(Path(cell.storage.uri) / f"{checkpoint.PROGRESS[0]}.pt", "other bytes")
     assert Checkpoints(cell, lambda _: None).start() is None
 
 
-def test_a_finished_run_that_is_damaged_is_named_with_the_remedy(cell: Cell) -> None:
+def test_a_finished_run_that_is_damaged_is_named_with_the_remedy(cell: RunFolder) -> None:
     cell.save("fit", under_way(2).state())
     damage(Path(cell.storage.uri) / "fit.pt", "other bytes")
     with pytest.raises(InputError, match=r"fit\.pt: damaged .*delete it"):

@@ -24,7 +24,7 @@ from respire.recipe.fields import Features, Model, Optimisation
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import cores
-from respire.runtime.run_folder import Cell
+from respire.runtime.run_folder import RunFolder
 from respire.runtime.storage import Storage
 from respire.training import stage1
 from respire.training.checkpoint import DAMAGED
@@ -125,7 +125,7 @@ def on_ray(
 ) -> Fit:
     torch.manual_seed(0)
     initial = respirenet(recipe.model, 4).state_dict()
-    cell = Cell(Storage.at(folder), {"test": "stage 1"})
+    cell = RunFolder(Storage.at(folder), {"test": "stage 1"})
     return train_stage1(
         recipe,
         prepared,

@@ -18,7 +18,7 @@ from respire.recipe.fields import Features, FineTune, Model, Optimisation
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import cores
-from respire.runtime.run_folder import Cell
+from respire.runtime.run_folder import RunFolder
 from respire.runtime.storage import Storage
 from respire.training.finetune import DeviceModel, Trial, finetune, learning_rates
 from respire.training.loop import Row
@@ -65,7 +65,7 @@ def tune(
     recipe: Recipe = RECIPE,
     here: bool = False,
 ) -> dict[str, DeviceModel]:
-    store = Cell(Storage.at(folder), {"test": "stage 2", "epochs": recipe.finetune.epochs})
+    store = RunFolder(Storage.at(folder), {"test": "stage 2", "epochs": recipe.finetune.epochs})
     return train_stage2(
         recipe,
         stage1_weights(),

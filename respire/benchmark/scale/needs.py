@@ -1,7 +1,7 @@
 """What a run needs by hours of recordings: counts, bytes and seconds.
 
 Everything grows in proportion to the hours. What an hour holds and what each piece of work costs is
-measured (``Rates``, benchmark/scale/check.py); what machines there are is said by the user
+measured (``Rates``); what machines there are is said by the user
 (``Machines``); nothing else goes in. No GPU's speed is known here: it is given, or bounded.
 """
 
@@ -10,7 +10,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from respire.data.splits.split import TEST_SHARE, VALIDATION_SHARE
+from respire.data.splits.draw import TEST_SHARE, VALIDATION_SHARE
 from respire.errors import InputError
 from respire.recipe.recipe import Recipe
 

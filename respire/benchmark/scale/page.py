@@ -1,17 +1,16 @@
-"""The report on scale: what is needed, which limit comes first, and how the model was checked."""
+"""The report on scale: what is needed, and which limit comes first."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib
-import numpy as np
 from matplotlib.figure import Figure
 
 from respire.benchmark.scale.limits import GIB, OBJECT_STORE_SHARE
 from respire.experiments.full.tables import Table
 from respire.features.bank import GPU_SHARE
 from respire.report.page import Page, Picture, Section
-from respire.report.style import COLOURS, STYLE, colours, titled
+from respire.report.style import COLOURS, STYLE, titled
 
 Part = Mapping[str, Any]
 
@@ -45,20 +44,6 @@ NEEDED = {
     "training_bound_s": "stage 1, bound",
 }
 """Rows of the table of needs, as ``scale.needs`` names them."""
-CHECKED = {
-    "bank_bytes": "bank, audio",
-    "table_bytes": "bank, tables of numbers",
-    "frame_bytes": "bank, table of cycles",
-    "catalogue_bytes": "catalogue",
-    "parquet_bytes": "Parquet",
-    "catalogue_core_s": "finding and checking files (core-s)",
-    "fingerprint_core_s": "hashing audio (core-s)",
-    "prepare_core_s": "preparing, without Ray (core-s)",
-    "prepare_on_ray_s": "preparing over Ray (s)",
-}
-"""Rows of the check, as ``check.predicted`` names them."""
-SHORTEST_S = 0.01
-"""A step that takes less is drawn as if it took this, and its growth is not told."""
 CURVES = {
     "train_bank_bytes": "training bank of a worker",
     "selector_bank_bytes": "selector, on every worker",
@@ -78,17 +63,6 @@ def page(results: Part) -> Page:
             [Picture("memory", "Memory by hours of recordings.", memory(results))],
         ),
     ]
-    if "growth" in results:
-        tables = [check(results["growth"])]
-        sections.append(Section("The model against recordings", tables))
-    if "catalogues" in results:
-        sections.append(
-            Section(
-                "Catalogues without audio",
-                [catalogues(results["catalogues"])],
-                [Picture("steps", "Steps by recordings.", steps(results["catalogues"]))],
-            )
-        )
     return Page(
         results,
         f"recipe {results['recipe']['preset']} · {results['rates']['source']}",
@@ -143,58 +117,6 @@ def limits(runs: Sequence[Part]) -> Table:
     )
 
 
-def check(rows: Sequence[Part]) -> Table:
-    """Predicted and measured of each corpus."""
-    return Table(
-        "Predicted and measured",
-        ("", "Corpus", "Cycles", "Predicted", "Measured", "Measured / predicted"),
-        tuple(
-            (
-                name,
-                f"× {row['times']}",
-                f"{row['cycles']:,}",
-                _plain(key, row["predicted"][key]),
-                _plain(key, row[key]),
-                f"{row[key] / row['predicted'][key]:.3f}",
-            )
-            for key, name in CHECKED.items()
-            for row in rows
-        ),
-        text_columns=2,
-        note="MiB and seconds. The bank's audio and tables are predicted from the annotations "
-        "alone, all else from the smallest corpus in proportion. Core-seconds are of one process; "
-        "seconds over Ray are of the clock, on a machine that others used meanwhile.",
-    )
-
-
-def catalogues(rows: Sequence[Part]) -> Table:
-    """Seconds and memory of each step by size, and how they grow."""
-    named: dict[str, list[Part]] = {}
-    for row in rows:
-        named.setdefault(row["step"], []).append(row)
-    return Table(
-        "Steps that read no audio",
-        ("Step", "Hours", "Recordings", "Cycles", "Core-s", "s", "MiB more", "Grows as n to the"),
-        tuple(
-            (
-                step,
-                f"{row['hours']:,g}",
-                f"{row['recordings']:,}",
-                f"{row['cycles']:,}",
-                f"{row['core_s']:.2f}",
-                f"{row['clock_s']:.2f}",
-                f"{row['peak_bytes'] / 2**20:,.0f}",
-                _slope(before, row),
-            )
-            for step, of_step in named.items()
-            for before, row in zip([None, *of_step], of_step, strict=False)
-        ),
-        note="The real code, on the real catalogue repeated under other patients' numbers. s: of "
-        "the clock, on a machine that others used meanwhile; growth: of core-seconds, from the "
-        "size before. Hours that the machine had no memory for are left out.",
-    )
-
-
 def memory(results: Part) -> Figure:
     """Bytes by hours, a panel for each number of workers, and what there is."""
     runs, machines = results["runs"], results["machines"]
@@ -219,27 +141,6 @@ def memory(results: Part) -> Figure:
             axis.set_xlabel("Hours of recordings")
         axes[0].set_ylabel("GiB")
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return figure
-
-
-def steps(rows: Sequence[Part]) -> Figure:
-    """Core-seconds of each step by recordings, beside a line in proportion."""
-    names = list(dict.fromkeys(row["step"] for row in rows))
-    with matplotlib.rc_context(STYLE | {"axes.grid.axis": "both"}):
-        figure = titled("Steps that read no audio", (7.6, 5.2), ())
-        axis = figure.subplots()
-        for index, (name, colour) in enumerate(zip(names, colours(len(names)), strict=True)):
-            own = [row for row in rows if row["step"] == name]
-            numbers, seconds = (
-                np.array([row[key] for row in own]) for key in ("recordings", "core_s")
-            )
-            mark = "o-" if index < len(COLOURS) else "s--"
-            axis.loglog(numbers, seconds.clip(SHORTEST_S), mark, color=colour, label=name)
-        ends = np.array([min(row["recordings"] for row in rows), rows[-1]["recordings"]])
-        axis.loglog(ends, 1e-5 * ends, color="#666666", lw=1, ls=":", label="in proportion")
-        axis.set_xlabel("Recordings")
-        axis.set_ylabel("Core-seconds")
-        figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -308,14 +209,3 @@ def _room(limit: Part) -> str:
     if limit["unit"] == "bytes":
         return f"{limit['room'] / GIB:,.1f} GiB"
     return f"{limit['room']:,} {limit['unit']}"
-
-
-def _plain(key: str, value: float) -> str:
-    return f"{value / 2**20:,.2f}" if key.endswith("_bytes") else f"{value:.2f}"
-
-
-def _slope(before: Part | None, row: Part) -> str:
-    if before is None or min(before["core_s"], row["core_s"]) < SHORTEST_S:
-        return "–"
-    growth = np.log(row["core_s"] / before["core_s"])
-    return f"{growth / np.log(row['recordings'] / before['recordings']):.2f}"

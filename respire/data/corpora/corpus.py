@@ -12,6 +12,8 @@ from respire.data.corpora import icbhi
 from respire.data.corpora.icbhi_download import download
 from respire.data.corpora.synthetic import default_corpus
 
+SYNTHETIC = "synthetic"
+"""What the corpus that the package generates is asked for by."""
 SYNTHETIC_WARNING = "the recordings are synthetic: the Scores say nothing about patients"
 
 
@@ -50,4 +52,22 @@ def locate(data: str | None) -> str:
     return str(download()) if data is None else data
 
 
-SYNTHETIC = "synthetic"
+def open_corpus(data: str | None, skip_bad: bool = False) -> Corpus:
+    """Find and check the recordings, synthesised or downloaded if need be.
+
+    Args:
+        data: their directory or URI; SYNTHETIC; None for the published data set.
+        skip_bad: leave bad recordings out and list them.
+
+    Raises:
+        InputError: a file or annotation is bad, unless ``skip_bad``.
+    """
+    directory = locate(data)
+    catalogue = icbhi.read_catalogue(directory, skip_bad)
+    return Corpus(
+        cycles=catalogue.cycles,
+        skipped=catalogue.skipped,
+        warnings=(SYNTHETIC_WARNING,) if data == SYNTHETIC else (),
+        directory=directory,
+        fingerprint=icbhi.fingerprint(catalogue.cycles),
+    )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from respire.data.rows import SCHEMA
-from respire.data.splits.split import SIDES, TEST_SHARE, VALIDATION_SHARE, Split
+from respire.data.splits.draw import TEST_SHARE, VALIDATION_SHARE
 
 
 def take_apart(cycles: pd.DataFrame) -> pd.DataFrame:
@@ -25,21 +25,21 @@ def take_apart(cycles: pd.DataFrame) -> pd.DataFrame:
     return cycles.assign(recording=names).sort_values("recording", ignore_index=True)
 
 
-def split_by_cycle(cycles: pd.DataFrame, split_seed: int, inner_seed: int) -> Split:
+def draw_cycles(names: np.ndarray, split_seed: int, inner_seed: int) -> dict[str, tuple[str, ...]]:
     """Cycles on sides as large as those of an 80-20 split, whoever their patients are.
 
     Args:
-        cycles: taken apart (``take_apart``).
+        names: of cycles taken apart (``take_apart``), str [n].
         split_seed: which are in test.
         inner_seed: which are in validation.
+
+    Returns:
+        Names by side: "train", "validation" and "test", each sorted.
     """
-    test, rest = _cut(cycles["recording"].to_numpy(), TEST_SHARE, [0, split_seed])
+    test, rest = _cut(names, TEST_SHARE, [0, split_seed])
     validation, train = _cut(rest, VALIDATION_SHARE, [1, inner_seed])
-    sides = {
-        side: tuple(map(str, names))
-        for side, names in zip(SIDES, (train, validation, test), strict=True)
-    }
-    return Split("by-cycle", split_seed, inner_seed, **sides)
+    sides = {"train": train, "validation": validation, "test": test}
+    return {side: tuple(map(str, names)) for side, names in sides.items()}
 
 
 def _cut(names: np.ndarray, share: float, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:

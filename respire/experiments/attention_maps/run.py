@@ -1,4 +1,4 @@
-"""Where a network looks without and with blank region clipping, from options to report."""
+"""Where a network looks without and with blank region clipping."""
 
 import io
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from respire.command.command import GridOptions
+from respire.data.splits.split import Cut
 from respire.evaluation.grad_cam import (
     MEASURES,
     attention,
@@ -19,11 +19,10 @@ from respire.evaluation.grad_cam import (
     patient_mean,
 )
 from respire.experiments.attention_maps.report import summary, write_report
-from respire.experiments.paper_tables.question import Variant
 from respire.recipe.recipe import Recipe
-from respire.report.page import strict
 from respire.runtime.session import on_worker
-from respire.study.grid import Grid, Place, start_grid
+from respire.study.grid import Coordinates, Extent, Grid, Variant, start_grid
+from respire.study.place import Place
 from respire.study.spread import summarise
 
 EXPERIMENT = "attention_maps"
@@ -34,8 +33,17 @@ EXAMPLES = 4
 _WINDOW = ["split_seed", "seed", "patient", "recording", "cycle", "window"]
 
 
-def attention_maps(options: GridOptions) -> str:
-    """Train both variants, draw their attention and write the report; the same options resume.
+def attention_maps(
+    recipe: Recipe, cut: Cut, extent: Extent, place: Place, name: str | None = None
+) -> str:
+    """Train both variants, draw their attention and write the report; the same arguments resume.
+
+    Args:
+        recipe: every choice that changes a number.
+        cut: who is held out on the first split.
+        extent: how many splits and seeds.
+        place: where things are.
+        name: the run's own; None for one made of variants and key.
 
     Returns:
         The report's sentences and tables.
@@ -44,31 +52,33 @@ def attention_maps(options: GridOptions) -> str:
         InputError: bad input or an unusable setting, found before anything is trained.
         FloatingPointError: a training diverged; the other is kept.
     """
-    check_recipe(options.recipe)
-    with start_grid(EXPERIMENT, options, variants(options.recipe)) as grid:
-        stopwatch = grid.setting.stopwatch
-        with stopwatch.part("runs"):
-            grid.run()
-        with stopwatch.part("maps"):
+    check_recipe(recipe)
+    with start_grid(EXPERIMENT, variants(recipe, cut), extent, place, name) as grid:
+        grid.run()
+        part, folder = grid.experiment.setting.stopwatch.part, grid.experiment.folder
+        with part("maps"):
             windows, maps = _look(grid)
-        with stopwatch.part("statistics"):
-            found = measured(windows)
-            results = strict(summarise(grid, EXPERIMENT) | {"attention": found})
+        with part("statistics"):
+            attention = measured(windows)
+            found = summarise(grid) | {"attention": attention}
         table = pa.Table.from_pandas(windows, preserve_index=False)
-        (grid.folder / WINDOWS).write_table(table)
-        (grid.folder / MAPS).write_bytes(_packed(maps))
-        figures = write_report(results, maps, grid.folder)
-        _log(grid, results, figures)
-        grid.setting.announce(grid.folder / "report.html", grid.tracker)
+        (folder / WINDOWS).write_table(table)
+        (folder / MAPS).write_bytes(_packed(maps))
+        results = grid.experiment.finish(
+            found,
+            lambda results: write_report(results, maps, folder),
+            _metrics(attention),
+            files=(WINDOWS, MAPS),
+        )
     return summary(results)
 
 
-def variants(recipe: Recipe) -> dict[str, Variant]:
+def variants(recipe: Recipe, cut: Cut) -> dict[str, Variant]:
     """The recipe without blank region clipping, and with it (the recipe's own, if it has one)."""
     kept = replace(recipe.features, blank_region="keep")
     clipped = recipe.features if recipe.features != kept else replace(kept, blank_region="clip")
     return {
-        name: Variant(replace(recipe, features=features))
+        name: Variant(replace(recipe, features=features), cut)
         for name, features in ((WITHOUT, kept), (WITH, clipped))
     }
 
@@ -143,21 +153,21 @@ def _look(grid: Grid) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     maps: dict[str, np.ndarray] = {}
     first = next(iter(grid.studies))
     chosen: list[int] = []
-    for place, study in grid.studies.items():
-        test, weights = study.prepared.read(study.split.test), grid.cell(place).fit().weights
+    for at, study in grid.studies.items():
+        test, weights = study.prepared.read(study.split.test), grid.run_of(at).fit().weights
         told = (study.recipe, test, weights, study.compute)
         gpu = study.compute.device == "cuda"
         seen = on_worker(attention, *told, gpu=gpu)
-        frames.append(seen.windows.assign(**place._asdict()))
-        totals[place.variant] = totals.get(place.variant, 0) + seen.total
-        if place == first:
+        frames.append(seen.windows.assign(**at._asdict()))
+        totals[at.variant] = totals.get(at.variant, 0) + seen.total
+        if at == first:
             chosen = most_blank(seen.windows, EXAMPLES)
             drawn = seen.windows.loc[chosen]
             maps |= {name: drawn[name].to_numpy() for name in ("top_rows", "label")}
             maps |= {name: drawn[name].to_numpy().astype(str) for name in ("recording", "cycle")}
-        if place == Place(place.variant, first.split_seed, first.seed):
+        if at == Coordinates(at.variant, first.split_seed, first.seed):
             shown = on_worker(examples, *told, chosen, gpu=gpu)
-            maps |= {f"{name}/{place.variant}": part for name, part in shown.items()}
+            maps |= {f"{name}/{at.variant}": part for name, part in shown.items()}
     windows = pd.concat(frames, ignore_index=True)
     for name, total in totals.items():
         known = windows[(windows["variant"] == name) & windows["lower_attention"].notna()]
@@ -173,16 +183,13 @@ def _packed(maps: Mapping[str, np.ndarray]) -> bytes:
     return content.getvalue()
 
 
-def _log(grid: Grid, results: Mapping[str, Any], figures: list[str]) -> None:
-    """What the parent run gets in MLflow: shares of attention, stamps, and every file."""
-    grid.tracker.log_stamps(results["stamps"], results["warnings"])
-    found = results["attention"]
-    for name, groups in {**found["variants"], "change": found["change"]}.items():
-        for group in ("all", "blank_top"):
-            for part in ("blank", "lower"):
-                for what, mean in groups[group][part].items():
-                    if mean is not None:
-                        metric = f"{name}.{group}.{part}.{what}"
-                        grid.tracker.log_metrics({metric: mean["value"]})
-    files = (WINDOWS, MAPS, "results.json", "report.md", "report.html")
-    grid.tracker.log_files(grid.folder, *files, *figures)
+def _metrics(found: Mapping[str, Any]) -> dict[str, float]:
+    """Shares of attention, by which MLflow compares."""
+    return {
+        f"{name}.{group}.{part}.{what}": mean["value"]
+        for name, groups in {**found["variants"], "change": found["change"]}.items()
+        for group in ("all", "blank_top")
+        for part in ("blank", "lower")
+        for what, mean in groups[group][part].items()
+        if mean is not None
+    }

@@ -1,4 +1,4 @@
-"""The audit of a data set: what it is made of and what the paper says, from options to report."""
+"""The audit of a data set: what it is made of and what the paper says."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 import respire
-from respire.command.command import Options
 from respire.data.audio import read_audio
 from respire.data.corpora import icbhi
-from respire.data.corpora.corpus import SYNTHETIC, locate
+from respire.data.corpora.corpus import SYNTHETIC, open_corpus
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.preprocess import preprocess, slice_cycles
 from respire.errors import InputError
@@ -30,8 +29,8 @@ from respire.recipe.identity import digest
 from respire.recipe.recipe import Recipe
 from respire.report.page import strict
 from respire.runtime.resources import Stopwatch, cores, set_up_torch
-from respire.runtime.storage import Storage
 from respire.study.experiment import claim
+from respire.study.place import Place
 
 SYNTHETIC_WARNING = "the recordings are synthetic: they are made in the image of ICBHI 2017"
 BATCH = 256
@@ -39,11 +38,13 @@ BATCH = 256
 THREADS = cores()
 
 
-def audit(options: Options) -> str:
+def audit(recipe: Recipe, place: Place, name: str | None = None) -> str:
     """Count a data set, look at its blank rows, and hold both against the paper.
 
     Args:
-        options: data, recipe (of the images), storage, name and ``skip_bad``.
+        recipe: of the images.
+        place: data, storage, and whether bad recordings are left out.
+        name: of the report's folder; None for one made of recipe and data.
 
     Returns:
         The report's sentence, errata and main tables.
@@ -54,25 +55,24 @@ def audit(options: Options) -> str:
     # A thread for each batch of windows, and none within torch: threads that never wait for one
     # another lose nothing on cores that others use too.
     set_up_torch(THREADS)
-    recipe = options.recipe
     stopwatch = Stopwatch()
     with stopwatch.part("catalogue"):
-        directory = locate(options.data)
-        catalogue = icbhi.read_catalogue(directory, options.skip_bad)
-        fingerprint = icbhi.fingerprint(catalogue.cycles)
-        official = icbhi.official_split(directory) if icbhi.has_official_split(directory) else None
+        corpus = open_corpus(place.data, place.skip_bad)
+        listed = icbhi.has_official_split(corpus.directory)
+        official = corpus.official if listed else None
     identity = {
-        "audit_of": fingerprint,
+        "audit_of": corpus.fingerprint,
+        "official_split": official and digest(official),
         "preprocess": asdict(recipe.preprocess),
         "features": asdict(recipe.features),
     }
-    name = options.name or f"{recipe.preset}-{digest(identity)[:8]}"
-    folder = Storage.at(options.storage) / "audit" / name
+    name = name or f"{recipe.preset}-{digest(identity)[:8]}"
+    folder = place.home / "audit" / name
     folder.check_writable()
     claim(folder, identity)
     with stopwatch.part("recordings"):
-        decoded, skipped = _decode(catalogue.cycles, recipe.preprocess, options.skip_bad)
-    cycles = catalogue.cycles[catalogue.cycles["recording"].isin(decoded)].reset_index(drop=True)
+        decoded, skipped = _decode(corpus.cycles, recipe.preprocess, place.skip_bad)
+    cycles = corpus.cycles[corpus.cycles["recording"].isin(decoded)].reset_index(drop=True)
     with stopwatch.part("blank rows"):
         blank = blank_rows(_bank(cycles, decoded, recipe), recipe)
     audio = pd.DataFrame(
@@ -92,8 +92,8 @@ def audit(options: Options) -> str:
             "census": counted,
             "blank_rows": blank,
             **_against_the_paper(counted, blank),
-            "warnings": _warnings(options, directory, official is not None),
-            "skipped": [*catalogue.skipped, *skipped],
+            "warnings": _warnings(place, corpus.directory, listed),
+            "skipped": [*corpus.skipped, *skipped],
             "seconds": stopwatch.seconds,
         }
     )
@@ -243,8 +243,8 @@ def _against_the_paper(counted: dict[str, Any], blank: dict[str, Any]) -> dict[s
     }
 
 
-def _warnings(options: Options, directory: str, listed: bool) -> list[str]:
-    warnings = [SYNTHETIC_WARNING] if options.data == SYNTHETIC else []
+def _warnings(place: Place, directory: str, listed: bool) -> list[str]:
+    warnings = [SYNTHETIC_WARNING] if place.data == SYNTHETIC else []
     if not listed:
         warnings.append(
             f"{directory}: no {icbhi.SPLIT_LIST} below it, so the official split is not counted"

@@ -6,10 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-import respire
 from respire.evaluation.evaluate import STAGES, baseline_predictions, predict_stages
 from respire.metrics import Scores, by_device, overall
-from respire.recipe.identity import NUMERICS_VERSION
 from respire.runtime.resources import Stopwatch
 from respire.runtime.session import on_worker
 from respire.statistics.intervals import bootstrap, no_interval, simulated_coverage
@@ -113,17 +111,8 @@ def run_stages(
     return Outcome(stage1, devices, predictions, baselines)
 
 
-def summarise(
-    study: Study,
-    outcome: Outcome,
-    *,
-    experiment: str,
-    name: str,
-    stopwatch: Stopwatch,
-    peak_memory_mib: float,
-    environment: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The content of results.json (experiments/results/SCHEMA.md)."""
+def summarise(study: Study, outcome: Outcome) -> dict[str, Any]:
+    """What results.json has beside its header (experiments/results/SCHEMA.md)."""
     classes = len(study.recipe.classes)
     test = outcome.predictions["stage1"]
     reason = no_interval(test)
@@ -146,35 +135,20 @@ def summarise(
         "selecting": _json(outcome.stage1.scores),
     }
     stages["stage2"]["devices"] = {d: _describe(model) for d, model in outcome.devices.items()}
-    seconds = {part: round(s, 2) for part, s in stopwatch.seconds.items()}
+    cut = study.split.cut
     return {
-        "experiment": experiment,
-        "name": name,
-        "respire_version": respire.__version__,
-        "key": study.whole.key,
-        "numerics_version": NUMERICS_VERSION,
         "recipe": asdict(study.recipe),
         "split": {
-            "kind": study.split.kind,
-            "split_seed": study.split.split_seed,
-            "inner_seed": study.split.inner_seed,
+            "kind": cut.kind,
+            "holds_out": cut.holds_out,
+            "split_seed": cut.split_seed,
+            "inner_seed": cut.inner_seed,
             "training_seed": study.seed,
             "sides": study.split.describe(study.cycles),
         },
         "selection": study.recipe.selection,
         "stages": stages,
         "baselines": {name: scored(p) for name, p in outcome.baselines.items()},
-        "stamps": list(study.stamps),
-        "warnings": [*study.warnings, *outcome.warnings],
-        "skipped": list(study.skipped),
-        "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
-        "peak_memory_mib": round(peak_memory_mib, 1),
-        "environment": {
-            "device": study.compute.name,
-            "precision": study.compute.precision,
-            "workers": study.workers,
-            **environment,
-        },
     }
 
 

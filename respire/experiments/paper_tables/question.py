@@ -3,29 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from respire.command.command import SplitKind
 from respire.errors import InputError
 from respire.experiments.paper_tables.printed import NOTHING, Printed
-from respire.recipe.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class Variant:
-    """What is compared with others over the same split seeds.
-
-    Attributes:
-        recipe: how to train.
-        stratify: whether the patients of splits are drawn stratified by device and class.
-        split: kind of its splits; None for the options'.
-        heard: devices that training and validation are restricted to; None for all.
-        stage2: whether its models are fine-tuned for every device too, whatever the options say.
-    """
-
-    recipe: Recipe
-    stratify: bool = False
-    split: SplitKind | None = None
-    heard: tuple[str, ...] | None = None
-    stage2: bool = False
+from respire.study.grid import Variant
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,31 @@
-"""A table of the paper, from options to report."""
+"""A table of the paper: trained, compared, reported."""
 
-from respire.command.command import TableOptions
+from collections.abc import Sequence
+
 from respire.experiments.paper_tables.question import Question
 from respire.experiments.paper_tables.report import summary, write_report
 from respire.experiments.paper_tables.summary import summarise
-from respire.report.page import strict
-from respire.study.grid import start_grid
+from respire.study.grid import Extent, start_grid
+from respire.study.place import Place
 
 
-def run_table(experiment: str, options: TableOptions, question: Question) -> str:
-    """Train what is not trained yet, and write the report; the same options resume.
+def run_table(
+    experiment: str,
+    question: Question,
+    rows: Sequence[str] | None,
+    extent: Extent,
+    place: Place,
+    name: str | None = None,
+) -> str:
+    """Train what is not trained yet, and write the report; the same arguments resume.
 
     Args:
         experiment: its name.
-        options: from the command line.
         question: what is compared.
+        rows: names of the rows to fill, with those that they are compared with; None for all.
+        extent: how many splits and seeds.
+        place: where things are.
+        name: the run's own; None for one made of variants and key.
 
     Returns:
         The report's sentences and tables.
@@ -23,14 +34,13 @@ def run_table(experiment: str, options: TableOptions, question: Question) -> str
         InputError: bad input or an unusable setting, found before anything is trained.
         FloatingPointError: some runs failed; all others are kept.
     """
-    question = question.only(options.rows)
-    with start_grid(experiment, options, question.variants) as grid:
-        with grid.setting.stopwatch.part("runs"):
-            grid.run()
-        results = strict(summarise(grid, question, experiment))
-        figures = write_report(results, grid.folder)
-        grid.tracker.log_stamps(results["stamps"], results["warnings"])
-        grid.tracker.log_metrics({f"{row['name']}.score": row["score"] for row in results["rows"]})
-        grid.tracker.log_files(grid.folder, "results.json", "report.md", "report.html", *figures)
-        grid.setting.announce(grid.folder / "report.html", grid.tracker)
+    question = question.only(rows)
+    with start_grid(experiment, question.variants, extent, place, name) as grid:
+        grid.run()
+        found = summarise(grid, question)
+        results = grid.experiment.finish(
+            found,
+            lambda results: write_report(results, grid.experiment.folder),
+            {f"{row['name']}.score": row["score"] for row in found["rows"]},
+        )
     return summary(results)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from respire.command.command import OFFICIAL
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.experiments.paper_tables.question import Question, Row
@@ -28,11 +27,10 @@ BySplit = Mapping[int, pd.DataFrame]
 """Test predictions by split seed, those of all training seeds together."""
 
 
-def summarise(grid: Grid, question: Question, experiment: str) -> dict[str, Any]:
-    """The content of results.json of a finished grid (experiments/results/SCHEMA.md)."""
+def summarise(grid: Grid, question: Question) -> dict[str, Any]:
+    """What results.json has beside its header (experiments/results/SCHEMA.md)."""
     contrasts = _Contrasts(grid, question)
     return {
-        "experiment": experiment,
         **grid.facts(),
         "title": question.title,
         "note": question.note,
@@ -67,11 +65,11 @@ class _Contrasts:
 
     def study(self, variant: str) -> Study:
         """The first of a variant."""
-        return next(s for place, s in self.grid.studies.items() if place.variant == variant)
+        return next(s for at, s in self.grid.studies.items() if at.variant == variant)
 
     def kind(self, variant: str) -> str:
         """Of its splits."""
-        return self.grid.variants[variant].split or self.grid.options.split
+        return self.grid.variants[variant].cut.kind
 
     def row(self, row: Row) -> dict[str, Any]:
         """All that is said of one row."""
@@ -89,7 +87,7 @@ class _Contrasts:
             "split": self.kind(row.variant),
             "task": study.recipe.task,
             "stamps": list(study.stamps),
-            "heard": None if variant.heard is None else list(variant.heard),
+            "heard": None if variant.cut.heard is None else list(variant.cut.heard),
             "splits": scores.reset_index().to_dict("records"),
             **{metric: float(scores[metric].mean()) for metric in METRICS},
             "interval": _interval(scores["score"]),
@@ -113,7 +111,7 @@ class _Contrasts:
         }
         # The overlap of random test sides says nothing of replicates on a single one, nor of sides
         # that all have the same patients.
-        if len(apart) >= MIN_SPLITS and self.kind(row.variant) not in (*OFFICIAL, "by-cycle"):
+        if len(apart) >= MIN_SPLITS and study.split.cut.random_test:
             n_test = float(ours["patients"].mean())
             everybody = float(study.cycles["patient"].nunique())
             if n_test < everybody:
@@ -154,15 +152,15 @@ class _Contrasts:
         row = self.question.rows[0]
         classes = len(self.study(row.variant).recipe.classes)
         points = []
-        for place, study in self.grid.studies.items():
-            if place.variant != row.variant or place.seed != self.grid.options.seed:
+        for at, study in self.grid.studies.items():
+            if at.variant != row.variant or at.seed != self.grid.extent.seeds[0]:
                 continue
             of_training = study.cycles[study.cycles["recording"].isin(study.split.train)]
             for device, count in of_training["device"].value_counts().items():
-                cycles = self.predictions[row.name][place.split_seed]
+                cycles = self.predictions[row.name][at.split_seed]
                 se = overall(cycles[cycles["device"] == device], classes).se
                 if np.isfinite(se):
-                    points.append((str(device), place.split_seed, int(count), se))
+                    points.append((str(device), at.split_seed, int(count), se))
         table = pd.DataFrame(points, columns=["device", "split_seed", "training_cycles", "se"])
         found = correlate(table["se"].to_list(), table["training_cycles"].to_list())
         return {
@@ -182,11 +180,11 @@ class _Contrasts:
         told = []
         for (split, task), name in first.items():
             by_split: dict[str, dict[int, pd.DataFrame]] = {}
-            for place in self.grid.studies:
-                if place.variant == name:
-                    predicted = self.grid.cell(place).baseline_predictions()
+            for at in self.grid.studies:
+                if at.variant == name:
+                    predicted = self.grid.run_of(at).baseline_predictions()
                     for baseline, rows in predicted.groupby("baseline"):
-                        by_split.setdefault(str(baseline), {})[place.split_seed] = rows
+                        by_split.setdefault(str(baseline), {})[at.split_seed] = rows
             for baseline, of in by_split.items():
                 scores = _scores(of, len(self.study(name).recipe.classes))
                 told.append(

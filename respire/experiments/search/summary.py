@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import optuna
 
-import respire
 from respire.evaluation.evaluate import STAGE1, STAGE2
-from respire.experiments.search.nested import DEFAULT, EXPERIMENT, WINNER, Outer, Search
+from respire.experiments.search.nested import DEFAULT, WINNER, Outer, Search
 from respire.experiments.search.objective import gain
 from respire.experiments.search.space import Space
 from respire.experiments.search.trials import Trial
 from respire.metrics import overall
-from respire.recipe.identity import NUMERICS_VERSION
 from respire.statistics.intervals import bootstrap_difference
 from respire.statistics.paired import compare
 from respire.study.study import Study
@@ -25,34 +23,20 @@ MIN_TRIALS = 8
 
 
 def summarise(under_way: Search, found: Sequence[Outer]) -> dict[str, Any]:
-    """The content of results.json (experiments/results/SCHEMA.md)."""
-    options, setting = under_way.options, under_way.setting
+    """What results.json has beside its header (experiments/results/SCHEMA.md)."""
+    plan = under_way.plan
     studies = [study for of in under_way.inner.values() for study in of]
-    outer = [_outer(of, len(options.recipe.classes), under_way.space) for of in found]
-    seconds = {part: round(s, 2) for part, s in setting.stopwatch.seconds.items()}
+    outer = [_outer(of, len(under_way.recipe.classes), under_way.space) for of in found]
     return {
-        "experiment": EXPERIMENT,
-        "name": under_way.name,
-        "respire_version": respire.__version__,
-        "numerics_version": NUMERICS_VERSION,
-        "recipe": asdict(options.recipe),
+        "recipe": asdict(under_way.recipe),
         "space": [str(dimension) for dimension in under_way.space],
-        "sampler": options.sampler,
-        "caution": options.caution,
-        "stage": STAGE2 if options.stage2 else STAGE1,
-        "training_seed": options.seed,
+        "sampler": plan.sampler,
+        "caution": plan.caution,
+        "stage": STAGE2 if plan.stage2 else STAGE1,
+        "training_seed": under_way.seed,
+        "optuna": version("optuna"),
         "outer": outer,
         "survival": _survival(outer, studies),
-        "warnings": sorted({warning for study in studies for warning in study.warnings}),
-        "skipped": sorted({line for study in studies for line in study.skipped}),
-        "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
-        "peak_memory_mib": round(setting.memory.mebibytes, 1),
-        "environment": {
-            "device": studies[0].compute.name,
-            "precision": studies[0].compute.precision,
-            **setting.environment,
-            "optuna": version("optuna"),
-        },
     }
 
 

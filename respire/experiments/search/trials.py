@@ -24,7 +24,7 @@ from respire.runtime.resources import set_up_torch
 from respire.runtime.session import Queue, interruptible, share
 from respire.runtime.storage import Storage
 from respire.runtime.tracking import Tracker
-from respire.study.one_run import GridCell, validate_cell
+from respire.study.one_run import Run, train_and_validate
 from respire.study.study import Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # trials are told of in our own words
@@ -215,11 +215,11 @@ def _try(config: dict[str, Any], trials: Trials, cycles: pa.Table, kept: Storage
     scores: list[float] = []
     seconds = 0.0
     for inner, study in enumerate(trials.studies):
-        child = run.child(f"trial {name}, inner split {study.split.inner_seed}")
-        cell = GridCell(name, replace(study, recipe=recipe), trials.stage2)
+        child = run.child(f"trial {name}, inner split {study.split.cut.inner_seed}")
+        cell = Run(name, replace(study, recipe=recipe), trials.stage2)
         began = time.monotonic()
         with child:
-            validate_cell(cell, cycles)
+            train_and_validate(cell, cycles)
             found = cell.validation()
             child.log_metrics({m: getattr(found, m) for m in ("score", "se", "sp")})
         seconds += time.monotonic() - began

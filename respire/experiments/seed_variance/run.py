@@ -1,4 +1,4 @@
-"""How robust a result is: a recipe over many splits and training seeds, from options to report."""
+"""How robust a result is: a recipe over many splits and training seeds."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,25 +6,28 @@ from typing import Any
 
 import pandas as pd
 
-from respire.command.command import GridOptions, recipe_of
-from respire.errors import InputError
-from respire.experiments.paper_tables.question import Variant
+from respire.data.splits.split import Cut
 from respire.experiments.seed_variance.report import summary, write_report
 from respire.recipe.recipe import Recipe
-from respire.report.page import strict
-from respire.study.grid import Grid, start_grid
+from respire.study.grid import Extent, Variant, start_grid
+from respire.study.place import Place
 from respire.study.spread import summarise
 
-EXPERIMENT = "seed_variance"
 RUNS = "runs.csv"
 
 
-def seed_variance(options: GridOptions, compared: tuple[str, str] | None = None) -> str:
-    """Run the grid and write the report; the same options resume.
+def seed_variance(
+    recipes: Mapping[str, Recipe], cut: Cut, extent: Extent, place: Place, name: str | None = None
+) -> str:
+    """Run the grid and write the report; the same arguments resume.
 
     Args:
-        options: from the command line; with ``stratify``, stratified splits run beside plain ones.
-        compared: two recipes as ``command.recipe_of`` reads them; without, the options' own runs.
+        recipes: one, or two that are compared, by the names that the report calls them.
+        cut: who is held out on the first split; with ``stratify``, stratified splits run beside
+            plain ones.
+        extent: how many splits and seeds.
+        place: where things are.
+        name: the run's own; None for one made of variants and key.
 
     Returns:
         The report's conclusions and tables.
@@ -33,46 +36,35 @@ def seed_variance(options: GridOptions, compared: tuple[str, str] | None = None)
         InputError: bad input or an unusable setting, found before anything is trained.
         FloatingPointError: some runs failed; all others are kept.
     """
-    with start_grid(EXPERIMENT, options, _variants(options, compared)) as grid:
-        with grid.setting.stopwatch.part("runs"):
-            grid.run()
-        with grid.setting.stopwatch.part("statistics"):
-            results = strict(summarise(grid, EXPERIMENT))
-        runs = pd.DataFrame(results["runs"])
-        (grid.folder / RUNS).write_bytes(runs.to_csv(index=False).encode())
-        figures = write_report(results, grid.folder)
-        _log(grid, results, figures)
-        grid.setting.announce(grid.folder / "report.html", grid.tracker)
+    with start_grid("seed_variance", _variants(recipes, cut), extent, place, name) as grid:
+        grid.run()
+        with grid.experiment.setting.stopwatch.part("statistics"):
+            found = summarise(grid)
+        folder = grid.experiment.folder
+        (folder / RUNS).write_bytes(pd.DataFrame(found["runs"]).to_csv(index=False).encode())
+        results = grid.experiment.finish(
+            found, lambda results: write_report(results, folder), _metrics(found), files=(RUNS,)
+        )
     return summary(results)
 
 
-def _variants(options: GridOptions, compared: tuple[str, str] | None) -> dict[str, Variant]:
-    recipes: dict[str, Recipe] = {options.recipe.preset: options.recipe}
-    if compared is not None:
-        recipes = {name: recipe_of(name, options.recipe) for name in compared}
-        if len({replace(recipe, preset="") for recipe in recipes.values()}) == 1:
-            raise InputError(f"--compare {' '.join(compared)}: both are the same recipe")
-    variants = {name: Variant(recipe) for name, recipe in recipes.items()}
-    if options.stratify:
-        variants |= {
-            f"{name}, stratified": Variant(recipe, stratify=True)
-            for name, recipe in recipes.items()
-        }
+def _variants(recipes: Mapping[str, Recipe], cut: Cut) -> dict[str, Variant]:
+    plain = replace(cut, stratify=False)
+    variants = {name: Variant(recipe, plain) for name, recipe in recipes.items()}
+    if cut.stratify:
+        stratified = {f"{name}, stratified": Variant(r, cut) for name, r in recipes.items()}
+        variants |= stratified
     return variants
 
 
-def _log(grid: Grid, results: Mapping[str, Any], figures: list[str]) -> None:
-    """What the parent run gets in MLflow: means and half-widths, stamps, and every file."""
-    grid.tracker.log_stamps(results["stamps"], results["warnings"])
-    for name, variant in results["variants"].items():
+def _metrics(found: Mapping[str, Any]) -> dict[str, float]:
+    """Means and half-widths, by which MLflow compares."""
+    metrics = {}
+    for name, variant in found["variants"].items():
         for stage, of_stage in variant["variance"].items():
-            for metric, found in of_stage.items():
-                if found is not None:
+            for metric, known in of_stage.items():
+                if known is not None:
                     label = f"{name}.{stage}.{metric}"
-                    grid.tracker.log_metrics(
-                        {
-                            f"{label}.mean": found["mean"]["value"],
-                            f"{label}.single_half_width": found["single_half_width"]["value"],
-                        }
-                    )
-    grid.tracker.log_files(grid.folder, RUNS, "results.json", "report.md", "report.html", *figures)
+                    metrics[f"{label}.mean"] = known["mean"]["value"]
+                    metrics[f"{label}.single_half_width"] = known["single_half_width"]["value"]
+    return metrics

@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 
 import respire
-from respire.command.command import Options
 from respire.data.corpora import icbhi
-from respire.data.corpora.corpus import locate
-from respire.data.splits.split import draw_test_sides
+from respire.data.corpora.corpus import open_corpus
+from respire.data.splits.draw import draw_test_sides
+from respire.data.splits.split import Cut
 from respire.errors import InputError
 from respire.experiments.split_ranges.report import summary, write_report
-from respire.runtime.storage import Storage
 from respire.statistics.composition import SHARES, composition
 from respire.study.experiment import claim
+from respire.study.place import Place
 
+EXPERIMENT = "split_ranges"
 DRAWS = 1000
 RANGE = (0.025, 0.5, 0.975)
 """Quantiles that are told of every number: the ends of the 95% range, and the median."""
@@ -25,13 +26,15 @@ NUMBERS = ("cycles", "patients", "both_cycles", *SHARES)
 DRAWN = "splits.csv"
 
 
-def describe(options: Options, folds: str | None = None) -> str:
+def describe(cut: Cut, place: Place, folds: str | None = None, name: str | None = None) -> str:
     """Draw many splits, and write what their test sides are made of.
 
     Args:
-        options: data, storage, name, ``split_seed`` (the first of 1,000) and ``stratify``, with
-            which stratified splits are drawn beside the plain ones.
+        cut: its ``split_seed`` is the first of 1,000; with ``stratify``, stratified splits are
+            drawn beside the plain ones.
+        place: data, storage, and whether bad recordings are left out.
         folds: the released code's list of patients and folds, each of which is placed among them.
+        name: of the report's folder; None for one made of the data's fingerprint.
 
     Returns:
         The report's sentence and tables.
@@ -39,18 +42,14 @@ def describe(options: Options, folds: str | None = None) -> str:
     Raises:
         InputError: bad input, or storage that cannot be written.
     """
-    if options.split_seed < 0:
-        raise InputError(f"--split-seed {options.split_seed}: must be 0 or more")
-    directory = locate(options.data)
-    catalogue = icbhi.read_catalogue(directory, options.skip_bad)
-    cycles = catalogue.cycles
-    fingerprint = icbhi.fingerprint(cycles)
-    name = options.name or f"splits-{fingerprint[:8]}"
-    folder = Storage.at(options.storage) / "seed_variance" / name
+    corpus = open_corpus(place.data, place.skip_bad)
+    cycles, directory = corpus.cycles, corpus.directory
+    name = name or f"splits-{corpus.fingerprint[:8]}"
+    folder = place.home / EXPERIMENT / name
     folder.check_writable()
-    claim(folder, {"splits_of": fingerprint})
+    claim(folder, {"splits_of": corpus.fingerprint})
     known = _known(directory, cycles, folds)
-    seeds = range(options.split_seed, options.split_seed + DRAWS)
+    seeds = range(cut.split_seed, cut.split_seed + DRAWS)
     drawn = {
         kind: pd.DataFrame(
             [
@@ -59,10 +58,10 @@ def describe(options: Options, folds: str | None = None) -> str:
             ]
         )
         for kind, stratify in (("plain", False), ("stratified", True))
-        if options.stratify or not stratify
+        if cut.stratify or not stratify
     }
     results = {
-        "experiment": "seed_variance",
+        "experiment": EXPERIMENT,
         "name": name,
         "respire_version": respire.__version__,
         "draws": DRAWS,
@@ -77,7 +76,7 @@ def describe(options: Options, folds: str | None = None) -> str:
             label: _placed(composition(cycles[tested]), drawn["plain"])
             for label, tested in known.items()
         },
-        "skipped": list(catalogue.skipped),
+        "skipped": list(corpus.skipped),
     }
     tables = [table.assign(kind=kind, split_seed=seeds) for kind, table in drawn.items()]
     (folder / DRAWN).write_bytes(pd.concat(tables).to_csv(index=False).encode())

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from respire.data.corpora.icbhi_format import parse_name
 from respire.data.cycles import CyclesApart, PreparedCycles
 from respire.data.rows import SCHEMA
-from respire.data.splits.by_cycle import split_by_cycle, take_apart
-from respire.data.splits.split import SIDES
+from respire.data.splits.by_cycle import take_apart
+from respire.data.splits.split import SIDES, Cut
 from respire.runtime.storage import Storage
 
 NAMES = ("101_1b1_Al_sc_Meditron", "101_2b1_Ar_sc_Meditron", "102_1b1_Tc_mc_AKGC417L")
@@ -118,18 +118,18 @@ def test_catalogue_and_rows_call_the_cycles_the_same(counts):
 @given(st.integers(0, 50), st.integers(0, 50))
 def test_every_cycle_is_on_one_side_and_a_fifth_is_in_test(split_seed, inner_seed):
     cycles = take_apart(catalogue([40, 40, 20]))
-    cut = split_by_cycle(cycles, split_seed, inner_seed)
-    names = [name for side in SIDES for name in getattr(cut, side)]
+    split = Cut("by-cycle", split_seed, inner_seed).on(cycles)
+    names = [name for side in SIDES for name in getattr(split, side)]
     assert sorted(names) == sorted(cycles["recording"])
-    assert [len(getattr(cut, side)) for side in SIDES] == [64, 16, 20]
-    assert cut.stamps == ("cycles of one patient are on both sides",)
+    assert [len(getattr(split, side)) for side in SIDES] == [64, 16, 20]
+    assert split.stamps == ("cycles of one patient are on both sides",)
 
 
 def test_who_is_in_test_follows_from_the_outer_seed_alone():
     cycles = take_apart(catalogue([40, 40, 20]))
-    a, b, c = (split_by_cycle(cycles, *seeds) for seeds in ((0, 0), (0, 1), (1, 0)))
+    a, b, c = (Cut("by-cycle", *seeds).on(cycles) for seeds in ((0, 0), (0, 1), (1, 0)))
     assert a.test == b.test
     assert a.validation != b.validation
     assert a.test != c.test
     shuffled = cycles.sample(frac=1, random_state=np.random.RandomState(0))
-    assert split_by_cycle(shuffled, 0, 0) == a
+    assert Cut("by-cycle").on(shuffled) == a

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respire.data.corpora import icbhi
-from respire.data.corpora.icbhi_format import DEVICES
-from respire.data.splits.split import SIDES, Kind, Split, draw_test_sides, split
+from respire.data.corpora.icbhi_format import DEVICES, parse_name
+from respire.data.splits.draw import devices_of, draw_test_sides
+from respire.data.splits.split import SIDES, Cut, Kind, Split
 from respire.errors import InputError
 
 REAL = Path(__file__).resolve().parents[4] / "shared/data/icbhi"
@@ -68,7 +69,14 @@ def a_split(kind: Kind = "80-20", **sides: tuple[str, ...]) -> Split:
         "validation": ("102_1b1_Al_sc_Meditron",),
         "test": ("103_1b1_Al_sc_Meditron",),
     }
-    return Split(kind, split_seed=0, inner_seed=0, **(whole | sides))
+    sides = whole | sides
+    names = {name: parse_name(name) for side in sides.values() for name in side}
+    return Split(
+        Cut(kind),
+        **sides,
+        patients={name: parts.patient for name, parts in names.items()},
+        devices={name: parts.device for name, parts in names.items()},
+    )
 
 
 @pytest.mark.parametrize("kind", ["80-20", "60-40", "60-40-disjoint"])
@@ -103,13 +111,14 @@ def test_whole_patients_are_split_the_same_way_whatever_the_row_order(
     cycles = crowd(patients, seed)
     official = official_of(cycles, seed)
     shuffled = cycles.sample(frac=1, random_state=seed % 2**32)
+    cut = Cut(kind, split_seed, inner_seed, stratify)
     try:
-        drawn = split(cycles, kind, split_seed, inner_seed, official, stratify)
+        drawn = cut.on(cycles, official)
     except InputError as error:
         if kind == "60-40-disjoint" and "the test side is empty" in str(error):
             return  # every test patient trains too
         raise
-    assert drawn == split(shuffled, kind, split_seed, inner_seed, official, stratify)
+    assert drawn == cut.on(shuffled, official)
 
     train, validation, test = map(patients_of, (drawn.train, drawn.validation, drawn.test))
     assert train
@@ -151,7 +160,7 @@ def test_the_only_patient_of_a_device_trains_and_a_warning_says_so(seed: int) ->
     cycles = catalogue(
         {p: ("Litt3200" if p == 107 else "Meditron", [0, 1, 2, 3]) for p in range(100, 115)}
     )
-    drawn = split(cycles, "80-20", seed, seed)
+    drawn = Cut("80-20", seed, seed).on(cycles)
     assert 107 in patients_of(drawn.train)
     for side in ("validation", "test"):
         assert f"the {side} side has no cycle of Litt3200 (1 patients have it)" in drawn.warnings
@@ -160,7 +169,7 @@ def test_the_only_patient_of_a_device_trains_and_a_warning_says_so(seed: int) ->
 @pytest.mark.parametrize("seed", range(20))
 def test_two_patients_of_a_class_are_on_the_train_and_test_sides(seed: int) -> None:
     cycles = catalogue({p: ("Meditron", [0, 3 if p < 102 else 1, 2]) for p in range(100, 120)})
-    drawn = split(cycles, "80-20", seed, 0)
+    drawn = Cut("80-20", seed, 0).on(cycles)
     assert {100, 101} & patients_of(drawn.train)
     assert {100, 101} & patients_of(drawn.test)
     assert "the validation side has no cycle of both (2 patients have it)" in drawn.warnings
@@ -171,7 +180,7 @@ def test_three_patients_of_a_device_are_on_all_three_sides(seed: int) -> None:
     cycles = catalogue(
         {p: ("LittC2SE" if p < 103 else "AKGC417L", [0, 1, 2, 3]) for p in range(100, 130)}
     )
-    drawn = split(cycles, "80-20", seed, seed + 1)
+    drawn = Cut("80-20", seed, seed + 1).on(cycles)
     assert drawn.warnings == ()
     for side in SIDES:
         assert {100, 101, 102} & patients_of(getattr(drawn, side))
@@ -179,8 +188,8 @@ def test_three_patients_of_a_device_are_on_all_three_sides(seed: int) -> None:
 
 def test_the_outer_seed_alone_decides_who_is_in_test() -> None:
     cycles = crowd(30, seed=0)
-    tests = {split(cycles, "80-20", outer, inner).test for outer in range(8) for inner in range(3)}
-    validations = {split(cycles, "80-20", 0, inner).validation for inner in range(8)}
+    tests = {Cut("80-20", outer, inner).on(cycles).test for outer in range(8) for inner in range(3)}
+    validations = {Cut("80-20", 0, inner).on(cycles).validation for inner in range(8)}
     assert len(tests) == 8
     assert len(validations) > 4
 
@@ -188,7 +197,7 @@ def test_the_outer_seed_alone_decides_who_is_in_test() -> None:
 def test_too_few_patients_are_refused() -> None:
     cycles = catalogue({p: ("Meditron", [0]) for p in (101, 102)})
     with pytest.raises(InputError, match="2 patients cannot fill 3 patient-disjoint sides"):
-        split(cycles, "80-20", 0, 0)
+        Cut("80-20", 0, 0).on(cycles)
 
 
 @settings(max_examples=30)
@@ -203,7 +212,7 @@ def test_test_sides_drawn_by_themselves_are_those_of_the_splits(
 ) -> None:
     cycles = crowd(patients, seed)
     drawn = list(draw_test_sides(cycles, split_seeds, stratify))
-    whole = [split(cycles, "80-20", s, seed, stratify=stratify) for s in split_seeds]
+    whole = [Cut("80-20", s, seed, stratify).on(cycles) for s in split_seeds]
     assert [side.tolist() for side in drawn] == [sorted(patients_of(w.test)) for w in whole]
     assert all(side.dtype == np.int64 for side in drawn)
 
@@ -226,13 +235,13 @@ def test_too_few_patients_for_a_test_side_are_refused(stratify: bool) -> None:
 
 
 def test_negative_seeds_are_refused() -> None:
-    with pytest.raises(InputError, match="seeds must be 0 or more"):
-        split(crowd(10, 0), "80-20", -1, 0)
+    with pytest.raises(InputError, match="--split-seed -1: must be 0 or more"):
+        Cut("80-20", -1, 0).on(crowd(10, 0))
 
 
 def test_the_official_split_without_its_list_is_refused() -> None:
     with pytest.raises(InputError, match="list is missing"):
-        split(crowd(10, 0), "60-40", 0, 0)
+        Cut("60-40", 0, 0).on(crowd(10, 0))
 
 
 def test_a_recording_that_the_official_list_lacks_is_refused() -> None:
@@ -241,7 +250,7 @@ def test_a_recording_that_the_official_list_lacks_is_refused() -> None:
     recording = cycles["recording"].iloc[0]
     del official[recording]
     with pytest.raises(InputError, match=f"{recording}: not in the official split list"):
-        split(cycles, "60-40", 0, 0, official)
+        Cut("60-40", 0, 0).on(cycles, official)
 
 
 def test_recordings_absent_from_the_catalogue_are_warned_about() -> None:
@@ -249,7 +258,7 @@ def test_recordings_absent_from_the_catalogue_are_warned_about() -> None:
     official = official_of(cycles, 0) | {"999_1b1_Al_sc_Meditron": "train"}
     assert (
         "1 recordings of the official split are absent: 999_1b1_Al_sc_Meditron"
-        in split(cycles, "60-40", 0, 0, official).warnings
+        in Cut("60-40", 0, 0).on(cycles, official).warnings
     )
 
 
@@ -257,11 +266,11 @@ def test_an_official_split_without_test_recordings_is_refused() -> None:
     cycles = crowd(10, 0)
     official = dict.fromkeys(cycles["recording"], "train")
     with pytest.raises(InputError, match="the test side is empty"):
-        split(cycles, "60-40", 0, 0, official)
+        Cut("60-40", 0, 0).on(cycles, official)
 
 
 def test_cycles_of_other_data_have_no_side() -> None:
-    drawn = split(crowd(10, 0), "80-20", 0, 0)
+    drawn = Cut("80-20", 0, 0).on(crowd(10, 0))
     with pytest.raises(InputError, match="999_1b1_Al_sc_Meditron: on no side"):
         drawn.side_of(catalogue({999: ("Meditron", [0])}))
 
@@ -270,12 +279,12 @@ def test_the_description_counts_every_side() -> None:
     cycles = catalogue(
         {p: ("Meditron" if p % 2 else "AKGC417L", [0, 1, 1, 3]) for p in range(99, 119)}
     )
-    described = split(cycles, "80-20", 0, 0).describe(cycles)
+    described = Cut("80-20", 0, 0).on(cycles).describe(cycles)
     assert described["test"]["by_class"] == {"normal": 4, "crackle": 8, "wheeze": 0, "both": 4}
     assert {s: described[s]["patients"] for s in SIDES} == {"train": 13, "validation": 3, "test": 4}
     for side in described.values():
         devices = side["by_device"]
-        assert tuple(devices) == DEVICES
+        assert tuple(devices) == devices_of(cycles)
         for count in ("patients", "recordings", "cycles"):
             assert sum(device[count] for device in devices.values()) == side[count]
         assert sum(side["by_class"].values()) == side["cycles"] == 4 * side["recordings"]
@@ -289,7 +298,7 @@ def real() -> pd.DataFrame:
 
 @needs_real_data
 def test_the_real_official_split_warns_of_the_120_shared_test_cycles(real: pd.DataFrame) -> None:
-    drawn = split(real, "60-40", 0, 0, icbhi.official_split(str(REAL)))
+    drawn = Cut("60-40").on(real, icbhi.official_split(str(REAL)))
     assert len(drawn.warnings) == 2
     assert "patients 156, 218 on both sides: 120 of 2756 test cycles" in drawn.warnings[0]
     assert drawn.warnings[1] == "the test side has no cycle of LittC2SE (23 patients have it)"
@@ -304,8 +313,8 @@ def test_the_real_disjoint_split_drops_the_shared_test_cycles_and_nothing_else(
     real: pd.DataFrame,
 ) -> None:
     official = icbhi.official_split(str(REAL))
-    published = split(real, "60-40", 0, 0, official)
-    disjoint = split(real, "60-40-disjoint", 0, 0, official)
+    published = Cut("60-40", 0, 0).on(real, official)
+    disjoint = Cut("60-40-disjoint", 0, 0).on(real, official)
     assert (disjoint.train, disjoint.validation) == (published.train, published.validation)
     assert patients_of(tuple(set(published.test) - set(disjoint.test))) == {156, 218}
     assert len(real) - len(disjoint.side_of(real)) == 120
@@ -324,7 +333,7 @@ def spread(cycles: pd.DataFrame, seeds: range, stratify: bool) -> pd.DataFrame:
         }
     )
     recordings = traits.groupby(cycles["recording"]).sum()
-    drawn = [split(cycles, "80-20", seed, 0, stratify=stratify) for seed in seeds]
+    drawn = [Cut("80-20", seed, 0, stratify).on(cycles) for seed in seeds]
     assert {warning for each in drawn for warning in each.warnings} == set()
     sides = pd.DataFrame([recordings.loc[list(each.test)].sum() for each in drawn])
     sides[["normal", "AKGC417L"]] = sides[["normal", "AKGC417L"]].div(sides["cycles"], axis=0)

@@ -8,6 +8,7 @@ import pytest
 from finished import finished_grid
 from pages import rows, shown_images
 
+from respire.data.splits.split import Cut
 from respire.experiments.attention_maps.report import (
     by_split,
     conclusions,
@@ -81,11 +82,12 @@ def made_up_maps() -> dict[str, np.ndarray]:
 
 def made_up(folder, windows: pd.DataFrame, **recipe: Any) -> dict[str, Any]:
     compared = {
-        name: (variant, 0.2) for name, variant in variants(replace(small(), **recipe)).items()
+        name: (variant, 0.2)
+        for name, variant in variants(replace(small(), **recipe), Cut()).items()
     }
     splits = windows["split_seed"].nunique()
     grid = finished_grid(folder, compared, splits=splits, seeds=1)
-    found = summarise(grid, "attention_maps") | {"attention": measured(windows)}
+    found = grid.experiment.header() | summarise(grid) | {"attention": measured(windows)}
     return json.loads(json.dumps(strict(found)))
 
 
@@ -158,7 +160,7 @@ def test_a_change_is_of_the_same_windows_in_whatever_order():
 def test_the_recipe_stays_but_for_its_blank_region():
     for own, clipped in (("keep", "clip"), ("clip", "clip"), ("clip-one-more", "clip-one-more")):
         features = replace(small().features, blank_region=own)
-        made = variants(replace(small(), features=features))
+        made = variants(replace(small(), features=features), Cut())
         assert [v.recipe.features.blank_region for v in made.values()] == ["keep", clipped]
         for variant in made.values():
             assert replace(variant.recipe, features=small().features) == small()

@@ -13,7 +13,6 @@ import torch
 from commands import finished
 from cycle_rows import cycles_table
 
-from respire.command.command import Options
 from respire.data.audio import read_audio
 from respire.data.corpora import icbhi
 from respire.data.preprocess import preprocess, slice_cycles
@@ -23,6 +22,7 @@ from respire.features.bank import CycleBank
 from respire.features.blank_region import BlankRegion
 from respire.features.pipeline import Pipeline
 from respire.recipe.presets import paper, quick, released_code
+from respire.study.place import Place
 
 REAL = Path(__file__).resolve().parents[4] / "shared/data/icbhi"
 needs_real_data = pytest.mark.skipif(not REAL.exists(), reason=f"no recordings at {REAL}")
@@ -49,8 +49,9 @@ class Audited:
 
 
 def audited(data: Path, storage: Path, **options: Any) -> Audited:
-    given = {"preset": "quick", "recipe": quick(), "name": "named"} | options
-    summary = audit(Options(data=str(data), storage=str(storage), **given))
+    given = {"recipe": quick(), "name": "named"} | options
+    place = Place(str(data), str(storage), skip_bad=given.pop("skip_bad", False))
+    summary = audit(place=place, **given)
     (folder,) = (storage / "audit").iterdir()
     return Audited(folder, summary)
 

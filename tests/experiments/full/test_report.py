@@ -156,7 +156,7 @@ def test_stamps_stand_above_every_table_and_in_the_lead_of_page_and_text(
 def test_the_lead_says_unseen_only_where_no_test_patient_was_seen(results):
     assert "cycles of 25 unseen patients" in lead(results)
     assert "unseen" not in lead(results | {"selection": "test"})
-    assert "unseen" not in lead(results | {"split": results["split"] | {"kind": "60-40"}})
+    assert "unseen" not in lead(results | {"split": results["split"] | {"holds_out": False}})
 
 
 def test_the_lead_names_the_best_baseline(results):

@@ -78,7 +78,7 @@ def test_results_are_complete(quick_run: tuple[Path, str]) -> None:
         assert told["reason"]
     assert set(results["stages"]["stage2"]["devices"]) == set(DEVICES)
     split = results["split"]
-    assert {"kind", "split_seed", "inner_seed", "training_seed", "sides"} == set(split)
+    assert {"kind", "holds_out", "split_seed", "inner_seed", "training_seed", "sides"} == set(split)
     for side in split["sides"].values():
         assert side["cycles"] == sum(side["by_class"].values())
         assert side["cycles"] == sum(part["cycles"] for part in side["by_device"].values())

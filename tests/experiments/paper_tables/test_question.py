@@ -1,24 +1,29 @@
 from dataclasses import asdict, fields, replace
 
-import ablation
-import device_finetuning
-import leakage
 import pytest
-import single_device
-import window_length
 
 from respire.data.corpora.icbhi_format import DEVICES
+from respire.data.splits.split import Cut
 from respire.errors import InputError
+from respire.experiments.paper_tables import (
+    ablation,
+    device_finetuning,
+    image_size,
+    leakage,
+    single_device,
+    window_length,
+)
 from respire.experiments.paper_tables.printed import CBA_BRC, CNN, FINE_TUNED
 from respire.experiments.paper_tables.question import Question
 from respire.recipe.presets import PRESETS, small
 
 EVERY = {
-    "ablation": lambda recipe: ablation.question(recipe),
-    "device_finetuning": lambda recipe: device_finetuning.question(recipe),
-    "leakage": lambda recipe: leakage.question(recipe),
-    "single_device": lambda recipe: single_device.question(recipe),
-    "window_length": lambda recipe: window_length.question(recipe, (1, 4, 9)),
+    "ablation": lambda recipe: ablation.question(recipe, Cut()),
+    "device_finetuning": lambda recipe: device_finetuning.question(recipe, Cut()),
+    "leakage": lambda recipe: leakage.question(recipe, Cut()),
+    "single_device": lambda recipe: single_device.question(recipe, Cut()),
+    "image_size": lambda recipe: image_size.question(recipe, Cut(), (1, 2, 3)),
+    "window_length": lambda recipe: window_length.question(recipe, Cut(), (1, 4, 9)),
 }
 
 
@@ -45,7 +50,7 @@ def gains(question: Question) -> dict[str, float]:
 
 
 def test_the_gains_are_those_that_the_paper_speaks_of() -> None:
-    assert gains(ablation.question(small())) == {
+    assert gains(ablation.question(small(), Cut())) == {
         "CNN, no augmentation": -4.0,
         "CNN + CBA": 0.6,
         "CNN + BRC": 0.5,
@@ -63,29 +68,29 @@ def test_the_gains_are_those_that_the_paper_speaks_of() -> None:
 def test_rows_that_other_experiments_have_too_are_the_recipe_itself() -> None:
     recipe = small()
     whole = (
-        (ablation.question(recipe), CBA_BRC),
-        (window_length.question(recipe, ()), "7 s"),
-        (single_device.question(recipe), "all devices"),
-        (device_finetuning.question(recipe), "stage 1, all devices"),
-        (leakage.question(recipe), "no shortcut"),
+        (ablation.question(recipe, Cut()), CBA_BRC),
+        (window_length.question(recipe, Cut(), ()), "7 s"),
+        (single_device.question(recipe, Cut()), "all devices"),
+        (device_finetuning.question(recipe, Cut()), "stage 1, all devices"),
+        (leakage.question(recipe, Cut()), "no shortcut"),
     )
     assert all(question.variants[name].recipe == recipe for question, name in whole)
 
 
 def test_without_augmentation_no_effect_has_a_chance() -> None:
-    never = ablation.question(small()).variants["CNN, no augmentation"].recipe.augmentation
+    never = ablation.question(small(), Cut()).variants["CNN, no augmentation"].recipe.augmentation
     chances = [field.name for field in fields(never) if field.name.endswith("_p")]
     assert len(chances) == 8
     assert all(getattr(never, name) == 0 for name in chances)
 
 
 def test_each_step_changes_one_thing_about_the_base_model() -> None:
-    variants = ablation.question(small()).variants
+    variants = ablation.question(small(), Cut()).variants
     base = variants[CNN].recipe.flat()
     changed = {
         name: {field for field, value in variant.recipe.flat().items() if value != base[field]}
         for name, variant in variants.items()
-        if variant.split == "80-20" and variant.recipe.task == "4-class"
+        if variant.cut.kind == "80-20" and variant.recipe.task == "4-class"
     }
     assert changed.pop("CNN, no augmentation") <= {f for f in base if f.startswith("augmentation.")}
     assert changed == {
@@ -103,33 +108,35 @@ def test_each_step_changes_one_thing_about_the_base_model() -> None:
 
 
 def test_each_device_is_left_out_once() -> None:
-    heard = [variant.heard for variant in single_device.question(small()).variants.values()]
+    heard = [
+        variant.cut.heard for variant in single_device.question(small(), Cut()).variants.values()
+    ]
     assert heard[:2] == [None, ("AKGC417L",)]
     assert [set(DEVICES) - set(of or ()) for of in heard[2:]] == [{device} for device in DEVICES]
 
 
 def test_every_shortcut_is_stamped_or_of_the_official_split() -> None:
-    for name, variant in leakage.question(small()).variants.items():
-        loud = bool(variant.recipe.stamps) or variant.split in ("by-cycle", "60-40")
+    for name, variant in leakage.question(small(), Cut()).variants.items():
+        loud = bool(variant.recipe.stamps) or not variant.cut.holds_out
         assert loud == (name not in (leakage.PLAIN, leakage.OWN_CYCLE, leakage.DISJOINT)), name
 
 
 def test_windows_that_are_not_whole_seconds_have_nothing_in_the_paper() -> None:
     recipe = replace(small(), features=replace(small().features, window_seconds=2.5))
-    question = window_length.question(recipe, (2.0000001, 2.5, 3))
+    question = window_length.question(recipe, Cut(), (2.0000001, 2.5, 3))
     assert [row.name for row in question.rows] == ["2.0000001 s", "2.5 s", "3 s"]
     assert [row.printed.score for row in question.rows] == [None, None, 60.3]
     assert [row.against for row in question.rows] == ["2.5 s", "", "2.5 s"]
 
 
 def test_some_rows_bring_those_that_they_are_compared_with() -> None:
-    some = ablation.question(small()).only([FINE_TUNED])
+    some = ablation.question(small(), Cut()).only([FINE_TUNED])
     assert [row.name for row in some.rows] == [CNN, CBA_BRC, FINE_TUNED]
     assert some.variants.keys() == {CNN, CBA_BRC}
     assert some.variants[CBA_BRC].stage2
-    assert not ablation.question(small()).only([CBA_BRC]).variants[CBA_BRC].stage2
+    assert not ablation.question(small(), Cut()).only([CBA_BRC]).variants[CBA_BRC].stage2
 
 
 def test_a_row_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(InputError, match=r"'no BRC'.*'CNN \+ BRC'"):
-        ablation.question(small()).only(["no BRC"])
+        ablation.question(small(), Cut()).only(["no BRC"])

@@ -3,17 +3,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from finished import finished_grid
+from finished import finished_grid, results_of
 from pages import rows, shown_images
 
+from respire.data.splits.split import Cut
 from respire.experiments.paper_tables.printed import Printed
-from respire.experiments.paper_tables.question import Question, Row, Variant
+from respire.experiments.paper_tables.question import Question, Row
 from respire.experiments.paper_tables.report import lead, summary, verdict, write_report
 from respire.experiments.paper_tables.summary import summarise
 from respire.metrics import percent
 from respire.recipe.presets import small
-from respire.report.page import strict
 from respire.runtime.storage import Storage
+from respire.study.grid import Variant
 
 STAMP = "cycles of one patient are on both sides"
 
@@ -23,7 +24,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     variants = {
         "base": (Variant(small()), 0.2),
         "better": (Variant(small(), stage2=True), 0.5),
-        "one device": (Variant(small(), heard=("AKGC417L",)), 0.2),
+        "one device": (Variant(small(), Cut(heard=("AKGC417L",))), 0.2),
     }
     recall = Printed(recall=(61.3, 77.5, 23.8, 28.2))
     question = Question(
@@ -42,7 +43,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         note="A note.",
     )
     grid = finished_grid(tmp_path_factory.mktemp("grid"), variants, splits=8, seeds=1)
-    return strict(summarise(grid, question, "ablation"))
+    return results_of(grid, summarise(grid, question))
 
 
 def test_a_row_stands_beside_the_paper_and_above_the_baselines(results) -> None:

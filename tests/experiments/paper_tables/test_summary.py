@@ -3,24 +3,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from finished import finished_grid
+from finished import finished_grid, results_of
 from scipy import stats
 
+from respire.data.splits.split import Cut
 from respire.experiments.paper_tables.printed import Printed
-from respire.experiments.paper_tables.question import Question, Row, Variant
+from respire.experiments.paper_tables.question import Question, Row
 from respire.experiments.paper_tables.summary import summarise
 from respire.metrics import overall
 from respire.recipe.presets import small
-from respire.report.page import strict
 from respire.statistics.paired import compare
+from respire.study.grid import Variant
 
 VARIANTS = {
     "base": (Variant(small()), 0.2),
     "better": (Variant(small(), stage2=True), 0.4),
-    "one device": (Variant(small(), heard=("AKGC417L",)), 0.1),
-    "official": (Variant(small(), split="60-40"), 0.2),
-    "official, better": (Variant(small(), split="60-40"), 0.3),
-    "by cycle": (Variant(small(), split="by-cycle"), 0.4),
+    "one device": (Variant(small(), Cut(heard=("AKGC417L",))), 0.1),
+    "official": (Variant(small(), Cut("60-40")), 0.2),
+    "official, better": (Variant(small(), Cut("60-40")), 0.3),
+    "by cycle": (Variant(small(), Cut("by-cycle")), 0.4),
 }
 QUESTION = Question(
     "A question",
@@ -50,7 +51,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="module")
 def results(grid) -> dict[str, Any]:
-    return strict(summarise(grid, QUESTION, "ablation"))
+    return results_of(grid, summarise(grid, QUESTION))
 
 
 def row(results: dict[str, Any], name: str) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def test_baselines_are_told_for_each_kind_of_split(results) -> None:
 
 def test_two_splits_have_no_interval(tmp_path: Path) -> None:
     few = finished_grid(tmp_path, VARIANTS, splits=2, seeds=1)
-    results = strict(summarise(few, QUESTION, "ablation"))
+    results = results_of(few, summarise(few, QUESTION))
     better = row(results, "better")
     assert better["interval"] is None
     assert better["difference"]["these_patients"] is better["difference"]["new_patients"] is None

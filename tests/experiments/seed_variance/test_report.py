@@ -2,16 +2,16 @@ import json
 from dataclasses import replace
 
 import pytest
-from finished import finished_grid
+from finished import finished_grid, results_of
 from pages import rows, shown_images
 
-from respire.experiments.paper_tables.question import Variant
+from respire.data.splits.split import Cut
 from respire.experiments.seed_variance.report import conclusions, summary, write_report
 from respire.metrics import percent
 from respire.recipe.presets import small
-from respire.report.page import strict
 from respire.runtime.storage import Storage
 from respire.statistics.variance import MIN_SPLITS
+from respire.study.grid import Variant
 from respire.study.spread import summarise
 
 FIGURES = ["score-by-split", "variance-components", "score-composition"]
@@ -23,7 +23,7 @@ ZERO = replace(small(), features=replace(small().features, padding="zero"))
 def alone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
     grid = finished_grid(folder, {"small": (Variant(WATCHED), 0.2)})
-    return json.dumps(strict(summarise(grid, "seed_variance")))
+    return json.dumps(results_of(grid, summarise(grid)))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def pair(tmp_path_factory):
         {"small": (Variant(small()), 0.2), "small,features.padding=zero": (Variant(ZERO), 0.1)},
         stage2=True,
     )
-    return json.dumps(strict(summarise(grid, "seed_variance")))
+    return json.dumps(results_of(grid, summarise(grid)))
 
 
 @pytest.fixture
@@ -62,14 +62,14 @@ def test_three_sentences_say_the_mean_one_runs_worth_and_how_many_splits(results
 
 def test_few_splits_are_said_to_conclude_nothing(tmp_path):
     grid = finished_grid(tmp_path, {"small": (Variant(small()), 0.2)}, splits=MIN_SPLITS - 1)
-    said = conclusions(strict(summarise(grid, "seed_variance")))
+    said = conclusions(results_of(grid, summarise(grid)))
     assert said[-1] == f"With fewer than {MIN_SPLITS} splits this is a sketch, not a conclusion."
 
 
 @pytest.mark.parametrize(("splits", "seeds"), [(1, 2), (3, 1)])
 def test_one_split_or_one_seed_is_reported_without_components(splits, seeds, tmp_path):
     grid = finished_grid(tmp_path, {"small": (Variant(small()), 0.2)}, splits=splits, seeds=seeds)
-    results = strict(summarise(grid, "seed_variance"))
+    results = results_of(grid, summarise(grid))
     assert "nothing can be said about the spread" in conclusions(results)[1]
     write_report(results, Storage.at(tmp_path / "report"))
 
@@ -85,9 +85,12 @@ def test_the_comparison_is_one_more_sentence_and_a_table(compared):
 
 
 def test_stratified_splits_are_set_against_plain_ones(tmp_path):
-    variants = {"small": Variant(small()), "small, stratified": Variant(small(), stratify=True)}
+    variants = {
+        "small": Variant(small()),
+        "small, stratified": Variant(small(), Cut(stratify=True)),
+    }
     grid = finished_grid(tmp_path, {name: (of, 0.2) for name, of in variants.items()})
-    results = strict(summarise(grid, "seed_variance"))
+    results = results_of(grid, summarise(grid))
     spread, before = (
         results["variants"][name]["variance"]["stage1"]["score"]["standard_deviations"]["between"]
         for name in ("small, stratified", "small")

@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from respire.command.command import Options
 from respire.data.corpora import icbhi
-from respire.data.splits.split import split
+from respire.data.splits.split import Cut
 from respire.errors import InputError
 from respire.experiments.split_ranges.report import DASHES, draw
 from respire.experiments.split_ranges.run import describe
 from respire.statistics.composition import SHARES, composition
+from respire.study.place import Place
 
 DRAWS, FIRST, FOLDS = 40, 3, 5
 COUNTS = ("cycles", "patients", "both_cycles")
@@ -47,9 +47,10 @@ class Described:
 
 
 def described(data: Path, storage: Path, folds: Path | None = None, **options: Any) -> Described:
-    given = Options(data=str(data), storage=str(storage), **({"name": "named"} | options))
-    summary = describe(given, None if folds is None else str(folds))
-    (folder,) = (storage / "seed_variance").iterdir()
+    name, skip_bad = options.pop("name", "named"), options.pop("skip_bad", False)
+    place = Place(str(data), str(storage), skip_bad=skip_bad)
+    summary = describe(Cut(**options), place, None if folds is None else str(folds), name)
+    (folder,) = (storage / "split_ranges").iterdir()
     return Described(folder, summary)
 
 
@@ -113,14 +114,14 @@ def test_kept_splits_are_those_that_a_run_would_be_tested_on(whole, cycles, kind
     drawn = whole.drawn(kind)
     assert drawn["split_seed"].tolist() == list(range(FIRST, FIRST + DRAWS))
     for row in drawn.iloc[[0, 1, DRAWS // 2, DRAWS - 1]].to_dict("records"):
-        test = split(cycles, "80-20", row["split_seed"], 0, stratify=kind == "stratified").test
+        test = Cut("80-20", row["split_seed"], stratify=kind == "stratified").on(cycles).test
         expected = composition(cycles[cycles["recording"].isin(test)])
         assert {number: row[number] for number in expected} == expected
 
 
 def test_the_results_say_what_was_drawn_from_what(whole: Described, cycles) -> None:
     results = whole.results
-    assert results["experiment"] == "seed_variance"
+    assert results["experiment"] == "split_ranges"
     assert results["name"] == "named"
     assert (results["draws"], results["split_seeds"]) == (DRAWS, [FIRST, FIRST + DRAWS - 1])
     assert (results["patients"], results["cycles"]) == (24, len(cycles))
@@ -230,14 +231,14 @@ def test_a_bad_recording_is_refused_or_left_out_and_listed(torn, alone, tmp_path
 def test_the_name_of_another_run_is_refused_and_its_results_are_left_alone(
     corpus: Path, tmp_path: Path
 ) -> None:
-    grid = tmp_path / "seed_variance" / "taken"
-    grid.mkdir(parents=True)
-    (grid / "identity.json").write_text('{"smart, split 0, seed 0": "cafe", "stages": "stage1"}')
-    (grid / "results.json").write_text("{}")
+    other = tmp_path / "split_ranges" / "taken"
+    other.mkdir(parents=True)
+    (other / "identity.json").write_text('{"smart, split 0, seed 0": "cafe", "stages": "stage1"}')
+    (other / "results.json").write_text("{}")
     with pytest.raises(InputError, match=r"taken: another run has this --name"):
         described(corpus, tmp_path, name="taken")
-    assert (grid / "results.json").read_text() == "{}"
-    assert not (grid / "splits.csv").exists()
+    assert (other / "results.json").read_text() == "{}"
+    assert not (other / "splits.csv").exists()
 
 
 def test_the_same_corpus_is_described_anew_in_the_same_place(

@@ -10,16 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from respire.command.command import (
-    QUICK_EPOCHS,
-    QUICK_SEEDS,
-    QUICK_SPLITS,
-    GridOptions,
-    Options,
-    command,
-    parse,
-    recipe_of,
-)
+from respire.command.main import command
+from respire.command.options import QUICK_EPOCHS, QUICK_SEEDS, QUICK_SPLITS, GridOptions
+from respire.command.parse import parse, recipe_of
+from respire.command.questions import FullOptions as Options
 from respire.errors import InputError
 from respire.recipe.presets import PRESETS, fixed, paper, quick, small
 from respire.recipe.recipe import Recipe
@@ -164,7 +158,7 @@ def test_a_quick_grid_yields_to_what_is_said_beside_it() -> None:
         (["--splits", "0"], r"^--splits 0: must be at least 1$"),
         (["--seeds", "-1"], r"^--seeds -1: must be at least 1$"),
         (["--per-gpu", "0"], r"^--per-gpu 0: must be at least 1$"),
-        (["--workers", "2"], r"^--workers: each run of a grid trains on one"),
+        (["--split", "by-cycle"], r"^--split by-cycle: .* use --split 80-20"),
         (["--split", "60-40"], r"^--split 60-40 is the same for every seed; .*--splits 1$"),
         (["--split", "60-40-disjoint", "--splits", "2"], r"^--split 60-40-disjoint is the same"),
     ],

@@ -1,0 +1,29 @@
+"""A command from its arguments to its exit status."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+from respire.command.parse import O, parse
+from respire.errors import InputError, without_credentials
+
+
+def command(options: type[O], question: Callable[[O], None], description: str) -> NoReturn:
+    """Run an experiment from the command line.
+
+    Exits with 0 only if all was done, with 1 after an error, with 2 after bad input, told in one
+    line, and with 130 when interrupted (the same command goes on from there).
+    """
+    try:
+        question(parse(options, sys.argv[1:], description))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; the same command resumes it", file=sys.stderr)
+        sys.exit(130)
+    except Exception:
+        sys.stderr.write(without_credentials(traceback.format_exc()))
+        sys.exit(1)
+    sys.exit(0)

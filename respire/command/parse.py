@@ -1,0 +1,87 @@
+"""The command line read: presets, files and overrides to a recipe."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import tyro
+
+from respire.command.options import DataOptions, StoredOptions
+from respire.errors import InputError
+from respire.recipe.presets import PRESETS
+from respire.recipe.recipe import Recipe
+
+O = TypeVar("O", bound=StoredOptions)  # noqa: E741
+
+
+def parse(options: type[O], arguments: Sequence[str], description: str) -> O:
+    """Read the command line: the preset first, since it gives the other options' defaults.
+
+    Raises:
+        InputError: the options contradict each other, or a recipe is impossible.
+        SystemExit: --help, or an unknown option.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--recipe")
+    if issubclass(options, DataOptions):
+        first.add_argument("--quick", action="store_true")
+    try:
+        early, _ = first.parse_known_args(arguments)
+        quick = getattr(early, "quick", False)
+    except argparse.ArgumentError as error:
+        raise InputError(f"--recipe: {error.message}") from error
+    preset = early.recipe or ("quick" if quick else options.preset)
+    default = options(preset=preset, recipe=recipe_named(preset))
+    if quick:
+        default = default.shortened()
+    return tyro.cli(options, args=arguments, default=default, description=description)
+
+
+def recipe_named(name: str) -> Recipe:
+    """A preset by its name, or the recipe in a TOML file (recipe/toml_file.py) by its path.
+
+    Raises:
+        InputError: neither, or a file that is no recipe.
+    """
+    if name.endswith(".toml"):
+        from respire.recipe.toml_file import read_recipe  # pydantic takes long to import
+
+        return read_recipe(Path(name))
+    if name not in PRESETS:
+        raise InputError(
+            f"recipe {name!r} is neither one of {', '.join(PRESETS)} nor a file that ends in .toml"
+        )
+    return PRESETS[name]()
+
+
+def recipe_of(text: str, base: Recipe) -> Recipe:
+    """A recipe as ``--compare`` names it.
+
+    Args:
+        text: a preset or file, one with overrides, or overrides of ``base``, separated by commas,
+            such as ``small,features.padding=zero``.
+        base: the recipe that is overridden where none is named.
+
+    Raises:
+        InputError: neither a preset nor a field and its value.
+        SystemExit: no such field, or not one of its values; the message says which there are.
+    """
+    arguments = []
+    for position, word in enumerate(text.split(",")):
+        field_, equals, value = word.strip().partition("=")
+        if equals:
+            arguments += [f"--recipe.{field_}", *value.split()]
+        elif position == 0 and (field_ in PRESETS or field_.endswith(".toml")):
+            base = recipe_named(field_)
+        else:
+            raise InputError(
+                f"--compare {text}: {field_!r} is neither a recipe ({', '.join(PRESETS)}, or a "
+                f"file that ends in .toml) nor an override such as features.padding=zero"
+            )
+    # As the recipe of options, for by itself its --task would clash with the alias.
+    default, words = StoredOptions(recipe=base), (tyro.conf.FlagConversionOff,)
+    parsed = tyro.cli(
+        StoredOptions, args=arguments, default=default, prog="--compare", config=words
+    )
+    return parsed.recipe

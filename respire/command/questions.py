@@ -1,0 +1,363 @@
+"""Every question's command: its options, and what they are handed down as.
+
+What computes takes seconds to import, and --help does not: it is imported where it is needed.
+"""
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn, Self
+
+import tyro
+
+from respire.command.main import command
+from respire.command.options import (
+    RECIPES,
+    DataOptions,
+    GridOptions,
+    StoredOptions,
+    TableOptions,
+    TrainingOptions,
+    data_from_environment,
+    gpu_from_environment,
+    shortly_trained,
+)
+from respire.command.parse import recipe_of
+from respire.errors import InputError
+from respire.recipe.presets import scratch
+from respire.recipe.recipe import Recipe
+from respire.runtime.choices import Gpu
+
+QUICK_TRIALS, QUICK_INNER_SPLITS = 6, 2
+QUICK_SIZES = (1, 2)
+RATES = Path(__file__).parents[2] / "experiments" / "results" / "scale" / "icbhi" / "results.json"
+"""Rates of the real recordings, as they were measured once."""
+
+
+@dataclass(frozen=True)
+class FullOptions(TrainingOptions):
+    """What every experiment that trains can be told, and with how many workers."""
+
+    workers: int = 1
+    """Training workers; on GPUs, one a GPU."""
+
+
+def full(description: str) -> NoReturn:
+    """``experiments/full.py``."""
+
+    def run(options: FullOptions) -> None:
+        from respire.experiments.full.run import full
+
+        place = dataclasses.replace(options.place, workers=options.workers)
+        print(full(options.recipe, options.cut, options.seed, place, options.name))
+
+    command(FullOptions, run, description)
+
+
+@dataclass(frozen=True)
+class SeedVarianceOptions(GridOptions):
+    """What every grid can be told, and what to compare."""
+
+    stratify: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Run splits stratified by device and class beside the plain ones."""
+    compare: tuple[str, str] | None = None
+    """Two recipes A B to compare: each a name, a name and overrides, or overrides of --recipe, such
+    as small,features.padding=zero."""
+    describe: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Draw 1,000 splits, say what their test sides are made of, and train nothing."""
+    folds: str | None = None
+    """With --describe: the released code's list of patients and folds (patient_list_foldwise.txt),
+    each of which is placed among the random splits."""
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        """What is trained, by the names that the report calls them.
+
+        Raises:
+            InputError: recipes that cannot be compared.
+        """
+        if self.compare is None:
+            return {self.recipe.preset: self.recipe}
+        recipes = {name: recipe_of(name, self.recipe) for name in self.compare}
+        if len({dataclasses.replace(recipe, preset="") for recipe in recipes.values()}) == 1:
+            raise InputError(f"--compare {' '.join(self.compare)}: both are the same recipe")
+        return recipes
+
+
+def seed_variance(description: str) -> NoReturn:
+    """``experiments/seed_variance.py``."""
+
+    def run(options: SeedVarianceOptions) -> None:
+        if options.describe:
+            from respire.experiments.split_ranges.run import describe
+
+            print(describe(options.cut, options.place, options.folds, options.name))
+            return
+        from respire.experiments.seed_variance.run import seed_variance
+
+        print(
+            seed_variance(options.recipes, options.cut, options.extent, options.place, options.name)
+        )
+
+    command(SeedVarianceOptions, run, description)
+
+
+def _table(
+    name: str, description: str, options: type[TableOptions] = TableOptions, *along: str
+) -> NoReturn:
+    """A table of the paper, whose question asks for a recipe, a cut and what it goes along."""
+
+    def run(given: TableOptions) -> None:
+        from respire.experiments.paper_tables.run import run_table
+
+        module = import_module(f"respire.experiments.paper_tables.{name}")
+        asked = module.question(given.recipe, given.cut, *(getattr(given, what) for what in along))
+        print(run_table(name, asked, given.rows, given.extent, given.place, given.name))
+
+    command(options, run, description)
+
+
+def ablation(description: str) -> NoReturn:
+    """``experiments/ablation.py``."""
+    _table("ablation", description)
+
+
+def device_finetuning(description: str) -> NoReturn:
+    """``experiments/device_finetuning.py``."""
+    _table("device_finetuning", description)
+
+
+def single_device(description: str) -> NoReturn:
+    """``experiments/single_device.py``."""
+    _table("single_device", description)
+
+
+def leakage(description: str) -> NoReturn:
+    """``experiments/leakage.py``."""
+    _table("leakage", description)
+
+
+@dataclass(frozen=True)
+class WindowLengthOptions(TableOptions):
+    """What every table can be told, and which windows."""
+
+    windows: tuple[float, ...] = (1, 2, 3, 4, 5, 6, 7, 8, 9)
+    """Lengths to try beside the recipe's own (seconds)."""
+
+
+def window_length(description: str) -> NoReturn:
+    """``experiments/window_length.py``."""
+    _table("window_length", description, WindowLengthOptions, "windows")
+
+
+@dataclass(frozen=True)
+class ImageSizeOptions(TableOptions):
+    """What every table can be told, and which sizes."""
+
+    preset: Annotated[str, tyro.conf.arg(name="recipe", metavar=RECIPES)] = "scratch"
+    """Recipe to start from; any field of it can be overridden below."""
+    recipe: Recipe = field(default_factory=scratch)
+    """The recipe's fields; features.upsample is what is compared."""
+    sizes: tuple[int, ...] = (1, 2, 3)
+    """How many times the spectrogram is enlarged."""
+
+    def shortened(self) -> Self:
+        """The options that ``--quick`` stands for."""
+        return dataclasses.replace(super().shortened(), sizes=QUICK_SIZES)
+
+
+def image_size(description: str) -> NoReturn:
+    """``experiments/image_size.py``."""
+    _table("image_size", description, ImageSizeOptions, "sizes")
+
+
+@dataclass(frozen=True)
+class AttentionOptions(GridOptions):
+    """What every grid can be told; one training of each variant unless more is asked for."""
+
+    splits: int = 1
+    """How many splits; --split-seed is the first one's seed, the others follow."""
+    seeds: int = 1
+    """How many training seeds on each split; --seed is the first."""
+
+    def shortened(self) -> Self:
+        """The options that ``--quick`` stands for: an image just high enough, of few frames."""
+        short = super().shortened()
+        features = dataclasses.replace(short.recipe.features, n_mels=64, hop=512, upsample=2)
+        recipe = dataclasses.replace(short.recipe, features=features)
+        return dataclasses.replace(short, recipe=recipe, splits=1, seeds=1)
+
+
+def attention_maps(description: str) -> NoReturn:
+    """``experiments/attention_maps.py``."""
+
+    def run(options: AttentionOptions) -> None:
+        from respire.experiments.attention_maps.run import attention_maps
+
+        print(
+            attention_maps(options.recipe, options.cut, options.extent, options.place, options.name)
+        )
+
+    command(AttentionOptions, run, description)
+
+
+@dataclass(frozen=True)
+class SearchOptions(TrainingOptions):
+    """What every experiment that trains can be told, and how to search."""
+
+    trials: int = 40
+    """How many recipes to try."""
+    inner_splits: int = 3
+    """Validation splits that each is scored on; --inner-seed is the first one's seed."""
+    outer_seeds: tuple[int, ...] = (0,)
+    """Split seeds that set test patients apart; the search is repeated for each of them."""
+    sampler: Literal["tpe", "random", "cmaes", "gp"] = "tpe"
+    """Who proposes recipes; cmaes and gp need a space without conditions, cmaes numbers only."""
+    caution: float = 0.0
+    """Standard errors that are taken off a recipe's gain."""
+    vary: tuple[str, ...] = ()
+    """Dimensions FIELD=LOW:HIGH[:log|:STEP] or FIELD=A|B|C, each with " if FIELD[=VALUE]" after it
+    where it depends on another; they replace those of the same field, or come on top."""
+    only: tuple[str, ...] | None = None
+    """Fields of the space that are varied; left out, all."""
+    stage2: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Score recipes after device-specific fine-tuning, and vary its learning rate too."""
+    per_gpu: int = 2
+    """How many trials share a GPU; without GPUs each gets a core."""
+
+    def shortened(self) -> Self:
+        """The options that ``--quick`` stands for."""
+        return dataclasses.replace(
+            super().shortened(),
+            recipe=shortly_trained(self.recipe),
+            trials=QUICK_TRIALS,
+            inner_splits=QUICK_INNER_SPLITS,
+            only=("features.window_seconds", "optimisation.learning_rate"),
+        )
+
+    def __post_init__(self) -> None:
+        self.check_counts("trials", "inner_splits", "per_gpu")
+        if not self.outer_seeds or len(set(self.outer_seeds)) < len(self.outer_seeds):
+            raise InputError(f"--outer-seeds {self.outer_seeds}: give one or more, each once")
+        if self.split in ("60-40", "60-40-disjoint") and len(self.outer_seeds) > 1:
+            raise InputError(
+                f"--split {self.split} has one test side; use --split 80-20, or one outer seed"
+            )
+
+
+def search(description: str) -> NoReturn:
+    """``experiments/search.py``."""
+
+    def run(options: SearchOptions) -> None:
+        from respire.experiments.search.nested import SearchPlan
+        from respire.experiments.search.run import search
+
+        told = {f.name: getattr(options, f.name) for f in dataclasses.fields(SearchPlan)}
+        plan, place = SearchPlan(**told), options.place
+        print(search(options.recipe, options.cut, options.seed, plan, place, options.name))
+
+    command(SearchOptions, run, description)
+
+
+def audit(description: str) -> NoReturn:
+    """``experiments/audit.py``."""
+
+    def run(options: DataOptions) -> None:
+        from respire.experiments.audit.run import audit
+        from respire.study.place import Place
+
+        place = Place(options.data, options.storage, skip_bad=options.skip_bad)
+        print(audit(options.recipe, place, options.name))
+
+    command(DataOptions, run, description)
+
+
+Part = Literal["input", "step", "ray", "scaling", "recordings", "nodes"]
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions(DataOptions):
+    """What to measure, and on which processor."""
+
+    data: str | None = field(default_factory=data_from_environment)
+    """Recordings in ICBHI's layout whose preparation is measured too; none are downloaded."""
+    preset: Annotated[str, tyro.conf.arg(name="recipe", metavar=RECIPES)] = "scratch"
+    """Recipe to start from; any field of it can be overridden below."""
+    recipe: Recipe = field(default_factory=scratch)
+    """The recipe's fields."""
+    gpu: Gpu = field(default_factory=gpu_from_environment)
+    """auto: a GPU where there is one; none; required."""
+    parts: tuple[Part, ...] = ("input", "step", "ray", "scaling", "recordings")
+    """What to measure; "input" and "step" need no Ray, "recordings" needs --data DIR, "nodes" (two
+    on this machine, on CPU) is measured only where asked for."""
+
+
+def benchmark(description: str) -> NoReturn:
+    """``experiments/benchmark.py``."""
+
+    def run(options: BenchmarkOptions) -> None:
+        # Before torch is imported: threads that spin for long while they wait slow each other down
+        # on cores that others use too (runtime/session.py).
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+        from respire.benchmark.per_sample import per_sample_loader
+        from respire.benchmark.run import measure
+        from respire.study.place import Place
+
+        place = Place(options.data, options.storage, skip_bad=options.skip_bad, gpu=options.gpu)
+        told = (options.recipe, place, options.parts, per_sample_loader)
+        print(measure(*told, quick=options.quick, name=options.name))
+
+    command(BenchmarkOptions, run, description)
+
+
+@dataclass(frozen=True)
+class ScaleOptions(StoredOptions):
+    """Which machines and recordings to reckon with."""
+
+    hours: tuple[float, ...] = (5.5, 100.0, 1000.0, 10000.0)
+    """Hours of recordings; ICBHI 2017 has 5.5."""
+    gpus: tuple[int, ...] = (1, 8, 64)
+    """Numbers of training workers, a GPU each."""
+    cores: int = 2
+    """Cores that prepare recordings, all nodes together."""
+    gpu_gib: float = 80.0
+    """Memory of a worker's GPU."""
+    host_gib: float = 64.0
+    """Memory of a node that is a worker's share."""
+    driver_gib: float = 64.0
+    """Memory of the driver's node."""
+    windows_per_s: float | None = None
+    """Training windows a second of one worker, where you measured it (experiments/benchmark.py)."""
+    peak_tflops: float | None = None
+    """TFLOP/s of a worker's GPU by its data sheet; gives a time that cannot be beaten."""
+    utilisation: float = 1.0
+    """Of that peak, what you assume to be reached."""
+    measured: Path = RATES
+    """results.json with the rates: of this experiment, or of experiments/benchmark.py."""
+
+
+def scale(description: str) -> NoReturn:
+    """``experiments/scale.py``."""
+
+    def run(options: ScaleOptions) -> None:
+        from respire.benchmark.scale.needs import Machines
+        from respire.benchmark.scale.run import reckon
+        from respire.runtime.storage import Storage
+
+        told = {f.name: getattr(options, f.name) for f in dataclasses.fields(Machines)[1:]}
+        print(
+            reckon(
+                options.recipe,
+                options.hours,
+                options.gpus,
+                Machines(**told),
+                options.measured,
+                RATES,
+                Storage.at(options.storage),
+                options.name,
+            )
+        )
+
+    command(ScaleOptions, run, description)

@@ -1,0 +1,41 @@
+"""What are four shortcuts worth? Points of Score that say nothing about patients."""
+
+from dataclasses import replace
+
+from respire.data.splits.split import Cut
+from respire.experiments.paper_tables.question import Question, Row
+from respire.recipe.recipe import Recipe
+from respire.study.grid import Variant
+
+PLAIN = "no shortcut"
+OWN_CYCLE = "no shortcut, own cycle repeated"
+DISJOINT = "official split without its shared patients"
+
+
+def question(recipe: Recipe, cut: Cut) -> Question:
+    """Each shortcut beside its like without."""
+    by_label = replace(recipe, features=replace(recipe.features, evaluation_padding="smart"))
+    # A cycle that lies apart from its recording has no neighbours to be padded with.
+    own_cycle = replace(recipe, features=replace(recipe.features, padding="repeat"))
+    by_cycle = replace(cut, kind="by-cycle", stratify=False)
+    shortcuts = {
+        "epoch chosen on test": (Variant(replace(recipe, selection="test"), cut), PLAIN),
+        "test cycles padded by their labels": (Variant(by_label, cut), PLAIN),
+        "split by cycle": (Variant(own_cycle, by_cycle), OWN_CYCLE),
+        "official split as published": (Variant(recipe, replace(cut, kind="60-40")), DISJOINT),
+    }
+    honest = {
+        PLAIN: Variant(recipe, cut),
+        OWN_CYCLE: Variant(own_cycle, cut),
+        DISJOINT: Variant(recipe, replace(cut, kind="60-40-disjoint")),
+    }
+    return Question(
+        "Four shortcuts",
+        honest | {name: variant for name, (variant, _) in shortcuts.items()},
+        [
+            *(Row(name, name) for name in honest),
+            *(Row(name, name, against=against) for name, (_, against) in shortcuts.items()),
+        ],
+        note="The official rows share their trainings' patients and differ in who is tested; "
+        "those split by cycle test other cycles than the row they are compared with.",
+    )
