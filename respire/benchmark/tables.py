@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from respire.benchmark.input_path import ALL, NONE, PER_SAMPLE
-from respire.experiments.full.tables import Table
+from respire.report.table import Table
 
 Part = Mapping[str, Any]
 PREPARING = ("Cycles", "Recordings", "Audio (h)", "Preparing (s)", "Before (MiB)", "Peak (MiB)")

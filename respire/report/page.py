@@ -12,8 +12,8 @@ from typing import Any
 import jinja2
 from matplotlib.figure import Figure
 
-from respire.experiments.full.tables import Table, escape
 from respire.report.style import png, svg
+from respire.report.table import Table, escape
 from respire.runtime.storage import Storage
 
 

@@ -6,13 +6,13 @@ from typing import Any
 from respire.evaluation.evaluate import STAGE1
 from respire.experiments.attention_maps import figures as draw
 from respire.experiments.attention_maps.figures import GROUPS, PARTS, Maps
-from respire.experiments.full.tables import Table
-from respire.experiments.seed_variance import run_tables
 from respire.experiments.seed_variance import tables as spread_tables
-from respire.experiments.seed_variance.tables import between
 from respire.metrics import MIN_SE, percent
+from respire.report.numbers import between, ends
 from respire.report.page import Page, Picture, Section
+from respire.report.reproduction import made
 from respire.report.style import count
+from respire.report.table import Table
 from respire.runtime.storage import Storage
 
 CHANGE = "change"
@@ -181,7 +181,7 @@ def _row(means: Mapping[str, Any], signed: bool = False) -> tuple[str, str, str,
         low, high = means[what]["low"], means[what]["high"]
         if low is None:
             return "–"
-        return between(low, high) if sign else f"{percent(low)}–{percent(high)}"
+        return between((low, high)) if sign else ends((low, high))
 
     return (
         *(value("attention", signed), interval("attention", signed), value("rows", signed)),
@@ -198,7 +198,7 @@ def _share(mean: Mapping[str, Any]) -> str:
 
 def _points(mean: Mapping[str, Any]) -> str:
     value = f"{100 * mean['value']:+.1f}"
-    return value if mean["low"] is None else f"{value} ({between(mean['low'], mean['high'])})"
+    return value if mean["low"] is None else f"{value} ({between((mean['low'], mean['high']))})"
 
 
 def _sections(results: Mapping[str, Any], maps: Maps) -> list[Section]:
@@ -249,7 +249,7 @@ def _sections(results: Mapping[str, Any], maps: Maps) -> list[Section]:
             ],
         ),
         Section("Scores", scores),
-        Section("Reproduction", run_tables.made(results)),
+        Section("Reproduction", made(results, spread_tables.recipes(results))),
     ]
 
 

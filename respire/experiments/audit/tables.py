@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from respire.experiments.audit.check import shown
-from respire.experiments.full.tables import ALL, Table
+from respire.experiments.full.tables import ALL
 from respire.labels import CLASSES
 from respire.metrics import percent
 from respire.report.style import count
+from respire.report.table import Table
 
 NAMES = CLASSES["4-class"]
 Results = Mapping[str, Any]

@@ -8,10 +8,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from respire.experiments.full import figures, tables
-from respire.experiments.full.tables import ALL, STAGES
+from respire.experiments.full.tables import ALL
 from respire.labels import CLASSES
 from respire.metrics import MIN_SE, Scores, percent, shortcomings
+from respire.report.confusion import confusion
 from respire.report.page import Page, Picture, Section, strict
+from respire.report.reproduction import STAGES, made
 from respire.runtime.storage import Storage
 
 
@@ -107,7 +109,7 @@ def _sections(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Secti
         Section("Devices", [tables.scores_by_device(results)], [devices]),
         Section("Training", [tables.finetuning(results)], [curves]),
         Section("Data", [tables.split(results)]),
-        Section("Reproduction", [tables.run(results), tables.recipe(results)]),
+        Section("Reproduction", made(results, {"": results["recipe"]})),
     ]
 
 
@@ -145,7 +147,7 @@ def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Pictu
         "confusion": (
             "Test cycles by true and predicted class before and after device-specific "
             "fine-tuning: counts, and shares of the true class (as Fig. 6 of the paper).",
-            figures.confusion(
+            confusion(
                 {
                     label: np.array(stages[stage]["overall"]["confusion"])
                     for stage, label in STAGES.items()

@@ -1,55 +1,16 @@
 """The report's tables: results.json in, rows of text out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from respire.labels import CLASSES
 from respire.metrics import percent
-from respire.recipe.identity import flatten
+from respire.report.numbers import ends
+from respire.report.reproduction import STAGES
+from respire.report.table import Table
 
-STAGES = {"stage1": "Stage 1", "stage2": "Stage 2 (fine-tuned)"}
 SIDES = ("train", "validation", "test")
 ALL = "all devices"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A titled table of text.
-
-    Attributes:
-        title: its caption.
-        columns: names of the columns.
-        rows: cells, each row as long as ``columns``.
-        text_columns: how many columns, from the left, are words; the others are numbers.
-        note: what a reader should know, below the table.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    text_columns: int = 1
-    note: str = ""
-
-    def markdown(self, stamps: Sequence[str] = ()) -> str:
-        """The table in Markdown, aligned so that it also reads well in a terminal."""
-        cells = [[escape(cell) for cell in row] for row in (self.columns, *self.rows)]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        rules = [
-            "-" * max(width, 2) if column < self.text_columns else "-" * (max(width, 2) - 1) + ":"
-            for column, width in enumerate(widths)
-        ]
-        lines = [
-            "| " + " | ".join(map(self._align, row, widths, range(len(row)))) + " |"
-            for row in (cells[0], rules, *cells[1:])
-        ]
-        heading = [f"**{stamp.upper()}**" for stamp in stamps] + [f"**{self.title}**"]
-        parts = [*heading, "\n".join(lines), *([self.note] if self.note else [])]
-        return "\n\n".join(parts)
-
-    def _align(self, cell: str, width: int, column: int) -> str:
-        width = max(width, 2)
-        return cell.ljust(width) if column < self.text_columns else cell.rjust(width)
 
 
 def models(results: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -170,33 +131,6 @@ def split(results: Mapping[str, Any]) -> Table:
     )
 
 
-def run(results: Mapping[str, Any]) -> Table:
-    """Time, memory and environment."""
-    return Table(
-        "Run",
-        ("", "Value"),
-        (
-            *((n, results[n]) for n in ("experiment", "name", "key") if n in results),
-            ("respire", results["respire_version"]),
-            ("numerics version", str(results["numerics_version"])),
-            *((f"{step} (s)", f"{took:,.1f}") for step, took in results["seconds"].items()),
-            ("peak memory (MiB)", f"{results['peak_memory_mib']:,.0f}"),
-            *((name, str(value)) for name, value in results["environment"].items()),
-        ),
-        text_columns=2,
-    )
-
-
-def recipe(results: Mapping[str, Any]) -> Table:
-    """Every field of the recipe by its dotted name."""
-    return Table(
-        "Recipe",
-        ("Field", "Value"),
-        tuple((name, str(value)) for name, value in flatten(results["recipe"]).items()),
-        text_columns=2,
-    )
-
-
 def cycles(results: Mapping[str, Any], side: str, device: str) -> int:
     """Cycles of a device on a side of the split."""
     by_device = results["split"]["sides"][side]["by_device"]
@@ -206,7 +140,7 @@ def cycles(results: Mapping[str, Any], side: str, device: str) -> int:
 def interval(stored: Mapping[str, Any]) -> str:
     """Low and high end of the Score's interval in percent, "–" where there is none."""
     found = stored["interval"]
-    return "–" if found is None else "–".join(map(percent, found["score"]))
+    return ends(None if found is None else found["score"])
 
 
 def _about_interval(stored: Mapping[str, Any]) -> str:
@@ -224,8 +158,3 @@ def _scores(stored: Mapping[str, Any], *beside: str) -> tuple[str, ...]:
     """Se, Sp, Score, what stands beside it, and n."""
     shares = (percent(stored[name]) for name in ("se", "sp", "score"))
     return (*shares, *beside, f"{stored['n']:,}")
-
-
-def escape(text: str) -> str:
-    """Text for one line or cell of Markdown, whatever a file name holds."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from respire.data.corpora.icbhi_format import DEVICES
-from respire.experiments.full.figures import confusion
 from respire.experiments.paper_tables.tables import group
+from respire.report.confusion import confusion
 from respire.report.style import COLOURS, STYLE, colours, count, spread, titled
 
 Rows = Sequence[Mapping[str, Any]]

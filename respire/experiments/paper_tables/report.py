@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from respire.experiments.full.tables import run
 from respire.experiments.paper_tables import figures as draw
 from respire.experiments.paper_tables import tables
-from respire.experiments.seed_variance.tables import between
 from respire.labels import CLASSES
 from respire.metrics import percent
+from respire.report.numbers import between, ends
 from respire.report.page import Page, Picture, Section
+from respire.report.reproduction import made
 from respire.runtime.storage import Storage
 from respire.statistics.variance import MIN_SPLITS
 
@@ -54,7 +54,7 @@ def lead(results: Mapping[str, Any]) -> str:
         (of for of in results["baselines"] if tables.group(of) == tables.group(first)),
         key=lambda of: of["score"],
     )
-    interval = "" if best["interval"] is None else f" ({tables.ends(best['interval'])})"
+    interval = "" if best["interval"] is None else f" ({ends(best['interval'])})"
     above = "" if best["score"] > baseline["score"] else ", and none of the rows beats it"
     return (
         f"{results['title']}: over {_count(results)}, {best['name']} has the highest Score, "
@@ -72,7 +72,7 @@ def verdict(results: Mapping[str, Any]) -> Iterator[str]:
         difference = row["difference"]
         yield (
             f"{row['name']} is {100 * difference['mean']['score']:+.1f} points from "
-            f"{row['against']} ({between(*difference['these_patients'])})."
+            f"{row['against']} ({between(difference['these_patients'])})."
         )
     if known and len(shown) < len(known):
         left = len(known) - len(shown)
@@ -133,7 +133,7 @@ def _sections(results: Mapping[str, Any]) -> list[Section]:
     return [
         *sections,
         Section("Runs", [tables.runs(results)]),
-        Section("Reproduction", [run(results), *tables.recipes(results)]),
+        Section("Reproduction", made(results, results["recipes"])),
     ]
 
 

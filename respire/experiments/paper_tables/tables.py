@@ -3,23 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from respire.experiments.full.tables import STAGES, Table
-from respire.experiments.seed_variance.tables import between
 from respire.labels import CLASSES
 from respire.metrics import percent
-from respire.recipe.identity import flatten
-
-NONE = "–"
+from respire.report.numbers import NONE, between, ends
+from respire.report.reproduction import STAGES
+from respire.report.table import Table
 
 
 def group(of: Mapping[str, Any]) -> str:
     """Split and task of a row or a baseline."""
     return f"{of['split']}, {of['task']}"
-
-
-def ends(interval: list[float] | None) -> str:
-    """Both ends of an interval in percent."""
-    return NONE if interval is None else "–".join(map(percent, interval))
 
 
 def scores(results: Mapping[str, Any]) -> Table:
@@ -99,8 +92,8 @@ def differences(results: Mapping[str, Any]) -> list[Table]:
                 _stamped(row),
                 row["against"],
                 *(f"{100 * found['mean'][metric]:+.1f}" for metric in ("se", "sp", "score")),
-                NONE if found["these_patients"] is None else between(*found["these_patients"]),
-                NONE if new is None else between(new["low"], new["high"]),
+                between(found["these_patients"]),
+                NONE if new is None else between((new["low"], new["high"])),
                 NONE if new is None else f"{new['p']:.2g}",
                 _gain(row["printed"]["gain"]),
                 _n(results, found["splits"]),
@@ -142,7 +135,7 @@ def by_device(results: Mapping[str, Any]) -> list[Table]:
                     *(percent(of[metric]) for metric in ("se", "sp", "score")),
                     *map(percent, of["recall"]),
                     NONE if of["difference"] is None else f"{100 * of['difference']:+.1f}",
-                    NONE if of["interval"] is None else between(*of["interval"]),
+                    between(of["interval"]),
                     _gain(printed["gain"]),
                     f"{of['n']:,}",
                 )
@@ -222,24 +215,6 @@ def runs(results: Mapping[str, Any]) -> Table:
         note="Test scores (%). Epoch: the chosen one of stage 1. Key: of stage 1's run, wherever "
         "it was trained.",
     )
-
-
-def recipes(results: Mapping[str, Any]) -> list[Table]:
-    """The first variant's recipe whole, and what the others change."""
-    flat = {name: flatten(recipe) for name, recipe in results["recipes"].items()}
-    first, *others = flat
-    changed = tuple(
-        (name, field, str(value))
-        for name in others
-        for field, value in flat[name].items()
-        if value != flat[first][field]
-    )
-    whole = tuple((field, str(value)) for field, value in flat[first].items())
-    told = [Table(f"Recipe of {first}", ("Field", "Value"), whole, text_columns=2)]
-    if changed:
-        columns = ("Variant", "Field", "Value")
-        told.insert(0, Table(f"What differs from {first}", columns, changed, text_columns=3))
-    return told
 
 
 def _stamped(row: Mapping[str, Any]) -> str:

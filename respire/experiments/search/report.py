@@ -6,12 +6,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from respire.experiments.full.tables import STAGES, Table
 from respire.experiments.search import figures as draw
-from respire.experiments.seed_variance.tables import between, points
 from respire.metrics import percent
 from respire.recipe.identity import flatten
+from respire.report.numbers import between, points
 from respire.report.page import Page, Picture, Section
+from respire.report.reproduction import STAGES
+from respire.report.table import Table
 from respire.runtime.storage import Storage
 
 SHOWN = 12
@@ -70,7 +71,7 @@ def verdict(results: Mapping[str, Any]) -> str:
         test = found["test"]["new_patients"]
         return (
             f"Over the {found['outer_splits']} outer splits the gain on test has an interval of "
-            f"{between(test['low'], test['high'])} points for new patients (p = {test['p']:.2g})."
+            f"{between((test['low'], test['high']))} points for new patients (p = {test['p']:.2g})."
         )
     winner = outer[0]["winner"]
     if winner is None:
@@ -80,7 +81,7 @@ def verdict(results: Mapping[str, Any]) -> str:
         return "The test side has too few patients for an interval of the gain."
     return (
         f"Over the {apart['patients']} test patients the {apart['level']:.0%} interval of that "
-        f"gain is {between(apart['score']['low'], apart['score']['high'])} points, of these two "
+        f"gain is {between((apart['score']['low'], apart['score']['high']))} points, of these two "
         "models and this one outer split; repeat the search with more --outer-seeds to know more."
     )
 
@@ -101,7 +102,9 @@ def survival(results: Mapping[str, Any]) -> Table:
                 percent(default["test"]["score"]),
                 "–" if winner is None else percent(winner["test"]["score"]),
                 "–" if winner is None else f"{100 * winner['test_gain']:+.1f}",
-                "–" if gained is None else between(gained["score"]["low"], gained["score"]["high"]),
+                "–"
+                if gained is None
+                else between((gained["score"]["low"], gained["score"]["high"])),
                 f"{percent(of['baselines'][best]['score'])} ({best})",
                 f"{default['test']['n']:,}",
             )

@@ -8,18 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from respire.experiments.seed_variance.tables import COMPONENTS, METRICS, SHARES
 from respire.report.style import BASELINE_LINES, COLOURS, STYLE, colours, spread, titled
 
 GREY = "#666666"
-METRICS = {"score": "Score", "se": "Se", "sp": "Sp"}
-COMPONENTS = {"between": "between splits", "within": "between seeds", "total": "one run"}
-SHARES = {
-    "cycles": "Test cycles",
-    "normal": "Normal (% of cycles)",
-    "both": "Both (% of cycles)",
-    "largest": "Five largest patients (%)",
-}
-"""Axis labels of what a test side is made of; a device's is its name."""
 
 
 def score_by_split(

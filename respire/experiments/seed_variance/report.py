@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from respire.experiments.full.tables import STAGES
 from respire.experiments.seed_variance import figures as draw
-from respire.experiments.seed_variance import run_tables, tables
-from respire.experiments.seed_variance.tables import between, deviation, ends, points
+from respire.experiments.seed_variance import tables
+from respire.experiments.seed_variance.tables import deviation, within
 from respire.metrics import percent
+from respire.report.numbers import between, points
 from respire.report.page import Page, Picture, Section
+from respire.report.reproduction import STAGES, made
 from respire.runtime.storage import Storage
 from respire.statistics.variance import MIN_SPLITS
 
@@ -70,7 +71,7 @@ def conclusions(results: Mapping[str, Any]) -> list[str]:
         sentences = [
             f"Over {found['splits']} splits with {found['seeds']} training seeds each, recipe "
             f"{name} reaches a Score of {percent(found['mean']['value'])}% ({found['level']:.0%} "
-            f"interval of this data set's average {ends(found['mean'])}), {beaten}.",
+            f"interval of this data set's average {within(found['mean'])}), {beaten}.",
             _one_run(found),
             _how_many(found),
         ]
@@ -97,7 +98,7 @@ def _one_run(found: Mapping[str, Any]) -> str:
     half = found["single_half_width"]
     return (
         f"The Score of one training on one split should be read as ± {points(half['value'])} "
-        f"points ({ends(half)}): {whose}."
+        f"points ({within(half)}): {whose}."
     )
 
 
@@ -106,7 +107,7 @@ def _how_many(found: Mapping[str, Any]) -> str:
     least = plan["least_half_width"]
     of_new = (
         f"for new patients no number of splits is enough: this data set tells their average to "
-        f"± {points(least['value'])} points at best ({ends(least)})"
+        f"± {points(least['value'])} points at best ({within(least)})"
         if new["value"] is None
         else f"for new patients it takes {_number(new)}"
     )
@@ -128,8 +129,8 @@ def _stratified(variants: Mapping[str, Any], stage: str) -> Iterator[str]:
         before = deviation(plain[name]["variance"][stage]["score"], "between")
         yield (
             f"Stratified by device and class, splits of recipe {name} differ with a standard "
-            f"deviation of {points(spread['value'])} points ({ends(spread)}), plain ones with "
-            f"{points(before['value'])} ({ends(before)})."
+            f"deviation of {points(spread['value'])} points ({within(spread)}), plain ones with "
+            f"{points(before['value'])} ({within(before)})."
         )
 
 
@@ -141,9 +142,9 @@ def _difference(comparison: Mapping[str, Any], stage: str) -> Iterator[str]:
     yield (
         f"{comparison['a']} scores {100 * found['mean']:+.1f} points over {comparison['b']} on the "
         f"same {found['splits']} splits ({found['level']:.0%} interval for new patients "
-        f"{between(test['low'], test['high'])}, p = {test['p']:.2g}): better by more than a point "
-        f"with probability {posterior['a_better']:.2f}, worse with {posterior['b_better']:.2f}, "
-        f"practically equal with {posterior['equal']:.2f}."
+        f"{between((test['low'], test['high']))}, p = {test['p']:.2g}): better by more than a "
+        f"point with probability {posterior['a_better']:.2f}, worse with "
+        f"{posterior['b_better']:.2f}, practically equal with {posterior['equal']:.2f}."
     )
 
 
@@ -182,15 +183,15 @@ def _sections(results: Mapping[str, Any]) -> list[Section]:
                 ],
             )
         )
-    selection = run_tables.selection(results)
+    selection = tables.selection(results)
     return [
         *sections,
         Section(
             "What makes a split lucky",
             [
-                run_tables.correlations(results),
-                run_tables.splits(results),
-                run_tables.ends_of_range(results),
+                tables.correlations(results),
+                tables.splits(results),
+                tables.ends_of_range(results),
             ],
             [
                 Picture(
@@ -202,8 +203,8 @@ def _sections(results: Mapping[str, Any]) -> list[Section]:
             ],
         ),
         *([Section("Choosing the epoch on test", [selection])] if selection else []),
-        Section("Runs", [run_tables.runs(results)]),
-        Section("Reproduction", run_tables.made(results)),
+        Section("Runs", [tables.runs(results)]),
+        Section("Reproduction", made(results, tables.recipes(results))),
     ]
 
 

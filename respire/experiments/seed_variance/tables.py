@@ -3,9 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from respire.experiments.full.tables import STAGES, Table
-from respire.experiments.seed_variance.figures import COMPONENTS, METRICS
 from respire.metrics import percent
+from respire.report.numbers import between, ends, points
+from respire.report.reproduction import STAGES
+from respire.report.table import Table
+
+METRICS = {"score": "Score", "se": "Se", "sp": "Sp"}
+COMPONENTS = {"between": "between splits", "within": "between seeds", "total": "one run"}
+SHARES = {
+    "cycles": "Test cycles",
+    "normal": "Normal (% of cycles)",
+    "both": "Both (% of cycles)",
+    "largest": "Five largest patients (%)",
+}
+"""Labels of what a test side is made of; a device's is its name."""
 
 
 def scores(results: Mapping[str, Any]) -> Table:
@@ -26,7 +37,7 @@ def scores(results: Mapping[str, Any]) -> Table:
                     name,
                     STAGES[stage],
                     *(percent(means[metric]) for metric in ("se", "sp", "score")),
-                    "–" if score is None else ends(score["mean"]),
+                    "–" if score is None else within(score["mean"]),
                     "–" if score is None else points(deviation(score, "total")["value"]),
                     f"{runs}",
                 )
@@ -71,9 +82,11 @@ def components(results: Mapping[str, Any]) -> Table:
                             f"{name}, {STAGES[stage].lower()}",
                             f"{title}, {label}",
                             points(spread["value"]),
-                            ends(spread),
+                            within(spread),
                             f"{spread['degrees_of_freedom']}",
-                            "–" if share is None else f"{percent(share['value'])} ({ends(share)})",
+                            "–"
+                            if share is None
+                            else f"{percent(share['value'])} ({within(share)})",
                             f"{found['splits']}\u00a0×\u00a0{found['seeds']}",
                         )
                     )
@@ -104,11 +117,11 @@ def plan(results: Mapping[str, Any]) -> Table:
                 (
                     f"{name}, {STAGES[stage].lower()}",
                     f"{points(found['single_half_width']['value'])} "
-                    f"({ends(found['single_half_width'])})",
+                    f"({within(found['single_half_width'])})",
                     _interval_of(asked["this_data_set"]),
                     _interval_of(asked["new_patients"]),
                     f"{points(asked['least_half_width']['value'])} "
-                    f"({ends(asked['least_half_width'])})",
+                    f"({within(asked['least_half_width'])})",
                     f"{found['splits']}\u00a0×\u00a0{found['seeds']}",
                 )
             )
@@ -140,8 +153,8 @@ def comparison(results: Mapping[str, Any]) -> Table:
                     f"{STAGES[stage]}, {title}",
                     f"{100 * found['mean']:+.1f}",
                     f"{100 * found['standard_deviation']:.1f}",
-                    between(*found["this_data_set"]),
-                    between(test["low"], test["high"]),
+                    between(found["this_data_set"]),
+                    between((test["low"], test["high"])),
                     f"{test['p']:.2g}",
                     *(f"{posterior[who]:.2f}" for who in ("a_better", "equal", "b_better")),
                     f"{found['splits']}",
@@ -189,21 +202,181 @@ def deviation(found: Mapping[str, Any], part: str) -> Mapping[str, Any]:
     return found["standard_deviations"][part]
 
 
-def points(fraction: float) -> str:
-    """A fraction as points of percent."""
-    return f"{100 * fraction:.1f}"
-
-
-def ends(estimate: Mapping[str, Any]) -> str:
+def within(estimate: Mapping[str, Any]) -> str:
     """Both ends of an estimate in percent."""
-    return f"{percent(estimate['low'])}–{percent(estimate['high'])}"
+    return ends((estimate["low"], estimate["high"]))
 
 
-def between(low: float, high: float) -> str:
-    """Ends of an interval of differences."""
-    return f"{100 * low:+.1f} to {100 * high:+.1f}"
+def _interval(stored: Mapping[str, Any]) -> str:
+    found = stored["interval"]
+    return ends(None if found is None else found["score"])
 
 
 def _interval_of(splits: Mapping[str, Any]) -> str:
     value, low, high = ("∞" if n is None else f"{n:,}" for n in splits.values())
     return f"{value} ({low}–{high})"
+
+
+LARGEST = 8
+"""Patients that are listed of each end of the range."""
+
+
+def splits(results: Mapping[str, Any]) -> Table:
+    """Every split's mean Score and what its test side is made of."""
+    stage = results["stages"][-1]
+    shares = [
+        share
+        for share in next(iter(results["variants"].values()))["composition"]
+        if share != "cycles"
+    ]
+    return Table(
+        "Splits, the worst first",
+        (
+            *("Recipe", "Split", "Score (%)", "Interval", "Cycles", "Patients"),
+            *(share.capitalize() if share.islower() else share for share in shares),
+        ),
+        tuple(
+            (
+                name,
+                str(split["split_seed"]),
+                percent(split["scores"][stage]["score"]),
+                _interval(split["scores"][stage]),
+                f"{split['cycles']:,}",
+                str(split["patients"]),
+                *(percent(split[share]) for share in shares),
+            )
+            for name, variant in results["variants"].items()
+            for split in sorted(
+                variant["splits"], key=lambda split: split["scores"][stage]["score"]
+            )
+        ),
+        text_columns=2,
+        note=f"Score: mean of {len(results['seeds'])} training seeds; its interval is over the "
+        f"patients of that test side (percentile bootstrap{_covered(results, stage)}). Shares in % "
+        "of the test cycles; largest: of the five patients with the most.",
+    )
+
+
+def correlations(results: Mapping[str, Any]) -> Table:
+    """How the splits' Scores go with what is tested."""
+    return Table(
+        "What a split's Score goes with",
+        ("Recipe", "Of the test side", "r", "Interval", "p", "n"),
+        tuple(
+            (
+                name,
+                SHARES.get(share, f"{share} (% of cycles)"),
+                *(
+                    ("–", "–", "–")
+                    if found is None
+                    else (
+                        f"{found['r']:+.2f}",
+                        f"{found['low']:+.2f} to {found['high']:+.2f}",
+                        f"{found['p']:.2f}",
+                    )
+                ),
+                str(len(variant["splits"])),
+            )
+            for name, variant in results["variants"].items()
+            for share, found in variant["composition"].items()
+        ),
+        text_columns=2,
+        note="n: splits. Pearson's correlation with the mean Score over training seeds, Fisher's "
+        "interval; p is of one look, and these are several.",
+    )
+
+
+def ends_of_range(results: Mapping[str, Any]) -> Table:
+    """The patients of the worst and of the best split."""
+    return Table(
+        f"The two ends of the range: their {LARGEST} largest patients",
+        ("Split", "Patient", "Device", "Cycles", "Abnormal (%)", "Recognised (%)"),
+        tuple(
+            (
+                f"{name}: {which}, split {end['split_seed']}",
+                str(patient["patient"]),
+                patient["devices"],
+                f"{patient['cycles']:,}",
+                percent(patient["abnormal"]),
+                percent(patient["recognised"]),
+            )
+            for name, variant in results["variants"].items()
+            for which, end in variant["ends"].items()
+            for patient in end["patients"][:LARGEST]
+        ),
+        text_columns=3,
+        note="Recognised: cycles given exactly their class, mean of the training seeds.",
+    )
+
+
+def selection(results: Mapping[str, Any]) -> Table | None:
+    """What choosing the epoch on test would have been worth; None where test was not watched."""
+    rows = []
+    for name, variant in results["variants"].items():
+        cost = variant["selection_cost"]
+        if cost is None:
+            continue
+        gain = cost["best_less_chosen"]
+        rows.append(
+            (
+                name,
+                *(percent(cost[epoch]) for epoch in ("chosen", "last", "best")),
+                f"{100 * (cost['best'] - cost['chosen']):+.1f}",
+                "–" if gain is None else between(gain["this_data_set"]),
+                str(cost["runs"]),
+            )
+        )
+    if not rows:
+        return None
+    return Table(
+        "SELECTED ON TEST: what choosing the epoch there would have been worth",
+        (
+            *("Recipe", "Chosen epoch", "Last epoch", "Best on test"),
+            *("Best less chosen", "Interval", "n"),
+        ),
+        tuple(rows),
+        note="Stage 1, mean test Score (%). n: runs. The best epoch on test was looked up to tell "
+        "this, and used for nothing else.",
+    )
+
+
+def runs(results: Mapping[str, Any]) -> Table:
+    """A row a run and stage."""
+    sides = {variant["recipe"]["selection"] for variant in results["variants"].values()}
+    chosen = " or ".join(sorted(sides))
+    return Table(
+        "Runs",
+        ("Recipe", "Split", "Seed", "Stage", "Se", "Sp", "Score", "Epoch", "Cycles"),
+        tuple(
+            (
+                run["variant"],
+                str(run["split_seed"]),
+                str(run["seed"]),
+                STAGES[run["stage"]],
+                *(percent(run[metric]) for metric in ("se", "sp", "score")),
+                str(run["epoch"]),
+                f"{run['cycles']:,}",
+            )
+            for run in results["runs"]
+        ),
+        text_columns=4,
+        note=f"Test scores (%), also in runs.csv. Epoch: of stage 1, chosen on {chosen}.",
+    )
+
+
+def recipes(results: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The recipe of every variant."""
+    return {name: variant["recipe"] for name, variant in results["variants"].items()}
+
+
+def _covered(results: Mapping[str, Any], stage: str) -> str:
+    """The range of simulated coverages of the splits' intervals, where there are any."""
+    found = [
+        split["scores"][stage]["interval"]["coverage"]
+        for variant in results["variants"].values()
+        for split in variant["splits"]
+        if split["scores"][stage]["interval"] is not None
+    ]
+    if not found:
+        return ""
+    return f"; on simulated test sides like them it holds {min(found):.0%}–{max(found):.0%}"

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from respire.experiments.full.tables import Table
 from respire.metrics import percent
 from respire.report.page import Page, Picture, Section
 from respire.report.style import STYLE, colours, titled
+from respire.report.table import Table
 from respire.runtime.storage import Storage
 
 COUNTS = ("cycles", "patients", "both_cycles")

@@ -1,0 +1,23 @@
+"""How numbers are written in tables and sentences."""
+
+from collections.abc import Sequence
+
+from respire.metrics import percent
+
+NONE = "–"
+"""What stands where there is no number."""
+
+
+def points(fraction: float) -> str:
+    """A fraction as points of percent."""
+    return f"{100 * fraction:.1f}"
+
+
+def ends(interval: Sequence[float] | None) -> str:
+    """Both ends of an interval in percent."""
+    return NONE if interval is None else "–".join(map(percent, interval))
+
+
+def between(interval: Sequence[float] | None) -> str:
+    """Both ends of an interval of differences, in points."""
+    return NONE if interval is None else " to ".join(f"{100 * end:+.1f}" for end in interval)
