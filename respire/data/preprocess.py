@@ -13,7 +13,7 @@ from respire.recipe.fields import Preprocess
 PEAK = 0.999
 """Largest magnitude after normalisation, strictly inside (-1, 1)."""
 
-END_TOLERANCE_S = 0.005
+LATEST_END_S = 0.005
 """How far an annotation may point beyond its recording's end: rounding of the times, no more."""
 
 
@@ -78,7 +78,7 @@ def slice_cycles(
     """
     starts, ends = np.asarray(starts_s), np.asarray(ends_s)
     first, last = (np.rint(times_s * rate).astype(np.int64) for times_s in (starts, ends))
-    beyond = (ends > len(audio) / rate + END_TOLERANCE_S) | (first >= len(audio))
+    beyond = (ends > len(audio) / rate + LATEST_END_S) | (first >= len(audio))
     if beyond.any():
         row = int(beyond.argmax())
         raise InputError(

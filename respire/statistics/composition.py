@@ -10,15 +10,13 @@ from scipy import stats
 
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.labels import CLASSES, NORMAL
-from respire.statistics.thresholds import LEVEL, tails
+from respire.statistics.thresholds import LEVEL, POINTS_FOR_CORRELATION, tails
 
 LARGEST = 5
 """Patients whose share of the cycles is told: a test side may hinge on few."""
 BOTH = CLASSES["4-class"].index("both")
 SHARES = ("normal", "both", "largest", *DEVICES)
 """What ``composition`` gives as a share of the cycles."""
-MIN_SPLITS = 4
-"""Splits that the interval of a correlation needs: it has n - 3 in it."""
 
 
 def composition(cycles: pd.DataFrame) -> dict[str, float]:
@@ -81,7 +79,7 @@ def correlate(
         None with fewer than four splits, or where they do not differ.
     """
     x, y = np.asarray(values, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    if len(x) < MIN_SPLITS or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(x) < POINTS_FOR_CORRELATION or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     found = stats.pearsonr(x, y)
     interval = found.confidence_interval(tails(level)[1] - tails(level)[0])

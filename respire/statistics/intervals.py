@@ -22,16 +22,8 @@ MIN_PATIENTS = 10
 """Patients with normal and patients with abnormal cycles that an interval needs: Sp is known from
 the one and Se from the other only, and with fewer of them percentiles promise far too much."""
 
-SIMULATED_SIDES = 2000
-SIMULATED_RESAMPLES = 1000
-HIT_RATES = (2.0, 2.0)
-"""Beta distribution of a simulated patient's hit rate: mean .5, correlation between two cycles of
-a patient 1 / (1 + 2 + 2) = .2. The Score's coverage hardly depends on either: on ICBHI's patients
-it stays within .02 for correlations of .05 to .5 and means of .25 to .75. That of Se and Sp does
-fall as they come near 0 or 1."""
-
 _CYCLE = ["recording", "cycle"]
-_BOOTSTRAP, _COVERAGE, _DIFFERENCE = 0, 1, 2  # keep the streams of one seed apart
+_BOOTSTRAP, _DIFFERENCE = 0, 2  # streams of one seed; coverage.py has 1, 3 and 4
 
 
 @dataclass(frozen=True)
@@ -139,8 +131,8 @@ def bootstrap(
     """
     if no_interval(predictions) is not None:
         return None
-    hits, cycles = _tally(predictions)
-    draws = _draws(cycles, resamples, np.random.default_rng([seed, _BOOTSTRAP]))
+    hits, cycles = tally(predictions)
+    draws = draws_of(cycles, resamples, np.random.default_rng([seed, _BOOTSTRAP]))
     sp, se = (np.tensordot(draws, hits, 1) / np.tensordot(draws, cycles, 1)).T
     lows, highs = np.quantile([se, sp, (se + sp) / 2], tails(level), axis=1).tolist()
     return Intervals(
@@ -185,7 +177,7 @@ def bootstrap_difference(
     cell, cells = 2 * patient + (label != NORMAL), 2 * len(names)
     gains = np.bincount(cell, gain, cells).reshape(-1, 2)
     cycles = np.bincount(cell, minlength=cells).reshape(-1, 2)
-    draws = _draws(cycles, resamples, np.random.default_rng([seed, _DIFFERENCE]))
+    draws = draws_of(cycles, resamples, np.random.default_rng([seed, _DIFFERENCE]))
     sp, se = (draws @ gains / (draws @ cycles)).T
     measured_sp, measured_se = gains.sum(axis=0) / cycles.sum(axis=0)
     ends = np.quantile([se, sp, (se + sp) / 2], tails(level), axis=1).T.tolist()
@@ -199,47 +191,7 @@ def bootstrap_difference(
     )
 
 
-def simulated_coverage(
-    predictions: pd.DataFrame,
-    seed: int,
-    sides: int = SIMULATED_SIDES,
-    resamples: int = SIMULATED_RESAMPLES,
-    level: float = LEVEL,
-) -> float:
-    """Share of simulated test sides whose bootstrap interval holds the true Score.
-
-    A simulated side has these patients with as many normal and abnormal cycles as they have here.
-    How often a patient's cycles are recognised is drawn from HIT_RATES, once for its normal and
-    once for its abnormal ones; cycle by cycle it is a matter of chance. The coverage is therefore
-    a fact about the test side, the same for every model, and not one that any model was seen to
-    have: hit rates that depend on a patient's number of cycles are not in it.
-
-    The same draws of patients serve all simulated sides, which makes them one product of matrices.
-
-    Args:
-        predictions: a row a cycle, with columns ``patient``, and integers ``label`` and
-            ``predicted``; ``no_interval`` of them must be None.
-        seed: of the simulation, 0 or more.
-        sides: number of simulated test sides.
-        resamples: draws of patients.
-        level: nominal coverage, between 0 and 1.
-
-    Returns:
-        A fraction, with a standard error of .007 at the default sizes.
-    """
-    _, cycles = _tally(predictions)
-    random = np.random.default_rng([seed, _COVERAGE])
-    draws = _draws(cycles, resamples, random)
-    side_cycles = np.repeat(cycles[:, None], sides, axis=1)
-    hits = random.binomial(side_cycles, random.beta(*HIT_RATES, size=side_cycles.shape))
-    rates = np.tensordot(draws, hits, 1) / np.tensordot(draws, cycles, 1)[:, None]
-    low, high = np.quantile(rates.mean(axis=2), tails(level), axis=0)
-    a, b = HIT_RATES
-    truth = a / (a + b)
-    return float(np.mean((low <= truth) & (truth <= high)))
-
-
-def _tally(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def tally(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Recognised and all cycles of each patient, int64 [P, 2] each: normal, then abnormal.
 
     Patients come in the order of their numbers, that of their cycles first: their names then mean
@@ -256,7 +208,7 @@ def _tally(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return hits[order], cycles[order]
 
 
-def _draws(cycles: np.ndarray, resamples: int, random: np.random.Generator) -> np.ndarray:
+def draws_of(cycles: np.ndarray, resamples: int, random: np.random.Generator) -> np.ndarray:
     """How often each resample holds each patient, float64 [at most R, P].
 
     Resamples without normal or without abnormal cycles are left out.

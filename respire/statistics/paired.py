@@ -17,16 +17,12 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from respire.statistics.thresholds import LEVEL, tails
-from respire.statistics.variance import MIN_SPLITS, overlap
+from respire.statistics.thresholds import LEVEL, SPLITS_FOR_CONCLUSION, tails
+from respire.statistics.variance import overlap
 
 ROPE = 0.01
 """Half-width of the region of practical equivalence, a fraction: recipes within one point of
 percent of each other are practically equal."""
-
-SIMULATED_EXPERIMENTS = 20_000
-
-_COVERAGE = 3  # intervals.py has the streams 0 to 2 of the same seed
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ class Comparison:
     @property
     def conclusive(self) -> bool:
         """Whether there are splits enough to conclude anything."""
-        return self.splits >= MIN_SPLITS
+        return self.splits >= SPLITS_FOR_CONCLUSION
 
     def to_json(self) -> dict[str, Any]:
         """The form kept in results.json: pairs as lists, an infinite statistic as None."""
@@ -177,48 +173,6 @@ def compare(
         new_patients=_corrected(mean, scale, df, t),
         posterior=Posterior(scale, ROPE, a_better, max(0.0, 1 - (a_better + b_better)), b_better),
     )
-
-
-def simulated_coverage(
-    splits: int,
-    correlation: float,
-    *,
-    n_test: float,
-    n_train: float,
-    seed: int,
-    experiments: int = SIMULATED_EXPERIMENTS,
-    level: float = LEVEL,
-) -> float:
-    """Share of simulated experiments whose corrected interval holds the expected difference.
-
-    The differences of an experiment are normal and equicorrelated. Where ``correlation`` is
-    ``n_test`` / (``n_test`` + ``n_train``) the interval is exact; what can be learnt is how much
-    is lost where it is not, for the data set cannot tell which it is. ``n_test`` = 0 makes it the
-    ordinary t interval.
-
-    Args:
-        splits: J, 2 or more.
-        correlation: of any two differences, from 0 to below 1.
-        n_test: patients on the test side of a split, as the interval takes it.
-        n_train: patients off it, likewise.
-        seed: of the simulation, 0 or more.
-        experiments: how many to simulate.
-        level: nominal coverage, between 0 and 1.
-
-    Returns:
-        A fraction, with a standard error of .0015 near .95 at the default size.
-
-    Raises:
-        ValueError: splits, correlation or a number of patients out of range.
-    """
-    if splits < 2 or not 0 <= correlation < 1:
-        raise ValueError(f"{splits} splits of correlation {correlation}: need 2 or more, in [0, 1)")
-    random = np.random.default_rng([seed, _COVERAGE])
-    d = math.sqrt(1 - correlation) * random.standard_normal((experiments, splits))
-    d += math.sqrt(correlation) * random.standard_normal((experiments, 1))
-    t = stats.t.ppf(tails(level)[1], splits - 1)
-    reach = t * d.std(axis=1, ddof=1) * math.sqrt(1 / splits + overlap(n_test, n_train))
-    return float(np.mean(np.abs(d.mean(axis=1)) <= reach))
 
 
 def _corrected(mean: float, scale: float, df: int, t: float) -> CorrectedTest:

@@ -17,11 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from respire.statistics.thresholds import LEVEL, tails
-
-MIN_SPLITS = 8
-"""Splits below which nothing is concluded about the spread: with 8 of them the upper end of a
-variance between splits is still four times its estimate."""
+from respire.statistics.thresholds import LEVEL, SPLITS_FOR_CONCLUSION, tails
 
 HALF_WIDTH = 0.01
 """The half-width that is planned for, a fraction: one point of percent either way."""
@@ -135,7 +131,7 @@ class Decomposition:
     @property
     def conclusive(self) -> bool:
         """Whether there are splits enough to conclude anything."""
-        return self.splits >= MIN_SPLITS
+        return self.splits >= SPLITS_FOR_CONCLUSION
 
     def to_json(self) -> dict[str, Any]:
         """The form kept in results.json; variances once more as ``standard_deviations``."""

@@ -8,7 +8,7 @@ import pandas as pd
 
 from respire.labels import NORMAL
 from respire.metrics import overall
-from respire.statistics import coverage, intervals, paired
+from respire.statistics import coverage
 from respire.statistics.composition import (
     SHARES,
     Correlation,
@@ -89,7 +89,7 @@ def _split(
     known = None
     if no_interval(test) is None:
         # What is predicted plays no part in it.
-        known = intervals.simulated_coverage(test.assign(predicted=NORMAL), split_seed)
+        known = coverage.over_patients(test.assign(predicted=NORMAL), split_seed)
     ours = runs[runs["split_seed"] == split_seed]
     scores = {}
     for stage in grid.stages:
@@ -135,9 +135,7 @@ def _coverage(found: dict[str, Any] | None) -> dict[str, float] | None:
     """How often intervals of so many splits and seeds hold what they should."""
     if found is None or found["share"] is None:
         return None
-    return coverage.simulated_coverage(
-        found["splits"], found["seeds"], found["share"]["value"], seed=0
-    )
+    return coverage.over_splits(found["splits"], found["seeds"], found["share"]["value"], seed=0)
 
 
 def _baselines(grid: Grid, splits: list[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -205,9 +203,7 @@ def _comparison(
         "coverage": [
             {
                 "correlation": correlation,
-                "coverage": paired.simulated_coverage(
-                    len(split_seeds), correlation, **sizes, seed=0
-                ),
+                "coverage": coverage.of_differences(len(split_seeds), correlation, **sizes, seed=0),
             }
             for correlation in (0.0, overlap, 0.5)
             if len(split_seeds) > 1

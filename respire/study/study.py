@@ -80,13 +80,11 @@ class Study:
         return RunFolder(self.storage, {"stage": "stage 1", **self.identity})
 
     @property
-    def stage2(self) -> RunFolder:
-        """What the cells of all fine-tuning trials have in common."""
+    def stage2_identity(self) -> dict[str, Any]:
+        """What the identities of all fine-tuning trials have in common."""
         finetune = asdict(self.recipe.finetune)
         del finetune["trials_per_device"], finetune["learning_rate"]
-        return RunFolder(
-            self.storage, {"stage": "stage 2", "stage 1": self.stage1.key, "finetune": finetune}
-        )
+        return {"stage": "stage 2", "stage 1": self.stage1.key, "finetune": finetune}
 
     @property
     def whole(self) -> RunFolder:

@@ -20,7 +20,7 @@ Decision = Literal["fine-tuned", "kept stage 1", "unselected"]
 
 
 @dataclass(frozen=True)
-class Trial:
+class Tuning:
     """One fine-tuning of one device.
 
     Attributes:
@@ -39,7 +39,7 @@ class Trial:
         return {"learning_rate": self.learning_rate, "fit": self.fit.state(), "before": before}
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "Trial":
+    def from_state(cls, state: dict[str, Any]) -> "Tuning":
         """The trial that ``state`` described."""
         before = None if state["before"] is None else Scores(state["before"].numpy())
         return cls(state["learning_rate"], Fit.from_state(state["fit"]), before)
@@ -60,7 +60,7 @@ class DeviceModel:
     decision: Decision
     reason: str
     weights: Weights | None
-    trial: Trial | None
+    trial: Tuning | None
 
 
 def learning_rates(finetune: FineTune) -> list[float]:
@@ -87,7 +87,7 @@ def finetune(
     seed: int,
     start: Fit | None = None,
     after_epoch: Callable[[Fit], None] = lambda _: None,
-) -> Trial:
+) -> Tuning:
     """Fine-tune stage 1's model on one device's cycles.
 
     Args:
@@ -130,10 +130,10 @@ def finetune(
         start=start,
         after_epoch=after_epoch,
     )
-    return Trial(learning_rate, run, before)
+    return Tuning(learning_rate, run, before)
 
 
-def decide(trials: Sequence[Trial], selection: str) -> DeviceModel:
+def decide(trials: Sequence[Tuning], selection: str) -> DeviceModel:
     """Choose a device's model among its trials, in the order of ``learning_rates``.
 
     Stage 1's weights stay where fine-tuning does not improve the device's Score on the selecting
@@ -161,6 +161,6 @@ def decide(trials: Sequence[Trial], selection: str) -> DeviceModel:
     return DeviceModel("kept stage 1", f"no improvement: {change}", None, best)
 
 
-def _score_after(trial: Trial) -> float:
+def _score_after(trial: Tuning) -> float:
     assert trial.fit.scores is not None
     return trial.fit.scores.score

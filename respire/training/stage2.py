@@ -20,8 +20,9 @@ from respire.runtime.compute import Compute
 from respire.runtime.resources import set_up_torch
 from respire.runtime.run_folder import RunFolder
 from respire.runtime.session import interruptible, share
+from respire.runtime.storage import Storage
 from respire.training.checkpoint import Checkpoints
-from respire.training.finetune import DeviceModel, Trial, decide, finetune, learning_rates
+from respire.training.finetune import DeviceModel, Tuning, decide, finetune, learning_rates
 from respire.training.loop import OnEpoch
 
 
@@ -66,7 +67,8 @@ def train_stage2(
     stage1: Weights,
     devices: Mapping[str, DeviceCycles],
     compute: Compute,
-    store: RunFolder,
+    storage: Storage,
+    identity: Mapping[str, Any],
     *,
     seed: int,
     on_epoch: Callable[[str], OnEpoch],
@@ -81,7 +83,8 @@ def train_stage2(
         stage1: state dict of stage 1's best epoch.
         devices: each device's cycles.
         compute: device and precision.
-        store: identity that all trials share; each adds its device and learning rate.
+        storage: where each trial is kept.
+        identity: what all trials share; each adds its device and learning rate.
         seed: training seed.
         on_epoch: given a trial's name, what is called with each epoch's row in the trial's
             process; must be picklable.
@@ -96,7 +99,7 @@ def train_stage2(
         _Job(
             device,
             rate,
-            RunFolder(store.store, {**store.identity, "device": device, "learning_rate": rate}),
+            RunFolder(storage, {**identity, "device": device, "learning_rate": rate}),
             on_epoch(trial_name(device, rate, recipe)),
         )
         for device, cycles in devices.items()
@@ -112,7 +115,7 @@ def train_stage2(
     models = {}
     for device in devices:
         states = [job.cell.load("trial") for job in jobs if job.device == device]
-        trials = [Trial.from_state(state) for state in states if state is not None]
+        trials = [Tuning.from_state(state) for state in states if state is not None]
         models[device] = decide(trials, recipe.selection)
     return models
 

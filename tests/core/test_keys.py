@@ -12,6 +12,7 @@ from respire.data.splits.split import Cut
 from respire.recipe.presets import PRESETS
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
+from respire.runtime.run_folder import RunFolder
 from respire.runtime.storage import Storage
 from respire.study.study import Study
 
@@ -42,5 +43,6 @@ def test_a_presets_runs_are_found_under_the_keys_they_were_kept_under(
     preset: str, corpus: Path, tmp_path: Path
 ) -> None:
     study = study_of(PRESETS[preset](), corpus, tmp_path)
-    keys = {"stage1": study.stage1.key, "stage2": study.stage2.key, "whole": study.whole.key}
+    stage2 = RunFolder(study.storage, study.stage2_identity)
+    keys = {"stage1": study.stage1.key, "stage2": stage2.key, "whole": study.whole.key}
     assert keys == PINNED[preset]

@@ -14,12 +14,12 @@ from scipy import stats
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.statistics.composition import (
     LARGEST,
-    MIN_SPLITS,
     SHARES,
     by_patient,
     composition,
     correlate,
 )
+from respire.statistics.thresholds import POINTS_FOR_CORRELATION
 
 NORMAL, BOTH = 0, 3
 Row = tuple[int, str, int]
@@ -136,7 +136,7 @@ def test_units_do_not_change_a_correlation_and_turning_one_round_turns_it(seed, 
     )
 
 
-@pytest.mark.parametrize("number", range(MIN_SPLITS + 2))
+@pytest.mark.parametrize("number", range(POINTS_FOR_CORRELATION + 2))
 def test_fewer_than_four_splits_have_no_correlation(number: int) -> None:
     assert (correlate(*splits(0, number, slope=1)) is None) == (number < 4)
 

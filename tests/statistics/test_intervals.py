@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from respire.metrics import overall
-from respire.statistics import intervals
-from respire.statistics.intervals import bootstrap, no_interval, simulated_coverage
+from respire.statistics import coverage, intervals
+from respire.statistics.coverage import over_patients
+from respire.statistics.intervals import bootstrap, no_interval
 
 FRACTIONS = ("se", "sp", "score")
 
@@ -214,7 +215,7 @@ def test_simulated_coverage_is_that_of_the_bootstrap_on_beta_binomial_patients(p
         simulated = predictions.assign(predicted=np.where(hit, predictions["label"], -1))
         low, high = bootstrap(simulated, 0, resamples=500).score
         held += low <= 0.5 <= high
-    assert simulated_coverage(predictions, 0) == pytest.approx(held / sides, abs=0.06)
+    assert over_patients(predictions, 0) == pytest.approx(held / sides, abs=0.06)
 
 
 def test_simulated_coverage_is_that_of_a_loop_over_the_same_sides():
@@ -228,11 +229,11 @@ def test_simulated_coverage_is_that_of_a_loop_over_the_same_sides():
         scores = [np.mean(draw @ simulated / (draw @ cycles)) for draw in draws]
         low, high = np.percentile(scores, [2.5, 97.5])
         held += low <= 0.5 <= high
-    assert simulated_coverage(side(3, 12), 7, sides=60, resamples=100) == held / 60
+    assert over_patients(side(3, 12), 7, sides=60, resamples=100) == held / 60
 
 
 def test_simulated_coverage_nears_its_level_with_the_number_of_patients():
-    few, some, many = (simulated_coverage(side(0, n), 0, sides=4000) for n in (10, 25, 150))
+    few, some, many = (over_patients(side(0, n), 0, sides=4000) for n in (10, 25, 150))
     assert 0.86 < few < some < many
     assert few < 0.925
     assert many == pytest.approx(0.95, abs=0.02)
@@ -241,7 +242,7 @@ def test_simulated_coverage_nears_its_level_with_the_number_of_patients():
 def test_simulated_coverage_follows_the_asked_level():
     predictions = side(0, 60)
     for level in (0.5, 0.8):
-        assert simulated_coverage(predictions, 0, level=level) == pytest.approx(level, abs=0.04)
+        assert over_patients(predictions, 0, level=level) == pytest.approx(level, abs=0.04)
 
 
 @pytest.mark.parametrize(
@@ -249,13 +250,13 @@ def test_simulated_coverage_follows_the_asked_level():
 )
 def test_simulated_coverage_hardly_depends_on_the_hit_rates_assumed(rates, monkeypatch):
     predictions = side(9, 25, most=120)
-    assumed = simulated_coverage(predictions, 0)
-    monkeypatch.setattr(intervals, "HIT_RATES", rates)
-    assert simulated_coverage(predictions, 0) == pytest.approx(assumed, abs=0.03)
+    assumed = over_patients(predictions, 0)
+    monkeypatch.setattr(coverage, "HIT_RATES", rates)
+    assert over_patients(predictions, 0) == pytest.approx(assumed, abs=0.03)
 
 
 def test_simulated_coverage_is_a_fact_about_the_patients_and_not_about_the_model():
     predictions = side(5, patients=20)
-    assert simulated_coverage(predictions, 0, sides=50) == simulated_coverage(
+    assert over_patients(predictions, 0, sides=50) == over_patients(
         predictions.assign(predicted=0), 0, sides=50
     )

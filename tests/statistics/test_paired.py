@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from respire.metrics import overall
+from respire.statistics.coverage import of_differences
 from respire.statistics.intervals import bootstrap, bootstrap_difference, no_interval
-from respire.statistics.paired import ROPE, Comparison, compare, differences, simulated_coverage
+from respire.statistics.paired import ROPE, Comparison, compare, differences
 
 FRACTIONS = ("se", "sp", "score")
 A_FIFTH = {"n_test": 25, "n_train": 100}
@@ -210,7 +211,7 @@ def test_what_cannot_be_compared_is_refused_by_name(d, sizes, message):
 @pytest.mark.parametrize("level", [0.8, 0.95])
 @pytest.mark.parametrize("n", [3, 8, 20])
 def test_at_the_assumed_correlation_the_corrected_interval_covers_as_promised(n, level):
-    covered = simulated_coverage(n, 0.2, **A_FIFTH, seed=0, level=level)
+    covered = of_differences(n, 0.2, **A_FIFTH, seed=0, level=level)
     assert covered == pytest.approx(level, abs=4 * math.sqrt(level * (1 - level) / 20_000))
 
 
@@ -221,12 +222,12 @@ def test_simulated_coverage_is_that_of_a_scaled_student_variable(n, correlation,
     true = 1 / n + correlation / (1 - correlation)
     t = stats.t.isf(0.025, n - 1) * math.sqrt(assumed / true)
     exact = 1 - 2 * stats.t.sf(t, n - 1)
-    covered = simulated_coverage(n, correlation, n_test=n_test, n_train=100, seed=seed)
+    covered = of_differences(n, correlation, n_test=n_test, n_train=100, seed=seed)
     assert covered == pytest.approx(exact, abs=0.018)
 
 
 def test_the_ordinary_interval_covers_less_the_more_overlapping_splits_there_are():
-    covered = [simulated_coverage(n, 0.2, **NO_OVERLAP, seed=0) for n in (3, 8, 20, 50)]
+    covered = [of_differences(n, 0.2, **NO_OVERLAP, seed=0) for n in (3, 8, 20, 50)]
     assert covered == sorted(covered, reverse=True)
     assert covered[1] < 0.8
     assert covered[3] < 0.45
@@ -238,13 +239,13 @@ def test_simulated_coverage_is_that_of_a_loop_over_compare():
     d = 0.02 + 0.01 * (math.sqrt(0.4) * common + math.sqrt(0.6) * own)
     tests = [compare(row, **A_FIFTH).new_patients for row in d]
     held = np.mean([test.low <= 0.02 <= test.high for test in tests])
-    assert simulated_coverage(8, 0.4, **A_FIFTH, seed=1) == pytest.approx(held, abs=0.035)
+    assert of_differences(8, 0.4, **A_FIFTH, seed=1) == pytest.approx(held, abs=0.035)
 
 
 @pytest.mark.parametrize(("n", "correlation"), [(1, 0.2), (8, 1.0), (8, -0.1)])
 def test_coverage_is_not_simulated_for_impossible_experiments(n, correlation):
     with pytest.raises(ValueError, match="splits of correlation"):
-        simulated_coverage(n, correlation, **A_FIFTH, seed=0)
+        of_differences(n, correlation, **A_FIFTH, seed=0)
 
 
 def pair(seed: int, patients: int, gain: float = 0.1) -> tuple[pd.DataFrame, pd.DataFrame]:

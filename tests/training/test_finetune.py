@@ -9,7 +9,7 @@ from respire.features.bank import CycleBank
 from respire.metrics import Scores
 from respire.models.network import respirenet
 from respire.recipe.fields import FineTune
-from respire.training.finetune import Trial, decide, finetune, learning_rates, selectable
+from respire.training.finetune import Tuning, decide, finetune, learning_rates, selectable
 from respire.training.loop import Fit
 
 TUNED = dataclasses.replace(RECIPE, finetune=FineTune(epochs=2, unselected_epochs=1))
@@ -21,13 +21,13 @@ def bank(recordings: int, labels: list[int]) -> CycleBank:
     )
 
 
-def trial(before: float, after: float, rate: float = 1e-4) -> Trial:
+def trial(before: float, after: float, rate: float = 1e-4) -> Tuning:
     def scores(score: float) -> Scores:
         hits = round(100 * score)
         return Scores(torch.tensor([[hits, 100 - hits], [100 - hits, hits]]).numpy())
 
     run = Fit({"w": torch.tensor([after])}, 3, scores(after), [{"epoch": 1.0}])
-    return Trial(rate, run, scores(before))
+    return Tuning(rate, run, scores(before))
 
 
 def test_three_patients_with_normal_and_abnormal_cycles_can_select_and_less_cannot():

@@ -18,9 +18,8 @@ from respire.recipe.fields import Features, FineTune, Model, Optimisation
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import cores
-from respire.runtime.run_folder import RunFolder
 from respire.runtime.storage import Storage
-from respire.training.finetune import DeviceModel, Trial, finetune, learning_rates
+from respire.training.finetune import DeviceModel, Tuning, finetune, learning_rates
 from respire.training.loop import Row
 from respire.training.stage2 import DeviceCycles, each_device, train_stage2, trial_name
 
@@ -65,13 +64,13 @@ def tune(
     recipe: Recipe = RECIPE,
     here: bool = False,
 ) -> dict[str, DeviceModel]:
-    store = RunFolder(Storage.at(folder), {"test": "stage 2", "epochs": recipe.finetune.epochs})
     return train_stage2(
         recipe,
         stage1_weights(),
         devices,
         CPU,
-        store,
+        Storage.at(folder),
+        {"test": "stage 2", "epochs": recipe.finetune.epochs},
         seed=SEED,
         on_epoch=on_epoch,
         here=here,
@@ -115,21 +114,21 @@ def silent(_: str) -> OnEpoch:
     return lambda _: None
 
 
-def without_seconds(trial: Trial) -> list[Row]:
+def without_seconds(trial: Tuning) -> list[Row]:
     return [{k: v for k, v in row.items() if k != "seconds"} for row in trial.fit.history]
 
 
-def same(one: Trial, other: Trial) -> bool:
+def same(one: Tuning, other: Tuning) -> bool:
     weights, others = one.fit.weights, other.fit.weights
     return without_seconds(one) == without_seconds(other) and all(
         torch.equal(weights[name], others[name]) for name in weights
     )
 
 
-def trials_in(folder: Path) -> dict[str, Trial]:
+def trials_in(folder: Path) -> dict[str, Tuning]:
     """The finished trials by their cells' keys."""
     return {
-        path.parent.name: Trial.from_state(torch.load(path, weights_only=True))
+        path.parent.name: Tuning.from_state(torch.load(path, weights_only=True))
         for path in folder.glob("cells/*/trial.pt")
     }
 

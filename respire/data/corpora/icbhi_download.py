@@ -15,17 +15,17 @@ from tqdm import tqdm
 from respire.data.corpora import icbhi
 from respire.errors import InputError
 
-OFFICIAL = "https://bhichallenge.med.auth.gr/sites/default/files/ICBHI_final_database"
+PUBLISHED = "https://bhichallenge.med.auth.gr/sites/default/files/ICBHI_final_database"
 ZIP_NAME = "ICBHI_final_database.zip"
 ZIP_ADDRESSES = (
-    f"{OFFICIAL}/{ZIP_NAME}",
+    f"{PUBLISHED}/{ZIP_NAME}",
     # Harvard Dataverse, doi:10.7910/DVN/HT6PKI
     "https://dataverse.harvard.edu/api/access/datafile/7127117",
 )
 """Where the 1.98 GB of recordings are, in the order tried."""
 # From third parties' scripts: the data set's own site publishes no checksum.
 ZIP_MD5 = "f6a5d0ea40bbcd25e17754f9d5ddae48"
-SPLIT_LIST_ADDRESSES = (f"{OFFICIAL}/{icbhi.SPLIT_LIST}",)
+SPLIT_LIST_ADDRESSES = (f"{PUBLISHED}/{icbhi.SPLIT_LIST}",)
 """Where the official split list is; no mirror is known to hold it."""
 
 TIMEOUT_S = 30.0

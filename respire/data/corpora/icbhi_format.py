@@ -22,7 +22,7 @@ DEVICES = ("AKGC417L", "Meditron", "LittC2SE", "Litt3200")
 
 SHORTEST_CYCLE_S = 1 / 4000
 """A cycle shorter than one sample at the paper's 4 kHz is empty after resampling."""
-END_TOLERANCE_S = 0.5e-3
+ROUNDING_S = 0.5e-3
 """Annotations are written to the millisecond, so a cycle that ends with its recording may round
 to half a millisecond beyond it. (No published recording needs it: the latest cycles end exactly
 with theirs.)"""
@@ -102,7 +102,7 @@ def parse_annotation(text: str, where: str, duration_s: float) -> list[Cycle]:
                     f"starts at {cycle.start_s:g} s, before the previous cycle's end at "
                     f"{cycles[-1].end_s:g} s"
                 )
-            if cycle.end_s > duration_s + END_TOLERANCE_S:
+            if cycle.end_s > duration_s + ROUNDING_S:
                 raise ValueError(
                     f"ends at {cycle.end_s:g} s, beyond the recording's {duration_s:g} s"
                 )

@@ -10,7 +10,8 @@ from respire.evaluation.evaluate import STAGES, baseline_predictions, predict_st
 from respire.metrics import Scores, by_device, overall
 from respire.runtime.resources import Stopwatch
 from respire.runtime.session import on_worker
-from respire.statistics.intervals import bootstrap, no_interval, simulated_coverage
+from respire.statistics.coverage import over_patients
+from respire.statistics.intervals import bootstrap, no_interval
 from respire.study.study import Study
 from respire.training.finetune import DeviceModel
 from respire.training.loop import Fit, OnEpoch
@@ -99,7 +100,8 @@ def run_stages(
             stage1.weights,
             each_device(train, selecting),
             compute,
-            study.stage2,
+            study.storage,
+            study.stage2_identity,
             seed=study.seed,
             on_epoch=on_epoch,
         )
@@ -116,7 +118,7 @@ def summarise(study: Study, outcome: Outcome) -> dict[str, Any]:
     classes = len(study.recipe.classes)
     test = outcome.predictions["stage1"]
     reason = no_interval(test)
-    coverage = simulated_coverage(test, study.seed) if reason is None else None
+    coverage = over_patients(test, study.seed) if reason is None else None
 
     def interval(predictions: pd.DataFrame) -> dict[str, Any] | None:
         found = bootstrap(predictions, study.seed)

@@ -11,7 +11,7 @@ from respire.report.numbers import between, ends
 from respire.report.page import Page, Picture, Section
 from respire.report.reproduction import made
 from respire.runtime.storage import Storage
-from respire.statistics.variance import MIN_SPLITS
+from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
 
 
 def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
@@ -86,8 +86,8 @@ def verdict(results: Mapping[str, Any]) -> Iterator[str]:
             f"Of {len(known)} such intervals one in twenty misses by chance; they are of these "
             "patients, and for new ones wider."
         )
-    if len(results["split_seeds"]) < MIN_SPLITS:
-        yield f"With fewer than {MIN_SPLITS} splits this is a sketch, not a conclusion."
+    if len(results["split_seeds"]) < SPLITS_FOR_CONCLUSION:
+        yield f"With fewer than {SPLITS_FOR_CONCLUSION} splits this is a sketch, not a conclusion."
 
 
 def _holds_zero(interval: list[float]) -> bool:

@@ -1,13 +1,12 @@
 """What a finished grid says of a paper's table: each row's Scores, and what sets rows apart."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.evaluation.evaluate import STAGE1, STAGE2
@@ -15,13 +14,11 @@ from respire.experiments.paper_tables.question import Question, Row
 from respire.metrics import overall
 from respire.statistics.composition import correlate
 from respire.statistics.paired import compare
-from respire.statistics.thresholds import LEVEL, tails
+from respire.statistics.thresholds import SPLITS_FOR_INTERVAL, t_interval
 from respire.study.grid import Grid
 from respire.study.study import Study
 
 METRICS = ("score", "se", "sp")
-MIN_SPLITS = 3
-"""Splits that an interval needs here: with two it would have one degree of freedom."""
 
 BySplit = Mapping[int, pd.DataFrame]
 """Test predictions by split seed, those of all training seeds together."""
@@ -90,7 +87,7 @@ class _Contrasts:
             "heard": None if variant.cut.heard is None else list(variant.cut.heard),
             "splits": scores.reset_index().to_dict("records"),
             **{metric: float(scores[metric].mean()) for metric in METRICS},
-            "interval": _interval(scores["score"]),
+            "interval": t_interval(scores["score"]),
             "recall": everything["recall"],
             "confusion": everything["confusion"],
             "printed": asdict(row.printed) | {"gain": self.question.gain(row)},
@@ -106,12 +103,12 @@ class _Contrasts:
         told: dict[str, Any] = {
             "mean": {metric: float(apart[metric].mean()) for metric in METRICS},
             "splits": apart["score"].tolist(),
-            "these_patients": _interval(apart["score"]),
+            "these_patients": t_interval(apart["score"]),
             "new_patients": None,
         }
         # The overlap of random test sides says nothing of replicates on a single one, nor of sides
         # that all have the same patients.
-        if len(apart) >= MIN_SPLITS and study.split.cut.random_test:
+        if len(apart) >= SPLITS_FOR_INTERVAL and study.split.cut.random_test:
             n_test = float(ours["patients"].mean())
             everybody = float(study.cycles["patient"].nunique())
             if n_test < everybody:
@@ -139,7 +136,7 @@ class _Contrasts:
                 "patients": int(cycles["patient"].nunique()),
                 "printed": asdict(row.devices[device]) if device in row.devices else None,
                 "difference": float(gains.mean()) if len(gains) else None,
-                "interval": _interval(gains),
+                "interval": t_interval(gains),
                 "splits": len(gains),
             }
         return told
@@ -193,7 +190,7 @@ class _Contrasts:
                         "split": split,
                         "task": task,
                         **{metric: float(scores[metric].mean()) for metric in METRICS},
-                        "interval": _interval(scores["score"]),
+                        "interval": t_interval(scores["score"]),
                         "splits": scores["score"].tolist(),
                     }
                 )
@@ -217,13 +214,3 @@ def _scores(by_split: BySplit, classes: int) -> pd.DataFrame:
 
 def _of(device: str, by_split: BySplit) -> dict[int, pd.DataFrame]:
     return {seed: of[of["device"] == device] for seed, of in by_split.items()}
-
-
-def _interval(values: Iterable[float]) -> list[float] | None:
-    """Ends of the t interval of this data set's average over splits; None with too few."""
-    known = np.array(list(values), dtype=float)
-    if len(known) < MIN_SPLITS or not np.isfinite(known).all():
-        return None
-    t = stats.t.ppf(tails(LEVEL)[1], len(known) - 1)
-    reach = t * known.std(ddof=1) / np.sqrt(len(known))
-    return [float(known.mean() - reach), float(known.mean() + reach)]

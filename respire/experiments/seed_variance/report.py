@@ -11,7 +11,7 @@ from respire.report.numbers import between, points
 from respire.report.page import Page, Picture, Section
 from respire.report.reproduction import STAGES, made
 from respire.runtime.storage import Storage
-from respire.statistics.variance import MIN_SPLITS
+from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
 
 
 def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
@@ -77,7 +77,8 @@ def conclusions(results: Mapping[str, Any]) -> list[str]:
         ]
         if not found["conclusive"]:
             sentences.append(
-                f"With fewer than {MIN_SPLITS} splits this is a sketch, not a conclusion."
+                f"With fewer than {SPLITS_FOR_CONCLUSION} splits this is a sketch, "
+                "not a conclusion."
             )
     sentences += _stratified(results["variants"], stage)
     if results["comparison"] is not None:

@@ -10,7 +10,7 @@ from respire.experiments.seed_variance.report import conclusions, summary, write
 from respire.metrics import percent
 from respire.recipe.presets import small
 from respire.runtime.storage import Storage
-from respire.statistics.variance import MIN_SPLITS
+from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
 from respire.study.grid import Variant
 from respire.study.spread import summarise
 
@@ -61,9 +61,14 @@ def test_three_sentences_say_the_mean_one_runs_worth_and_how_many_splits(results
 
 
 def test_few_splits_are_said_to_conclude_nothing(tmp_path):
-    grid = finished_grid(tmp_path, {"small": (Variant(small()), 0.2)}, splits=MIN_SPLITS - 1)
+    grid = finished_grid(
+        tmp_path, {"small": (Variant(small()), 0.2)}, splits=SPLITS_FOR_CONCLUSION - 1
+    )
     said = conclusions(results_of(grid, summarise(grid)))
-    assert said[-1] == f"With fewer than {MIN_SPLITS} splits this is a sketch, not a conclusion."
+    assert (
+        said[-1]
+        == f"With fewer than {SPLITS_FOR_CONCLUSION} splits this is a sketch, not a conclusion."
+    )
 
 
 @pytest.mark.parametrize(("splits", "seeds"), [(1, 2), (3, 1)])
