@@ -74,6 +74,29 @@ def check_scorable(labels: np.ndarray, side: str) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Measure:
+    """One statistic of a set of predictions.
+
+    Attributes:
+        name: in results.json and MLflow.
+        label: in tables and figures.
+        value: NaN where undefined.
+        interval: low and high end over patients; None where there is none.
+        n: cycles it is of.
+        more_is_better: whether it is.
+        why_no_interval: empty where there is one.
+    """
+
+    name: str
+    label: str
+    value: float
+    interval: tuple[float, float] | None
+    n: int
+    more_is_better: bool = True
+    why_no_interval: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Scores:
     """What a set of predictions is worth.

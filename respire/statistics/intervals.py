@@ -49,6 +49,11 @@ class Intervals:
     sp: tuple[float, float]
     score: tuple[float, float]
 
+    @property
+    def ends(self) -> dict[str, tuple[float, float]]:
+        """Low and high end by the statistic's name."""
+        return {"se": self.se, "sp": self.sp, "score": self.score}
+
     def to_json(self) -> dict[str, Any]:
         """The form kept in results.json, low and high as a list."""
         return {

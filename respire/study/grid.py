@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from respire.data.splits.split import Cut
+from respire.evaluation.assess import LABELS, values
 from respire.evaluation.evaluate import STAGE1, STAGE2
-from respire.metrics import overall, percent
+from respire.metrics import percent
 from respire.recipe.identity import digest
 from respire.recipe.recipe import Recipe
 from respire.runtime.actors import run_grid
@@ -139,21 +140,20 @@ class Grid:
         """A row a run and stage.
 
         Returns:
-            Columns variant, split_seed, seed, stage; se, sp, score (fractions); cycles and patients
-            of the test side; epoch, the chosen one; key, that of stage 1's cell.
+            Columns variant, split_seed, seed, stage; every statistic (evaluation/assess.py); cycles
+            and patients of the test side; epoch, the chosen one; key, that of stage 1's cell.
         """
         rows = []
         for at in self.studies:
             cell = self.run_of(at)
             fit = cell.fit()
             for stage, predictions in cell.predictions().groupby("stage"):
-                scores = overall(predictions, len(cell.study.recipe.classes))
                 rows.append(
                     {
                         **at._asdict(),
                         "stage": stage,
-                        **scores.fractions,
-                        "cycles": scores.n,
+                        **values(predictions, len(cell.study.recipe.classes)),
+                        "cycles": len(predictions),
                         "patients": predictions["patient"].nunique(),
                         "epoch": fit.epoch,
                         "key": cell.study.stage1.key,
@@ -235,10 +235,9 @@ class Grid:
         run, cell = self.nested.pop(at), self.run_of(at)
         said = ""
         for stage, predictions in cell.predictions().groupby("stage"):
-            scores = overall(predictions, len(cell.study.recipe.classes))
-            run.log_metrics({f"{stage}.{name}": v for name, v in scores.fractions.items()})
-            told = ("score", "se", "sp")
-            said = ", ".join(f"{name} {percent(scores.fractions[name])}%" for name in told)
+            measured = values(predictions, len(cell.study.recipe.classes))
+            run.log_metrics({f"{stage}.{name}": value for name, value in measured.items()})
+            said = ", ".join(f"{LABELS[name]} {percent(v)}%" for name, v in measured.items())
         run.finish("FINISHED")
         return said
 

@@ -6,8 +6,8 @@ from typing import Any, TypedDict
 import numpy as np
 import pandas as pd
 
+from respire.evaluation.assess import NAMES, values
 from respire.labels import NORMAL
-from respire.metrics import overall
 from respire.statistics import coverage
 from respire.statistics.composition import (
     SHARES,
@@ -26,8 +26,6 @@ from respire.statistics.intervals import (
 from respire.statistics.paired import compare, differences
 from respire.statistics.variance import decompose
 from respire.study.grid import Coordinates, Grid, Tested
-
-METRICS = ("score", "se", "sp")
 
 
 def summarise(grid: Grid) -> dict[str, Any]:
@@ -54,7 +52,7 @@ def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> dict[
     scores = [split["scores"][last]["score"] for split in splits]
     by_score = sorted(splits, key=lambda split: split["scores"][last]["score"])
     variance = {
-        stage: {metric: _decomposed(runs, stage, metric, sizes) for metric in METRICS}
+        stage: {metric: _decomposed(runs, stage, metric, sizes) for metric in NAMES}
         for stage in grid.stages
     }
     return {
@@ -94,7 +92,7 @@ def _split(
     scores = {}
     for stage in grid.stages:
         interval = _json(bootstrap(tested[name, split_seed, stage], split_seed))
-        scores[stage] = ours.loc[ours["stage"] == stage, list(METRICS)].mean().to_dict() | {
+        scores[stage] = ours.loc[ours["stage"] == stage, list(NAMES)].mean().to_dict() | {
             "interval": None if interval is None else interval | {"coverage": known}
         }
     return {
@@ -146,10 +144,10 @@ def _baselines(grid: Grid, splits: list[dict[str, Any]], name: str) -> dict[str,
         at = next(p for p in grid.studies if p[:2] == (name, split["split_seed"]))
         classes = len(grid.studies[at].recipe.classes)
         for baseline, rows in grid.run_of(at).baseline_predictions().groupby("baseline"):
-            scored.setdefault(str(baseline), []).append(overall(rows, classes).fractions)
+            scored.setdefault(str(baseline), []).append(values(rows, classes))
     return {
         baseline: {
-            **{metric: float(np.mean([s[metric] for s in of])) for metric in METRICS},
+            **{metric: float(np.mean([s[metric] for s in of])) for metric in NAMES},
             "standard_deviation": float(np.std([s["score"] for s in of], ddof=1))
             if len(of) > 1
             else None,
@@ -176,10 +174,10 @@ def _comparison(
     sizes = _sizes(variants[a]["splits"])
     for stage in grid.stages:
         values = {
-            name: {m: _values(runs[runs["variant"] == name], stage, m) for m in METRICS}
+            name: {m: _values(runs[runs["variant"] == name], stage, m) for m in NAMES}
             for name in plain
         }
-        apart = {m: differences(values[a][m], values[b][m]) for m in METRICS}
+        apart = {m: differences(values[a][m], values[b][m]) for m in NAMES}
         patients = {
             str(seed): _json(
                 bootstrap_difference(tested[a, seed, stage], tested[b, seed, stage], seed)

@@ -6,12 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from respire.evaluation.assess import described
 from respire.evaluation.evaluate import STAGES, baseline_predictions, predict_stages
-from respire.metrics import Scores, by_device, overall
+from respire.metrics import Scores, by_device
 from respire.runtime.resources import Stopwatch
 from respire.runtime.session import on_worker
 from respire.statistics.coverage import over_patients
-from respire.statistics.intervals import bootstrap, no_interval
+from respire.statistics.intervals import no_interval
 from respire.study.study import Study
 from respire.training.finetune import DeviceModel
 from respire.training.loop import Fit, OnEpoch
@@ -117,17 +118,11 @@ def summarise(study: Study, outcome: Outcome) -> dict[str, Any]:
     """What results.json has beside its header (experiments/results/SCHEMA.md)."""
     classes = len(study.recipe.classes)
     test = outcome.predictions["stage1"]
-    reason = no_interval(test)
-    coverage = over_patients(test, study.seed) if reason is None else None
-
-    def interval(predictions: pd.DataFrame) -> dict[str, Any] | None:
-        found = bootstrap(predictions, study.seed)
-        return None if found is None else found.to_json() | {"coverage": coverage}
+    coverage = over_patients(test, study.seed) if no_interval(test) is None else None
 
     def scored(predictions: pd.DataFrame) -> dict[str, Any]:
         return {
-            "overall": overall(predictions, classes).to_json()
-            | {"interval": interval(predictions), "no_interval": reason},
+            "overall": described(predictions, classes, study.seed, coverage),
             "by_device": {d: s.to_json() for d, s in by_device(predictions, classes).items()},
         }
 

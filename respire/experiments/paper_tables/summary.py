@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from respire.data.corpora.icbhi_format import DEVICES
+from respire.evaluation.assess import NAMES, values
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.experiments.paper_tables.question import Question, Row
 from respire.metrics import overall
@@ -17,8 +18,6 @@ from respire.statistics.paired import compare
 from respire.statistics.thresholds import SPLITS_FOR_INTERVAL, t_interval
 from respire.study.grid import Grid
 from respire.study.study import Study
-
-METRICS = ("score", "se", "sp")
 
 BySplit = Mapping[int, pd.DataFrame]
 """Test predictions by split seed, those of all training seeds together."""
@@ -86,7 +85,7 @@ class _Contrasts:
             "stamps": list(study.stamps),
             "heard": None if variant.cut.heard is None else list(variant.cut.heard),
             "splits": scores.reset_index().to_dict("records"),
-            **{metric: float(scores[metric].mean()) for metric in METRICS},
+            **{metric: float(scores[metric].mean()) for metric in NAMES},
             "interval": t_interval(scores["score"]),
             "recall": everything["recall"],
             "confusion": everything["confusion"],
@@ -101,7 +100,7 @@ class _Contrasts:
         study = self.study(row.variant)
         apart = ours - _scores(self.predictions[row.against], len(study.recipe.classes))
         told: dict[str, Any] = {
-            "mean": {metric: float(apart[metric].mean()) for metric in METRICS},
+            "mean": {metric: float(apart[metric].mean()) for metric in NAMES},
             "splits": apart["score"].tolist(),
             "these_patients": t_interval(apart["score"]),
             "new_patients": None,
@@ -189,7 +188,7 @@ class _Contrasts:
                         "name": baseline,
                         "split": split,
                         "task": task,
-                        **{metric: float(scores[metric].mean()) for metric in METRICS},
+                        **{metric: float(scores[metric].mean()) for metric in NAMES},
                         "interval": t_interval(scores["score"]),
                         "splits": scores["score"].tolist(),
                     }
@@ -201,7 +200,7 @@ def _scores(by_split: BySplit, classes: int) -> pd.DataFrame:
     """Columns se, sp, score, cycles and patients; a row a split seed."""
     return pd.DataFrame.from_dict(
         {
-            seed: overall(predictions, classes).fractions
+            seed: values(predictions, classes)
             | {
                 "cycles": len(predictions.drop_duplicates(["recording", "cycle"])),
                 "patients": predictions["patient"].nunique(),

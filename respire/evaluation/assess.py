@@ -1,0 +1,89 @@
+"""Predictions to measures: the one list of what is measured, and in which order it is shown."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from respire.metrics import Measure, overall
+from respire.statistics.intervals import bootstrap, no_interval
+
+
+class Statistic(NamedTuple):
+    """What is measured.
+
+    Attributes:
+        name: in results.json and MLflow.
+        label: in tables and figures.
+        of: given predictions (a row a cycle, training/predict.py) and the number of classes, its
+            value; NaN where undefined.
+        more_is_better: whether it is.
+    """
+
+    name: str
+    label: str
+    of: Callable[[pd.DataFrame, int], float]
+    more_is_better: bool = True
+
+
+STATISTICS = (
+    Statistic("se", "Se", lambda predictions, classes: overall(predictions, classes).se),
+    Statistic("sp", "Sp", lambda predictions, classes: overall(predictions, classes).sp),
+    Statistic("score", "Score", lambda predictions, classes: overall(predictions, classes).score),
+)
+"""In the order of every table; the last is what results are compared by."""
+
+LABELS = {statistic.name: statistic.label for statistic in STATISTICS}
+NAMES = tuple(LABELS)
+
+
+def values(predictions: pd.DataFrame, classes: int) -> dict[str, float]:
+    """Every statistic by its name.
+
+    Args:
+        predictions: a row a cycle, with columns ``label`` and ``predicted``.
+        classes: number of classes C.
+    """
+    return {statistic.name: statistic.of(predictions, classes) for statistic in STATISTICS}
+
+
+def assess(predictions: pd.DataFrame, classes: int, seed: int) -> tuple[Measure, ...]:
+    """Every statistic with its interval over patients (statistics/intervals.py).
+
+    Args:
+        predictions: a row a cycle, with columns ``patient``, ``label`` and ``predicted``.
+        classes: number of classes C.
+        seed: of the interval's resamples, 0 or more.
+    """
+    found, why = bootstrap(predictions, seed), no_interval(predictions) or ""
+    ends = {} if found is None else found.ends
+    return tuple(
+        Measure(
+            *(statistic.name, statistic.label, statistic.of(predictions, classes)),
+            interval=ends.get(statistic.name),
+            n=len(predictions),
+            more_is_better=statistic.more_is_better,
+            why_no_interval=why,
+        )
+        for statistic in STATISTICS
+    )
+
+
+def described(
+    predictions: pd.DataFrame, classes: int, seed: int, coverage: float | None
+) -> dict[str, Any]:
+    """What results.json says of predictions (``Scores`` in experiments/results/SCHEMA.md).
+
+    Args:
+        predictions: as ``assess`` takes them.
+        classes: number of classes C.
+        seed: of the interval's resamples, 0 or more.
+        coverage: of the interval, simulated for this test side (statistics/coverage.py).
+    """
+    found = bootstrap(predictions, seed)
+    return {
+        **overall(predictions, classes).to_json(),
+        **values(predictions, classes),
+        "interval": None if found is None else found.to_json() | {"coverage": coverage},
+        "no_interval": no_interval(predictions),
+    }
