@@ -4,7 +4,7 @@ import json
 import platform
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from respire.recipe.fields import Preprocess
 from respire.recipe.identity import NUMERICS_VERSION, flatten
 from respire.recipe.recipe import Recipe
 from respire.report.page import strict
+from respire.report.typed import Header
 from respire.runtime.resources import PeakMemory, Stopwatch
 from respire.runtime.session import (
     Queue,
@@ -200,36 +201,42 @@ class Experiment:
         studies = self.setting.studies.values()
         return (*_each(study.warnings for study in studies), *self.cautions)
 
-    def header(self, warnings: Sequence[str] = ()) -> dict[str, Any]:
-        """What every results.json begins with (experiments/results/SCHEMA.md).
+    def header(self, warnings: Sequence[str] = ()) -> Header:
+        """What every results.json begins with.
 
         Args:
             warnings: what turned out only while it ran.
         """
         setting, studies = self.setting, list(self.setting.studies.values())
         seconds = {part: round(s, 2) for part, s in setting.stopwatch.seconds.items()}
-        return {
-            "experiment": setting.question,
-            "name": self.name,
-            "respire_version": respire.__version__,
-            "numerics_version": NUMERICS_VERSION,
-            "key": self.key,
-            "stamps": list(self.stamps),
-            "warnings": [*self.warnings, *warnings],
-            "skipped": list(_each(study.skipped for study in studies)),
-            "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
-            "peak_memory_mib": round(setting.memory.mebibytes, 1),
-            "environment": {
+        return Header(
+            experiment=setting.question,
+            name=self.name,
+            respire_version=respire.__version__,
+            numerics_version=NUMERICS_VERSION,
+            key=self.key,
+            selection=" or ".join(sorted({study.recipe.selection for study in studies})),
+            stamps=self.stamps,
+            warnings=(*self.warnings, *warnings),
+            skipped=_each(study.skipped for study in studies),
+            seconds=seconds | {"total": round(sum(seconds.values()), 2)},
+            peak_memory_mib=round(setting.memory.mebibytes, 1),
+            environment={
                 "device": studies[0].compute.name,
                 "precision": studies[0].compute.precision,
                 "workers": setting.place.workers,
                 **setting.environment,
             },
-        }
+        )
+
+    def results(self, found: Any, warnings: Sequence[str] = ()) -> dict[str, Any]:
+        """The content of results.json: the header, and what was found (see ``finish``)."""
+        told = dict(found) if isinstance(found, Mapping) else asdict(found)
+        return strict(asdict(self.header(warnings)) | told)
 
     def finish(
         self,
-        found: Mapping[str, Any],
+        found: Any,
         write_report: Callable[[dict[str, Any]], list[str]],
         metrics: Mapping[str, float | None],
         *,
@@ -239,7 +246,7 @@ class Experiment:
         """Write results.json and report, and tell MLflow and the user of them.
 
         Args:
-            found: what the experiment found, JSON-able, beside the header.
+            found: the summary of what it found: a dataclass, its fields the keys of results.json.
             write_report: given all results, writes them with a page and figures into the folder,
                 and returns the figures' names.
             metrics: what MLflow compares runs by.
@@ -249,7 +256,7 @@ class Experiment:
         Returns:
             The content of results.json.
         """
-        results = strict(self.header(warnings) | dict(found))
+        results = self.results(found, warnings)
         figures = write_report(results)
         self.tracker.log_stamps(results["stamps"], results["warnings"])
         self.tracker.log_metrics(metrics)

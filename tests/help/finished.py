@@ -12,7 +12,6 @@ import torch
 
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.metrics import Scores
-from respire.report.page import strict
 from respire.runtime.compute import Compute
 from respire.runtime.resources import PeakMemory, Stopwatch
 from respire.runtime.storage import Storage
@@ -135,6 +134,6 @@ def _keep(home: Storage, predictions: Mapping[str, pd.DataFrame], column: str) -
     (home / PREDICTIONS).write_table(pa.Table.from_pandas(rows, preserve_index=False))
 
 
-def results_of(grid: Grid, found: Mapping[str, Any]) -> dict[str, Any]:
+def results_of(grid: Grid, found: Any) -> dict[str, Any]:
     """What results.json would hold."""
-    return strict(grid.experiment.header() | dict(found))
+    return grid.experiment.results(found)

@@ -13,7 +13,8 @@ from respire.statistics.intervals import bootstrap
 from respire.statistics.paired import compare
 from respire.statistics.variance import decompose
 from respire.study.grid import Coordinates, Grid, Variant
-from respire.study.spread import METRICS, summarise
+from respire.evaluation.assess import NAMES as METRICS
+from respire.study.spread import summarise
 
 WATCHED = replace(small(), watch_test=True)
 ZERO = replace(WATCHED, features=replace(WATCHED.features, padding="zero"))

@@ -87,7 +87,7 @@ def made_up(folder, windows: pd.DataFrame, **recipe: Any) -> dict[str, Any]:
     }
     splits = windows["split_seed"].nunique()
     grid = finished_grid(folder, compared, splits=splits, seeds=1)
-    found = grid.experiment.header() | summarise(grid) | {"attention": measured(windows)}
+    found = grid.experiment.results(summarise(grid) | {"attention": measured(windows)})
     return json.loads(json.dumps(strict(found)))
 
 

@@ -1,0 +1,55 @@
+"""results.json as dataclasses: what a question's run finds, and its report reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+Summary = TypeVar("Summary")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What every results.json begins with (experiments/results/SCHEMA.md).
+
+    Attributes:
+        experiment: the question's name.
+        name: the run's own.
+        respire_version: that ran it.
+        numerics_version: raised when the mathematics changes.
+        key: of all that can change its numbers.
+        selection: the side that chose epochs.
+        stamps: what every table and figure must carry, loudly.
+        warnings: what a reader must know.
+        skipped: recordings left out, one line each.
+        seconds: by part, and in total.
+        peak_memory_mib: the most that was needed.
+        environment: device, precision, workers, memory and versions.
+    """
+
+    experiment: str
+    name: str
+    respire_version: str
+    numerics_version: int
+    key: str
+    selection: str
+    stamps: tuple[str, ...]
+    warnings: tuple[str, ...]
+    skipped: tuple[str, ...]
+    seconds: Mapping[str, float]
+    peak_memory_mib: float
+    environment: Mapping[str, Any]
+
+
+def read(kind: type[Summary], results: Mapping[str, Any]) -> Summary:
+    """The part of results.json that a dataclass describes.
+
+    Args:
+        kind: the dataclass; keys that it has no field for are left to others.
+        results: content of results.json.
+
+    Raises:
+        pydantic.ValidationError: a field is missing, or of another type.
+    """
+    return TypeAdapter(kind).validate_python(dict(results))
