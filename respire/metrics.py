@@ -181,14 +181,6 @@ def overall(predictions: pd.DataFrame, classes: int) -> Scores:
     return Scores.of(predictions["label"].to_numpy(), predictions["predicted"].to_numpy(), classes)
 
 
-def by_device(predictions: pd.DataFrame, classes: int) -> dict[str, Scores]:
-    """Score the predictions of each ``device`` that has any, in the devices' alphabetical order."""
-    return {
-        str(device): overall(cycles, classes)
-        for device, cycles in predictions.groupby("device", sort=True, observed=True)
-    }
-
-
 def shortcomings(scores: Scores, baselines: Mapping[str, Scores]) -> tuple[str, ...]:
     """Why a model does not count as working, a clause for each reason; empty where it does.
 

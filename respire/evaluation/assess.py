@@ -69,21 +69,11 @@ def assess(predictions: pd.DataFrame, classes: int, seed: int) -> tuple[Measure,
     )
 
 
-def described(
-    predictions: pd.DataFrame, classes: int, seed: int, coverage: float | None
-) -> dict[str, Any]:
-    """What results.json says of predictions (``Scores`` in experiments/results/SCHEMA.md).
+def described(predictions: pd.DataFrame, classes: int) -> dict[str, Any]:
+    """What results.json says of predictions: every statistic, n, recall and confusion.
 
     Args:
-        predictions: as ``assess`` takes them.
+        predictions: a row a cycle, with columns ``label`` and ``predicted``.
         classes: number of classes C.
-        seed: of the interval's resamples, 0 or more.
-        coverage: of the interval, simulated for this test side (statistics/coverage.py).
     """
-    found = bootstrap(predictions, seed)
-    return {
-        **overall(predictions, classes).to_json(),
-        **values(predictions, classes),
-        "interval": None if found is None else found.to_json() | {"coverage": coverage},
-        "no_interval": no_interval(predictions),
-    }
+    return overall(predictions, classes).to_json() | values(predictions, classes)

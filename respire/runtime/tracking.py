@@ -20,8 +20,6 @@ from pyarrow import fs
 
 from respire import __version__
 from respire.errors import InputError
-from respire.labels import CLASSES
-from respire.recipe.identity import flatten
 from respire.recipe.recipe import Recipe
 from respire.runtime.storage import Storage
 from respire.runtime.tracking_store import client, preflight, run_page
@@ -176,27 +174,6 @@ class Tracker:
                 (target if folder_itself else target.parent).mkdir(parents=True, exist_ok=True)
                 fs.copy_files(source, str(target), filesystem, fs.LocalFileSystem())
             client(self.uri).log_artifacts(self.run_id, temporary, folder)
-
-    def log_results(self, results: Mapping[str, Any]) -> None:
-        """Log what ``results.json`` holds: final metrics, confusion matrices, split and stamps.
-
-        Metrics are ``stage1.score``, ``stage2.AKGC417L.se``, ``baselines.majority.sp``, …
-        """
-        split = {k: v for k, v in results["split"].items() if not isinstance(v, dict)}
-        self.log_tags(flatten({"split": split, "selection": results["selection"]}))
-        self.log_stamps(results["stamps"], results["warnings"])
-        baselines = {f"baselines.{name}": it for name, it in results["baselines"].items()}
-        for name, scores in (results["stages"] | baselines).items():
-            parts = {name: scores["overall"]}
-            parts |= {f"{name}.{device}": part for device, part in scores["by_device"].items()}
-            self.log_metrics(
-                {f"{part}.{m}": of[m] for part, of in parts.items() for m in ("se", "sp", "score")}
-            )
-            confusion = {part: of["confusion"] for part, of in parts.items()}
-            classes = CLASSES[results["recipe"]["task"]]
-            self.log_json({"classes": classes, **confusion}, f"confusion/{name}.json")
-        self.log_metrics({f"seconds.{step}": s for step, s in results["seconds"].items()})
-        self.log_metrics({"peak_memory_mib": results["peak_memory_mib"]})
 
 
 def _resume_or_create(

@@ -111,11 +111,12 @@ class Setting:
         packages = {package: version(package) for package in ("ray", "torch", "mlflow")}
         return {**cluster_memory(), **packages, "python": platform.python_version()}
 
-    def on_epoch(self, tracker: Tracker, name: str, epochs: int, selection: str) -> EpochReport:
+    def on_epoch(self, tracker: Tracker, name: str, recipe: Recipe, epochs: int) -> EpochReport:
         """What reports the epochs of one training, as an MLflow run of that name in another's."""
         child = tracker.child(name, {"respire.run": name})
+        child.log_recipe(recipe)
         self.children.enter_context(child)
-        return EpochReport(name, epochs, selection, child.epochs, self.lines)
+        return EpochReport(name, epochs, recipe.selection, child.epochs, self.lines)
 
 
 @contextmanager
@@ -259,7 +260,9 @@ class Experiment:
         results = self.results(found, warnings)
         figures = write_report(results)
         self.tracker.log_stamps(results["stamps"], results["warnings"])
-        self.tracker.log_metrics(metrics)
+        seconds = {f"seconds.{part}": took for part, took in results["seconds"].items()}
+        peak = {"peak_memory_mib": results["peak_memory_mib"]}
+        self.tracker.log_metrics({**metrics, **seconds, **peak})
         self.tracker.log_files(self.folder, *files, *PAGE, *figures)
         report = (self.folder / "report.html").shown
         print(f"report: {report}\nMLflow: {self.tracker.where}", flush=True)

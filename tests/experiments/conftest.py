@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from respire.metrics import Scores, by_device, overall
+from respire.evaluation.assess import described
+from respire.metrics import Scores, overall
 from respire.recipe import presets
 from respire.statistics.intervals import bootstrap
 
@@ -54,9 +55,11 @@ def _scored(predictions: pd.DataFrame) -> dict[str, Any]:
     interval = bootstrap(predictions, seed=0, resamples=200)
     assert interval is not None
     return {
-        "overall": overall(predictions, 4).to_json()
+        "overall": described(predictions, 4)
         | {"interval": interval.to_json() | {"coverage": 0.913}, "no_interval": None},
-        "by_device": {name: s.to_json() for name, s in by_device(predictions, 4).items()},
+        "by_device": {
+            str(device): described(rows, 4) for device, rows in predictions.groupby("device")
+        },
     }
 
 

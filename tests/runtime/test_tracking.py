@@ -61,23 +61,20 @@ def history(tracker: Tracker, metric: str) -> list[tuple[int, float]]:
     return [(m.step, m.value) for m in store.get_metric_history(tracker.run_id, metric)]
 
 
-def scores(score: float | None) -> dict[str, Any]:
-    return {"se": 0.4, "sp": None, "score": score, "n": 4, "confusion": [[1, 0], [2, 1]]}
-
-
-def results(score: float) -> dict[str, Any]:
-    stage = {"overall": scores(score), "by_device": {"Meditron": scores(0.25)}}
-    return {
-        "recipe": {"task": "2-class"},
-        "split": {"kind": "80-20", "split_seed": 0, "inner_seed": 1, "sides": {"train": {}}},
-        "selection": "test",
-        "stages": {"stage1": stage, "stage2": {**stage, "devices": {}}},
-        "baselines": {"mean mel bands": {"overall": scores(0.5), "by_device": {}}},
-        "stamps": ["selected on test"],
-        "warnings": ["Litt3200: no validation patient"],
-        "seconds": {"stage1": 1.5},
-        "peak_memory_mib": 100.0,
-    }
+def log_results(tracker: Tracker, score: float) -> None:
+    """What an experiment says in the end."""
+    tracker.log_tags({"split.kind": "80-20", "split.split_seed": 0})
+    tracker.log_stamps(["selected on test"], ["Litt3200: no validation patient"])
+    tracker.log_metrics(
+        {
+            "stage1.score": score,
+            "stage1.sp": None,
+            "stage2.Meditron.se": 0.4,
+            "baselines.mean mel bands.score": 0.5,
+        }
+    )
+    confusion = {"classes": ["normal", "abnormal"], "stage1.Meditron": [[1, 0], [2, 1]]}
+    tracker.log_json(confusion, "confusion/stage1.json")
 
 
 CYCLES = pd.DataFrame(
@@ -170,7 +167,7 @@ def test_two_runs_can_be_searched_side_by_side(uri: str, monkeypatch: pytest.Mon
     for name, recipe, score in (("a", Recipe(), 0.6), ("b", quick(), 0.4)):
         with Tracker.start(uri, EXPERIMENT, name, name) as tracker:
             tracker.log_recipe(recipe)
-            tracker.log_results(results(score))
+            log_results(tracker, score)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     table = mlflow.search_runs(
         experiment_names=[EXPERIMENT],
@@ -209,11 +206,11 @@ def test_files_and_folders_of_a_storage_become_artifacts(uri: str, tmp_path: Pat
     for name in ("report.md", "figures/curves.png", "models/stage1.pt"):
         (storage / name).write_bytes(name.encode())
     tracker = Tracker.start(uri, EXPERIMENT, "run", "k")
-    tracker.log_files(storage, "report.md", "figures", "models/stage1.pt", folder="outcome")
-    tracker.log_results(results(0.5))
+    tracker.log_files(storage, "report.md", "figures", "models/stage1.pt")
+    log_results(tracker, 0.5)
     root = tmp_path / "mlartifacts" / EXPERIMENT / tracker.run_id / "artifacts"
     for name in ("report.md", "figures/curves.png", "models/stage1.pt"):
-        assert (root / "outcome" / name).read_bytes() == name.encode()
+        assert (root / name).read_bytes() == name.encode()
     confusion = json.loads((root / "confusion/stage1.json").read_text())
     assert confusion["classes"] == ["normal", "abnormal"]
     assert confusion["stage1.Meditron"] == [[1, 0], [2, 1]]
@@ -267,7 +264,7 @@ def experiment_with_four_trials(uri: str) -> list[Any]:
         tracker.log_params(quick().flat())
         tracker.log_split(CYCLES, SIDES, "split 0")
         fine_tune_four_devices_at_once(tracker)
-        tracker.log_results(results(0.5))
+        log_results(tracker, 0.5)
     return as_the_api_returns(uri)
 
 

@@ -7,13 +7,13 @@ import pytest
 from finished import EPOCHS, finished_grid, results_of
 
 from respire.data.splits.split import Cut
+from respire.evaluation.assess import NAMES as METRICS
 from respire.metrics import Scores
 from respire.recipe.presets import small
 from respire.statistics.intervals import bootstrap
 from respire.statistics.paired import compare
 from respire.statistics.variance import decompose
 from respire.study.grid import Coordinates, Grid, Variant
-from respire.evaluation.assess import NAMES as METRICS
 from respire.study.spread import summarise
 
 WATCHED = replace(small(), watch_test=True)

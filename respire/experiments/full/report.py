@@ -8,12 +8,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from respire.experiments.full import figures, tables
+from respire.experiments.full.summary import Model, StoredScores, Summary
 from respire.experiments.full.tables import ALL
 from respire.labels import CLASSES
 from respire.metrics import MIN_SE, Scores, percent, shortcomings
 from respire.report.confusion import confusion
 from respire.report.page import Page, Picture, Section, strict
-from respire.report.reproduction import STAGES, made
+from respire.report.reproduction import made
+from respire.report.typed import Header, read
 from respire.runtime.storage import Storage
 
 
@@ -39,53 +41,49 @@ def write_report(
         InputError: the directory cannot be written.
     """
     results = strict(results)
+    header, found = read(Header, results), read(Summary, results)
     return Page(
         results,
-        facts=_facts(results),
-        lead=lead(results),
-        verdict=verdict(results),
-        sections=_sections(results, histories),
+        facts=_facts(header, found),
+        lead=lead(header, found),
+        verdict=verdict(header, found),
+        sections=_sections(header, found, results, histories),
     ).write(directory)
 
 
 def table(results: Mapping[str, Any]) -> str:
     """What a command prints last: lead sentence, stamps, scores, by device, recall, verdict."""
     results = strict(results)
-    shown = (tables.scores(results), tables.scores_by_device(results), tables.recall(results))
-    return "\n\n".join(
-        [lead(results), *(each.markdown(results["stamps"]) for each in shown), verdict(results)]
-    )
+    header, found = read(Header, results), read(Summary, results)
+    shown = (tables.scores(found), tables.scores_by_device(found), tables.recall(found))
+    text = [each.markdown(header.stamps) for each in shown]
+    return "\n\n".join([lead(header, found), *text, verdict(header, found)])
 
 
-def lead(results: Mapping[str, Any]) -> str:
+def lead(header: Header, found: Summary) -> str:
     """The result in one sentence, the best baseline beside it."""
-    final = results["stages"]["stage2"]["overall"]
+    final = found.stages.stage2.overall
     interval = final["interval"]
     within = f"{interval['level']:.0%} interval {tables.interval(final)}, " if interval else ""
-    test = results["split"]["sides"]["test"]
     # Choosing on test is seeing it.
-    unseen = results["split"]["holds_out"] and results["selection"] == "validation"
-    best = max(
-        results["baselines"],
-        key=lambda name: results["baselines"][name]["overall"]["score"] or 0.0,
-    )
+    unseen = found.split.holds_out and header.selection == "validation"
+    scores = {name: model.overall["score"] or 0.0 for name, model in found.baselines.items()}
+    best = max(scores, key=lambda name: scores[name])
     return (
         f"Stage 2 reaches a Score of {percent(final['score'])}% "
         f"({within}Se {percent(final['se'])}%, Sp {percent(final['sp'])}%) on {final['n']:,} "
-        f"cycles of {test['patients']:,} {'unseen' if unseen else 'test'} patients; stage 1 "
-        f"{percent(results['stages']['stage1']['overall']['score'])}%, the best baseline "
-        f"({best}) {percent(results['baselines'][best]['overall']['score'])}%."
+        f"cycles of {found.split.sides['test']['patients']:,} {'unseen' if unseen else 'test'} "
+        f"patients; stage 1 {percent(found.stages.stage1.overall['score'])}%, the best baseline "
+        f"({best}) {percent(found.baselines[best].overall['score'])}%."
     )
 
 
-def verdict(results: Mapping[str, Any]) -> str:
+def verdict(header: Header, found: Summary) -> str:
     """Whether each stage counts as working, and why not."""
-    baselines = {
-        name: Scores.from_json(stored["overall"]) for name, stored in results["baselines"].items()
-    }
+    baselines = {name: Scores.from_json(b.overall) for name, b in found.baselines.items()}
     sentences = []
-    for stage, label in STAGES.items():
-        reasons = shortcomings(Scores.from_json(results["stages"][stage]["overall"]), baselines)
+    for label, model in list(found.models.items())[:2]:
+        reasons = shortcomings(Scores.from_json(model.overall), baselines)
         if reasons:
             sentences.append(f"{label} does not count as working: {'; '.join(reasons)}.")
         else:
@@ -93,29 +91,29 @@ def verdict(results: Mapping[str, Any]) -> str:
                 f"{label} counts as working: Se of at least {MIN_SE:.0%}, every class recognised, "
                 "a Score above all baselines."
             )
-    if results["stamps"]:
-        sentences.append(f"None of this is evidence: {'; '.join(results['stamps'])}.")
+    if header.stamps:
+        sentences.append(f"None of this is evidence: {'; '.join(header.stamps)}.")
     return " ".join(sentences)
 
 
-def _sections(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Section]:
-    curves, confusions, devices = _pictures(results, histories)
+def _sections(
+    header: Header, found: Summary, results: Mapping[str, Any], histories: pd.DataFrame
+) -> list[Section]:
+    curves, confusions, devices = _pictures(header, found, histories)
     return [
-        Section(
-            "Results",
-            [tables.scores(results), tables.recall(results)],
-            [confusions],
-        ),
-        Section("Devices", [tables.scores_by_device(results)], [devices]),
-        Section("Training", [tables.finetuning(results)], [curves]),
-        Section("Data", [tables.split(results)]),
-        Section("Reproduction", made(results, {"": results["recipe"]})),
+        Section("Results", [tables.scores(found), tables.recall(found)], [confusions]),
+        Section("Devices", [tables.scores_by_device(found)], [devices]),
+        Section("Training", [tables.finetuning(found, header.selection)], [curves]),
+        Section("Data", [tables.split(found)]),
+        Section("Reproduction", made(results, {"": found.recipe})),
     ]
 
 
-def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Picture]:
-    stages, sides, stamps = results["stages"], results["split"]["sides"], results["stamps"]
-    selection, devices = results["selection"], stages["stage2"]["devices"]
+def _pictures(header: Header, found: Summary, histories: pd.DataFrame) -> list[Picture]:
+    stage1, stage2 = found.stages.stage1, found.stages.stage2
+    sides, stamps, selection = found.split.sides, header.stamps, header.selection
+    devices = stage2.devices
+    stages = dict(list(found.models.items())[:2])
 
     drawn: dict[str, tuple[str, Figure]] = {
         "learning-curves": (
@@ -125,9 +123,9 @@ def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Pictu
             figures.learning_curves(
                 histories,
                 {
-                    "stage1": stages["stage1"]["epoch"],
+                    "stage1": stage1.epoch,
                     **{
-                        device: None if tuned["decision"] == "kept stage 1" else tuned["epoch"]
+                        device: None if tuned.decision == "kept stage 1" else tuned.epoch
                         for device, tuned in devices.items()
                     },
                 },
@@ -135,7 +133,7 @@ def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Pictu
                     "stage1": (sides["train"]["cycles"], sides[selection]["cycles"]),
                     **{
                         device: tuple(
-                            tables.cycles(results, side, device) for side in ("train", selection)
+                            tables.cycles(found, side, device) for side in ("train", selection)
                         )
                         for device in devices
                     },
@@ -148,11 +146,8 @@ def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Pictu
             "Test cycles by true and predicted class before and after device-specific "
             "fine-tuning: counts, and shares of the true class (as Fig. 6 of the paper).",
             confusion(
-                {
-                    label: np.array(stages[stage]["overall"]["confusion"])
-                    for stage, label in STAGES.items()
-                },
-                CLASSES[results["recipe"]["task"]],
+                {label: np.array(model.overall["confusion"]) for label, model in stages.items()},
+                CLASSES[found.recipe["task"]],
                 stamps,
             ),
         ),
@@ -164,11 +159,11 @@ def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Pictu
                     ALL: sides["test"]["patients"],
                     **{
                         device: sides["test"]["by_device"][device]["patients"]
-                        for device in stages["stage1"]["by_device"]
+                        for device in stage1.by_device
                     },
                 },
-                {label: _groups(stages[stage]) for stage, label in STAGES.items()},
-                {name: _groups(stored) for name, stored in results["baselines"].items()},
+                {label: _groups(model) for label, model in stages.items()},
+                {name: _groups(model) for name, model in found.baselines.items()},
                 stamps,
             ),
         ),
@@ -176,16 +171,16 @@ def _pictures(results: Mapping[str, Any], histories: pd.DataFrame) -> list[Pictu
     return [Picture(name, caption, figure) for name, (caption, figure) in drawn.items()]
 
 
-def _groups(model: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {ALL: model["overall"], **model["by_device"]}
+def _groups(model: Model) -> dict[str, StoredScores]:
+    return {ALL: model.overall, **model.by_device}
 
 
-def _facts(results: Mapping[str, Any]) -> str:
-    split = results["split"]
+def _facts(header: Header, found: Summary) -> str:
+    split = found.split
     return (
-        f"Recipe {results['recipe']['preset']}, {results['recipe']['task']} · "
-        f"split {split['kind']}, split seed {split['split_seed']}, "
-        f"inner seed {split['inner_seed']}, training seed {split['training_seed']} · epochs "
-        f"chosen on {results['selection']} · respire {results['respire_version']} · "
-        f"key {results['key']}"
+        f"Recipe {found.recipe['preset']}, {found.recipe['task']} · "
+        f"split {split.kind}, split seed {split.split_seed}, "
+        f"inner seed {split.inner_seed}, training seed {split.training_seed} · epochs "
+        f"chosen on {header.selection} · respire {header.respire_version} · "
+        f"key {header.key}"
     )

@@ -1,16 +1,22 @@
 """RespireNet on one split: both stages, their report, and models that are kept."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from respire.data.splits.split import Cut
-from respire.evaluation.evaluate import STAGES
+from respire.evaluation.assess import NAMES
+from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES
 from respire.experiments.full.report import table, write_report
-from respire.experiments.full.summary import Outcome, histories, run_stages, summarise
+from respire.experiments.full.summary import (
+    Outcome,
+    StoredScores,
+    Summary,
+    histories,
+    run_stages,
+    summarise,
+)
 from respire.recipe.recipe import Recipe
 from respire.runtime.run_folder import dump_state
 from respire.runtime.storage import Storage
@@ -51,11 +57,12 @@ def full(recipe: Recipe, cut: Cut, seed: int, place: Place, name: str | None = N
 
         def on_epoch(run: str) -> OnEpoch:
             stage = recipe.optimisation if run == "stage1" else recipe.finetune
-            return setting.on_epoch(experiment.tracker, run, stage.epochs, recipe.selection)
+            return setting.on_epoch(experiment.tracker, run, recipe, stage.epochs)
 
         outcome = run_stages(study, setting.stopwatch, on_epoch)
         found = summarise(study, outcome)
         _keep(experiment.folder, study, outcome)
+        _log_results(experiment.tracker, study, outcome, found)
         results = experiment.finish(
             found,
             lambda results: write_report(results, histories(outcome), experiment.folder),
@@ -63,7 +70,6 @@ def full(recipe: Recipe, cut: Cut, seed: int, place: Place, name: str | None = N
             files=(PREDICTIONS, MODELS),
             warnings=outcome.warnings,
         )
-        _log_results(experiment.tracker, study, outcome, results)
     return table(results)
 
 
@@ -95,15 +101,30 @@ def _log_study(run: Tracker, study: Study) -> None:
     run.log_split(study.cycles, study.split.side_of(study.cycles), name)
 
 
-def _log_results(
-    parent: Tracker,
-    study: Study,
-    outcome: Outcome,
-    results: Mapping[str, Any],
-) -> None:
-    """Final metrics on the parent, where the UI compares runs, and what became of each device."""
-    parent.log_results(results)
-    for device, model in outcome.devices.items():
-        if model.trial is not None:
-            run = parent.child(trial_name(device, model.trial.learning_rate, study.recipe))
-            run.log_tags({"respire.decision": model.decision, "respire.reason": model.reason})
+def _log_results(run: Tracker, study: Study, outcome: Outcome, found: Summary) -> None:
+    """What the UI compares runs by: Scores of both stages, of every device and every baseline."""
+    split = {name: value for name, value in vars(found.split).items() if name != "sides"}
+    selection = {"selection": study.recipe.selection}
+    run.log_tags({f"split.{name}": value for name, value in split.items()} | selection)
+    models = {STAGE1: found.stages.stage1, STAGE2: found.stages.stage2}
+    for name, model in (models | {f"baselines.{n}": m for n, m in found.baselines.items()}).items():
+        parts = {name: model.overall}
+        parts |= {f"{name}.{device}": scores for device, scores in model.by_device.items()}
+        for part, scores in parts.items():
+            run.log_metrics(_measured(part, scores))
+        confusion = {part: scores["confusion"] for part, scores in parts.items()}
+        run.log_json({"classes": study.recipe.classes, **confusion}, f"confusion/{name}.json")
+    run.child(STAGE1).log_metrics(_measured(STAGE1, found.stages.stage1.overall))
+    for device, tuned in outcome.devices.items():
+        if tuned.trial is not None:
+            rate = tuned.trial.learning_rate
+            child = run.child(trial_name(device, rate, study.recipe))
+            child.log_params({"device": device, "learning_rate": rate})
+            child.log_tags({"respire.decision": tuned.decision, "respire.reason": tuned.reason})
+            for stage, tested in models.items():
+                if device in tested.by_device:
+                    child.log_metrics(_measured(stage, tested.by_device[device]))
+
+
+def _measured(part: str, scores: StoredScores) -> dict[str, float | None]:
+    return {f"{part}.{name}": scores[name] for name in NAMES}

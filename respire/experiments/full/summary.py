@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 
 from respire.evaluation.assess import described
-from respire.evaluation.evaluate import STAGES, baseline_predictions, predict_stages
-from respire.metrics import Scores, by_device
+from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES, baseline_predictions, predict_stages
+from respire.metrics import Scores
+from respire.report.reproduction import STAGES as TITLES
 from respire.runtime.resources import Stopwatch
 from respire.runtime.session import on_worker
 from respire.statistics.coverage import over_patients
-from respire.statistics.intervals import no_interval
+from respire.statistics.intervals import bootstrap, no_interval
 from respire.study.study import Study
 from respire.training.finetune import DeviceModel
 from respire.training.loop import Fit, OnEpoch
@@ -52,6 +53,84 @@ class Outcome:
         """What a reader must know of how they were trained."""
         crowded = any(fit.from_host_memory for fit in self.fits.values())
         return (HOST_BANK_WARNING,) if crowded else ()
+
+
+StoredScores = Mapping[str, Any]
+"""What results.json says of predictions (evaluation/assess.py, ``described``)."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """Test Scores: over all cycles, with their interval or why there is none, and by device."""
+
+    overall: StoredScores
+    by_device: Mapping[str, StoredScores]
+
+
+@dataclass(frozen=True)
+class Stage1(Model):
+    """The common model: the chosen epoch, and its Scores on the side that chose it."""
+
+    epoch: int
+    selecting: StoredScores | None
+
+
+@dataclass(frozen=True)
+class TunedDevice:
+    """What became of a device in stage 2: Scores are of its cycles on the selecting side."""
+
+    decision: str
+    reason: str
+    epoch: int | None
+    learning_rate: float | None
+    selecting_before: StoredScores | None
+    selecting_after: StoredScores | None
+
+
+@dataclass(frozen=True)
+class Stage2(Model):
+    """The devices' models, each on its own cycles."""
+
+    devices: Mapping[str, TunedDevice]
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Both stages, in their order."""
+
+    stage1: Stage1
+    stage2: Stage2
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """How the recordings were split, and what each side is made of (``Split.describe``)."""
+
+    kind: str
+    holds_out: bool
+    split_seed: int
+    inner_seed: int
+    training_seed: int
+    sides: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What results.json has beside its header (experiments/results/SCHEMA.md)."""
+
+    recipe: Mapping[str, Any]
+    split: SplitSummary
+    stages: Stages
+    baselines: Mapping[str, Model]
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """Stages, then baselines, as tables call them."""
+        return {
+            TITLES[STAGE1]: self.stages.stage1,
+            TITLES[STAGE2]: self.stages.stage2,
+            **{f"baseline: {name}": model for name, model in self.baselines.items()},
+        }
 
 
 def train_common(study: Study, on_epoch: OnEpoch) -> Fit:
@@ -114,39 +193,44 @@ def run_stages(
     return Outcome(stage1, devices, predictions, baselines)
 
 
-def summarise(study: Study, outcome: Outcome) -> dict[str, Any]:
-    """What results.json has beside its header (experiments/results/SCHEMA.md)."""
+def summarise(study: Study, outcome: Outcome) -> Summary:
+    """What both stages and the baselines are worth."""
     classes = len(study.recipe.classes)
-    test = outcome.predictions["stage1"]
-    coverage = over_patients(test, study.seed) if no_interval(test) is None else None
+    test = outcome.predictions[STAGE1]
+    reason = no_interval(test)
+    coverage = over_patients(test, study.seed) if reason is None else None
 
-    def scored(predictions: pd.DataFrame) -> dict[str, Any]:
-        return {
-            "overall": described(predictions, classes, study.seed, coverage),
-            "by_device": {d: s.to_json() for d, s in by_device(predictions, classes).items()},
-        }
+    def model(predictions: pd.DataFrame) -> Model:
+        found = bootstrap(predictions, study.seed)
+        interval = None if found is None else found.to_json() | {"coverage": coverage}
+        told = {"interval": interval, "no_interval": reason}
+        devices = predictions.groupby("device", sort=True, observed=True)
+        return Model(
+            overall=described(predictions, classes) | told,
+            by_device={str(device): described(rows, classes) for device, rows in devices},
+        )
 
-    stages = {stage: scored(outcome.predictions[stage]) for stage in STAGES}
-    stages["stage1"] |= {
-        "epoch": outcome.stage1.epoch,
-        "selecting": _json(outcome.stage1.scores),
-    }
-    stages["stage2"]["devices"] = {d: _describe(model) for d, model in outcome.devices.items()}
+    stage1, stage2 = (model(outcome.predictions[stage]) for stage in STAGES)
     cut = study.split.cut
-    return {
-        "recipe": asdict(study.recipe),
-        "split": {
-            "kind": cut.kind,
-            "holds_out": cut.holds_out,
-            "split_seed": cut.split_seed,
-            "inner_seed": cut.inner_seed,
-            "training_seed": study.seed,
-            "sides": study.split.describe(study.cycles),
-        },
-        "selection": study.recipe.selection,
-        "stages": stages,
-        "baselines": {name: scored(p) for name, p in outcome.baselines.items()},
-    }
+    return Summary(
+        recipe=asdict(study.recipe),
+        split=SplitSummary(
+            *(cut.kind, cut.holds_out, cut.split_seed, cut.inner_seed, study.seed),
+            sides=study.split.describe(study.cycles),
+        ),
+        stages=Stages(
+            Stage1(
+                **vars(stage1),
+                epoch=outcome.stage1.epoch,
+                selecting=_json(outcome.stage1.scores),
+            ),
+            Stage2(
+                **vars(stage2),
+                devices={device: _tuned(of) for device, of in outcome.devices.items()},
+            ),
+        ),
+        baselines={name: model(rows) for name, rows in outcome.baselines.items()},
+    )
 
 
 def histories(outcome: Outcome) -> pd.DataFrame:
@@ -155,17 +239,17 @@ def histories(outcome: Outcome) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-def _describe(model: DeviceModel) -> dict[str, Any]:
+def _tuned(model: DeviceModel) -> TunedDevice:
     trial = model.trial
-    return {
-        "decision": model.decision,
-        "reason": model.reason,
-        "epoch": None if trial is None else trial.fit.epoch,
-        "learning_rate": None if trial is None else trial.learning_rate,
-        "selecting_before": None if trial is None else _json(trial.before),
-        "selecting_after": None if trial is None else _json(trial.fit.scores),
-    }
+    return TunedDevice(
+        decision=model.decision,
+        reason=model.reason,
+        epoch=None if trial is None else trial.fit.epoch,
+        learning_rate=None if trial is None else trial.learning_rate,
+        selecting_before=None if trial is None else _json(trial.before),
+        selecting_after=None if trial is None else _json(trial.fit.scores),
+    )
 
 
-def _json(scores: Scores | None) -> dict[str, Any] | None:
+def _json(scores: Scores | None) -> StoredScores | None:
     return None if scores is None else scores.to_json()

@@ -1,79 +1,67 @@
 """The report's tables: results.json in, rows of text out."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from respire.evaluation.assess import LABELS, NAMES
+from respire.experiments.full.summary import StoredScores, Summary
 from respire.labels import CLASSES
 from respire.metrics import percent
-from respire.report.numbers import ends
-from respire.report.reproduction import STAGES
+from respire.report.numbers import NONE, ends
 from respire.report.table import Table
 
 SIDES = ("train", "validation", "test")
 ALL = "all devices"
 
 
-def models(results: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Stages, then baselines: label to {"overall": Scores, "by_device": {device: Scores}}."""
-    return {
-        **{label: results["stages"][stage] for stage, label in STAGES.items()},
-        **{f"baseline: {name}": scores for name, scores in results["baselines"].items()},
-    }
-
-
-def scores(results: Mapping[str, Any]) -> Table:
+def scores(found: Summary) -> Table:
     """Se, Sp and Score of both stages and every baseline over all test cycles."""
     return Table(
         "Test scores (%)",
-        ("", "Se", "Sp", "Score", "Interval of Score", "n"),
+        ("", *LABELS.values(), "Interval of Score", "n"),
         tuple(
-            (label, *_scores(model["overall"], interval(model["overall"])))
-            for label, model in models(results).items()
+            (label, *_scores(model.overall, interval(model.overall)))
+            for label, model in found.models.items()
         ),
         note="n: test cycles. Score = (Se + Sp) / 2. Predicting normal for every cycle gives "
-        f"Se 0, Sp 100, Score 50. {_about_interval(results['stages']['stage2']['overall'])} "
+        f"Se 0, Sp 100, Score 50. {_about_interval(found.stages.stage2.overall)} "
         "One split, one training seed: read small differences as ties.",
     )
 
 
-def scores_by_device(results: Mapping[str, Any]) -> Table:
+def scores_by_device(found: Summary) -> Table:
     """The same for the test cycles of each device."""
     return Table(
         "Test scores by device (%)",
-        ("Device", "", "Se", "Sp", "Score", "n"),
+        ("Device", "", *LABELS.values(), "n"),
         tuple(
-            (device, label, *_scores(model["by_device"][device]))
-            for device in results["stages"]["stage1"]["by_device"]
-            for label, model in models(results).items()
+            (device, label, *_scores(model.by_device[device]))
+            for device in found.stages.stage1.by_device
+            for label, model in found.models.items()
         ),
         text_columns=2,
         note="n: test cycles. –: the device has no test cycle to compute it from.",
     )
 
 
-def recall(results: Mapping[str, Any]) -> Table:
+def recall(found: Summary) -> Table:
     """Recall of every class over all test cycles."""
-    totals = map(sum, results["stages"]["stage1"]["overall"]["confusion"])
+    totals = map(sum, found.stages.stage1.overall["confusion"])
     return Table(
         "Test recall by class (%)",
         (
             "",
             *(
                 f"{name} (n = {n:,})"
-                for name, n in zip(CLASSES[results["recipe"]["task"]], totals, strict=True)
+                for name, n in zip(CLASSES[found.recipe["task"]], totals, strict=True)
             ),
         ),
         tuple(
-            (label, *map(percent, model["overall"]["recall"]))
-            for label, model in models(results).items()
+            (label, *map(percent, model.overall["recall"])) for label, model in found.models.items()
         ),
         note="n: test cycles of the class. The recall of normal is Sp.",
     )
 
 
-def finetuning(results: Mapping[str, Any]) -> Table:
-    """What became of each device in stage 2, and why."""
-    side = results["selection"]
+def finetuning(found: Summary, side: str) -> Table:
+    """What became of each device in stage 2, and why; ``side`` is the one that selected."""
     return Table(
         "Fine-tuning by device",
         (
@@ -89,26 +77,26 @@ def finetuning(results: Mapping[str, Any]) -> Table:
         tuple(
             (
                 device,
-                tuned["decision"],
-                tuned["reason"],
-                "–" if tuned["epoch"] is None else str(tuned["epoch"]),
-                "–" if tuned["learning_rate"] is None else f"{tuned['learning_rate']:.3g}",
+                tuned.decision,
+                tuned.reason,
+                NONE if tuned.epoch is None else str(tuned.epoch),
+                NONE if tuned.learning_rate is None else f"{tuned.learning_rate:.3g}",
                 *(
-                    "–" if tuned[when] is None else percent(tuned[when]["score"])
-                    for when in ("selecting_before", "selecting_after")
+                    NONE if selecting is None else percent(selecting["score"])
+                    for selecting in (tuned.selecting_before, tuned.selecting_after)
                 ),
-                f"{cycles(results, side, device):,}",
+                f"{cycles(found, side, device):,}",
             )
-            for device, tuned in results["stages"]["stage2"]["devices"].items()
+            for device, tuned in found.stages.stage2.devices.items()
         ),
         text_columns=3,
         note=f"Scores and n: {side} cycles of the device; –: there was nothing to compute.",
     )
 
 
-def split(results: Mapping[str, Any]) -> Table:
+def split(found: Summary) -> Table:
     """Patients, recordings and cycles of each side, by device and class."""
-    sides = results["split"]["sides"]
+    sides = found.split.sides
     names = tuple(sides["train"]["by_class"])
     return Table(
         "Split",
@@ -126,24 +114,24 @@ def split(results: Mapping[str, Any]) -> Table:
         text_columns=2,
         note="Split {kind}, split seed {split_seed}, inner seed {inner_seed}, training seed "
         "{training_seed}. A patient recorded on two devices counts once in all devices.".format(
-            **results["split"]
+            **vars(found.split)
         ),
     )
 
 
-def cycles(results: Mapping[str, Any], side: str, device: str) -> int:
+def cycles(found: Summary, side: str, device: str) -> int:
     """Cycles of a device on a side of the split."""
-    by_device = results["split"]["sides"][side]["by_device"]
+    by_device = found.split.sides[side]["by_device"]
     return by_device[device]["cycles"] if device in by_device else 0
 
 
-def interval(stored: Mapping[str, Any]) -> str:
+def interval(stored: StoredScores) -> str:
     """Low and high end of the Score's interval in percent, "–" where there is none."""
     found = stored["interval"]
     return ends(None if found is None else found["score"])
 
 
-def _about_interval(stored: Mapping[str, Any]) -> str:
+def _about_interval(stored: StoredScores) -> str:
     found = stored["interval"]
     if found is None:
         return f"No interval of the Score ({stored['no_interval']})."
@@ -154,7 +142,7 @@ def _about_interval(stored: Mapping[str, Any]) -> str:
     )
 
 
-def _scores(stored: Mapping[str, Any], *beside: str) -> tuple[str, ...]:
-    """Se, Sp, Score, what stands beside it, and n."""
-    shares = (percent(stored[name]) for name in ("se", "sp", "score"))
+def _scores(stored: StoredScores, *beside: str) -> tuple[str, ...]:
+    """Every statistic, what stands beside it, and n."""
+    shares = (percent(stored[name]) for name in NAMES)
     return (*shares, *beside, f"{stored['n']:,}")

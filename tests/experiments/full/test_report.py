@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from pages import rows, shown_images
 
-from respire.experiments.full.report import lead, table, verdict, write_report
+from respire.experiments.full import report
+from respire.experiments.full.report import table, write_report
+from respire.experiments.full.summary import Summary
 from respire.metrics import percent
+from respire.report.typed import Header, read
 from respire.runtime.storage import Storage
 
 STAMPS = ["selected on test", "test labels shaped the padding of test cycles"]
@@ -16,6 +19,14 @@ FIGURES = [
     for name in ("learning-curves", "confusion", "score-by-device")
     for form in ("png", "svg")
 ]
+
+
+def lead(results: dict) -> str:
+    return report.lead(read(Header, results), read(Summary, results))
+
+
+def verdict(results: dict) -> str:
+    return report.verdict(read(Header, results), read(Summary, results))
 
 
 @pytest.fixture
