@@ -209,11 +209,11 @@ def test_files_and_folders_of_a_storage_become_artifacts(uri: str, tmp_path: Pat
     for name in ("report.md", "figures/curves.png", "models/stage1.pt"):
         (storage / name).write_bytes(name.encode())
     tracker = Tracker.start(uri, EXPERIMENT, "run", "k")
-    tracker.log_files(storage, "report.md", "figures", "models/stage1.pt", folder="outcome")
+    tracker.log_files(storage, "report.md", "figures", "models/stage1.pt")
     tracker.log_results(results(0.5))
     root = tmp_path / "mlartifacts" / EXPERIMENT / tracker.run_id / "artifacts"
     for name in ("report.md", "figures/curves.png", "models/stage1.pt"):
-        assert (root / "outcome" / name).read_bytes() == name.encode()
+        assert (root / name).read_bytes() == name.encode()
     confusion = json.loads((root / "confusion/stage1.json").read_text())
     assert confusion["classes"] == ["normal", "abnormal"]
     assert confusion["stage1.Meditron"] == [[1, 0], [2, 1]]
