@@ -12,6 +12,7 @@ import torchvision
 from torch import Tensor, nn
 
 from respire.errors import InputError
+from respire.labels import CLASSES, Task
 from respire.recipe.fields import Model
 from respire.recipe.recipe import Recipe
 
@@ -198,14 +199,14 @@ def share_batch_statistics(network: nn.Module) -> nn.Module:
     return network
 
 
-def initial_weights(recipe: Recipe, seed: int) -> Weights:
+def initial_weights(model: Model, task: Task, seed: int) -> Weights:
     """State dict of the untrained network.
 
     Raises:
-        InputError: the recipe's weights cannot be had.
+        InputError: the model's weights cannot be had.
     """
     torch.manual_seed(seed)
-    return respirenet(recipe.model, len(recipe.classes)).state_dict()
+    return respirenet(model, len(CLASSES[task])).state_dict()
 
 
 def network_of(recipe: Recipe, weights: Weights | None = None) -> nn.Module:
