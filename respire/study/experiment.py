@@ -132,9 +132,8 @@ def open_setting(question: str, place: Place, planned: Mapping[Any, Planned]) ->
     plans = list(planned.values())
     initial = cache(initial_weights)
     for plan in plans:
-        initial(
-            plan.recipe.model, plan.recipe.task, plan.seed
-        )  # weights that cannot be had are told first
+        # Weights that cannot be had are told first.
+        initial(plan.recipe.model, plan.recipe.task, plan.seed)
     storage = place.home
     storage.check_writable()
     uri = resolve_uri(place.tracking)
