@@ -160,7 +160,7 @@ def _train(cell: Run, cycles: pa.Table) -> tuple[Weights, Mapping[str, Weights |
     tuned = train_stage2(
         study.recipe,
         stage1,
-        each_device(train, selector),
+        each_device(train, selector, study.devices),
         study.compute,
         study.storage,
         study.stage2_identity,

@@ -8,6 +8,7 @@ import pandas as pd
 
 from respire.data.corpora.corpus import Corpus
 from respire.data.cycles import CyclesApart, PreparedCycles
+from respire.data.splits.draw import devices_of
 from respire.data.splits.split import Cut, Split
 from respire.metrics import check_scorable
 from respire.models.network import Weights, fingerprint
@@ -49,6 +50,11 @@ class Study:
     compute: Compute
     workers: int
     storage: Storage
+
+    @cached_property
+    def devices(self) -> tuple[str, ...]:
+        """That the recordings were made with, the most used first."""
+        return devices_of(self.cycles)
 
     @property
     def stamps(self) -> tuple[str, ...]:
