@@ -207,11 +207,6 @@ def shortcomings(scores: Scores, baselines: Mapping[str, Scores]) -> tuple[str, 
     return tuple(reasons)
 
 
-def works(scores: Scores, baselines: Mapping[str, Scores]) -> bool:
-    """Whether a model counts as working (see ``shortcomings``)."""
-    return not shortcomings(scores, baselines)
-
-
 def percent(fraction: float | None) -> str:
     """A fraction in percent with one decimal, as every table writes it; "–" where undefined."""
     return "–" if fraction is None or np.isnan(fraction) else f"{100 * fraction:.1f}"

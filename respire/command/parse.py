@@ -2,17 +2,45 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import tyro
+from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
 from respire.command.options import DataOptions, StoredOptions
 from respire.errors import InputError
+from respire.labels import Task
+from respire.recipe.fields import FineTune
 from respire.recipe.presets import PRESETS
 from respire.recipe.recipe import Recipe
 
 O = TypeVar("O", bound=StoredOptions)  # noqa: E741
+
+ANNOTATED = {
+    (Recipe, "preset"): tyro.conf.Suppress[str],
+    (Recipe, "task"): Annotated[Task, tyro.conf.arg(aliases=["--task"])],
+    (FineTune, "trials_per_device"): Annotated[
+        int, tyro.conf.arg(aliases=["--finetune.trials-per-device"])
+    ],
+}
+"""What only the command line knows of a recipe's fields."""
+RULES = ConstructorRegistry()
+_BY_DEFAULT = object()
+"""Marks a dataclass that is read as tyro reads any other."""
+
+
+@RULES.struct_rule
+def annotated(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """The recipe's dataclasses as tyro reads them, some of their fields annotated."""
+    if info.type not in (Recipe, FineTune) or _BY_DEFAULT in info.markers:
+        return None
+    plain = replace(info, markers=(*info.markers, _BY_DEFAULT))
+    spec = ConstructorRegistry.get_struct_spec(plain)
+    assert isinstance(spec, StructConstructorSpec)
+    fields = (replace(f, type=ANNOTATED.get((info.type, f.name), f.type)) for f in spec.fields)
+    return replace(spec, fields=tuple(fields))
 
 
 def parse(options: type[O], arguments: Sequence[str], description: str) -> O:
@@ -35,7 +63,9 @@ def parse(options: type[O], arguments: Sequence[str], description: str) -> O:
     default = options(preset=preset, recipe=recipe_named(preset))
     if quick:
         default = default.shortened()
-    return tyro.cli(options, args=arguments, default=default, description=description)
+    return tyro.cli(
+        options, args=arguments, default=default, description=description, registry=RULES
+    )
 
 
 def recipe_named(name: str) -> Recipe:
@@ -82,6 +112,11 @@ def recipe_of(text: str, base: Recipe) -> Recipe:
     # As the recipe of options, for by itself its --task would clash with the alias.
     default, words = StoredOptions(recipe=base), (tyro.conf.FlagConversionOff,)
     parsed = tyro.cli(
-        StoredOptions, args=arguments, default=default, prog="--compare", config=words
+        StoredOptions,
+        args=arguments,
+        default=default,
+        prog="--compare",
+        config=words,
+        registry=RULES,
     )
     return parsed.recipe

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from respire.data.preprocess import preprocess, slice_cycles
 from respire.data.rows import SCHEMA
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
-from respire.recipe.identity import NUMERICS_VERSION
+from respire.recipe.identity import NUMERICS_VERSION, recipe_identity
 
 _OF_RECORDING = ["recording", "patient", "session", "location", "mode", "device"]
 _OF_CYCLE = ["cycle", "start_s", "end_s", "label"]
@@ -25,7 +24,7 @@ ERROR = pa.field("error", pa.string())
 def key_of(cycles: pd.DataFrame, recipe: Preprocess, fingerprint: str) -> str:
     """A digest of everything that can change a sample; where the audio lies cannot."""
     rows = pd.util.hash_pandas_object(cycles[_OF_RECORDING + _OF_CYCLE], index=False)
-    parts = [NUMERICS_VERSION, asdict(recipe), fingerprint]
+    parts = [NUMERICS_VERSION, recipe_identity(recipe), fingerprint]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     digest.update(rows.to_numpy().tobytes())
     return digest.hexdigest()[:16]

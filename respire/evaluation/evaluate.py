@@ -1,7 +1,6 @@
 """Test predictions of both stages and of the baselines."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from respire.data.rows import pick
 from respire.evaluation.baselines import predict_baselines
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
-from respire.models.network import Weights, respirenet
+from respire.models.network import Weights, network_of
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.training.predict import predict
@@ -63,7 +62,6 @@ def baseline_predictions(
 
 
 def _predict(recipe: Recipe, rows: pa.Table, weights: Weights, compute: Compute) -> pd.DataFrame:
-    network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
-    network.load_state_dict(weights)
+    network = network_of(recipe, weights)
     bank = CycleBank.from_table(rows, recipe.task, compute.device)
     return predict(network, Pipeline(recipe, compute.device), bank, recipe.classes, compute)

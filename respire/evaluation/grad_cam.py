@@ -21,7 +21,7 @@ from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.features.blank_region import BlankRegion
 from respire.features.pipeline import Pipeline
-from respire.models.network import Weights, respirenet
+from respire.models.network import Weights, network_input, network_of, on_device
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.statistics.intervals import MIN_PATIENTS, RESAMPLES
@@ -187,9 +187,7 @@ def see(network: nn.Module, pipeline: Pipeline, bank: CycleBank, chosen: Tensor)
         chosen: int64 [B] in host memory, indices into the bank.
     """
     images = pipeline.evaluation_images(bank, chosen)
-    coarse, predicted = grad_cam_plus_plus(
-        network, images.contiguous(memory_format=torch.channels_last)
-    )
+    coarse, predicted = grad_cam_plus_plus(network, network_input(images))
     unclipped = pipeline.unclipped_shades(bank, chosen)
     region = pipeline.blank_region
     kept = pipeline.recipe.features.blank_region == "keep"
@@ -285,9 +283,7 @@ def patient_mean(
 def _opened(
     recipe: Recipe, test: pa.Table, weights: Weights, compute: Compute
 ) -> tuple[nn.Module, Pipeline, CycleBank]:
-    network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
-    network.load_state_dict(weights)
-    network = network.to(compute.device).to(memory_format=torch.channels_last)
+    network = on_device(network_of(recipe, weights), compute.device)
     pipeline = Pipeline(recipe, compute.device)
     bank = CycleBank.from_table(test, recipe.task, compute.device)
     return network, pipeline, pipeline.windows(bank)

@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import torchvision
 from torch import Tensor, nn
 
 from respire.errors import InputError
+from respire.labels import CLASSES, Task
 from respire.recipe.fields import Model
 from respire.recipe.recipe import Recipe
 
+Weights = dict[str, Tensor]
+"""A state dict."""
 IMAGENET_VERSION = "IMAGENET1K_V1"
 """The torchvision weights that existed when the paper was written."""
 
@@ -195,14 +199,32 @@ def share_batch_statistics(network: nn.Module) -> nn.Module:
     return network
 
 
-Weights = dict[str, Tensor]
-
-
-def initial_weights(recipe: Recipe, seed: int) -> Weights:
+def initial_weights(model: Model, task: Task, seed: int) -> Weights:
     """State dict of the untrained network.
 
     Raises:
-        InputError: the recipe's weights cannot be had.
+        InputError: the model's weights cannot be had.
     """
     torch.manual_seed(seed)
-    return respirenet(recipe.model, len(recipe.classes)).state_dict()
+    return respirenet(model, len(CLASSES[task])).state_dict()
+
+
+def network_of(recipe: Recipe, weights: Weights | None = None) -> nn.Module:
+    """A recipe's network with given weights, or drawn from torch's global generator.
+
+    Pretrained weights are nowhere looked for: they are in the initial ones (``initial_weights``).
+    """
+    network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
+    if weights is not None:
+        network.load_state_dict(weights)
+    return network
+
+
+def on_device(network: nn.Module, device: str) -> nn.Module:
+    """The network on a device, its weights as ``network_input`` lies in memory."""
+    return network.to(device).to(memory_format=torch.channels_last)
+
+
+def network_input(images: Tensor) -> Tensor:
+    """Images [B, 3, H, W] as convolutions read them fastest: channels last in memory."""
+    return images.contiguous(memory_format=torch.channels_last)

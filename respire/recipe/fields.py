@@ -5,9 +5,7 @@ silent the value of its released code is used, and the field says so.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from respire.errors import InputError
 
@@ -249,6 +247,6 @@ class FineTune:
     """Epochs for a device whose validation patients are too few to choose an epoch by."""
     min_validation_patients: int = 3
     """Validation patients a device needs for its epoch to be chosen on them."""
-    trials_per_device: Annotated[int, tyro.conf.arg(aliases=["--finetune.trials-per-device"])] = 1
+    trials_per_device: int = 1
     """Learning rates tried for each device, the recipe's and steps of a third around it; the
     best on the device's validation patients is kept."""

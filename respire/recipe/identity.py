@@ -1,11 +1,33 @@
 """What a run is known by: all that can change its numbers, as one key."""
 
+import dataclasses
 import hashlib
 import json
 from typing import Any
 
 NUMERICS_VERSION = 2
 """Part of every run's key; raised whenever a change of the mathematics changes numbers."""
+AS_BEFORE = "as_before"
+"""In the metadata of a recipe's field that came later: the value that means what was done before
+there was the field, as in ``x: float = field(default=1.0, metadata={AS_BEFORE: 0.0})``."""
+
+
+def recipe_identity(recipe: Any) -> dict[str, Any]:
+    """What of a recipe, or of a part of one, enters a run's key.
+
+    A field that came later is there only where it differs from what was done before: runs that
+    were kept without it keep their keys.
+
+    Args:
+        recipe: a Recipe, or one of the dataclasses in it.
+    """
+    identity = {}
+    for field in dataclasses.fields(recipe):
+        value = getattr(recipe, field.name)
+        if AS_BEFORE not in field.metadata or value != field.metadata[AS_BEFORE]:
+            part = dataclasses.is_dataclass(value)
+            identity[field.name] = recipe_identity(value) if part else value
+    return identity
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,9 +6,7 @@ field says so. The other recipes are in recipe/presets.py.
 """
 
 from dataclasses import asdict, dataclass, field, is_dataclass
-from typing import Annotated, Any, Literal, get_type_hints
-
-import tyro
+from typing import Any, Literal, get_type_hints
 
 from respire.errors import InputError
 from respire.labels import CLASSES, Task
@@ -29,9 +27,9 @@ from respire.recipe.identity import flatten
 class Recipe:
     """A complete, reproducible way from recordings to predictions."""
 
-    preset: tyro.conf.Suppress[str] = "paper"
+    preset: str = "paper"
     """Name of the preset this recipe started from."""
-    task: Annotated[Task, tyro.conf.arg(aliases=["--task"])] = "4-class"
+    task: Task = "4-class"
     """normal/crackle/wheeze/both, or normal/abnormal (paper section 3)."""
     preprocess: Preprocess = field(default_factory=Preprocess)
     """Recording to cycles."""

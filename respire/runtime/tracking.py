@@ -164,8 +164,8 @@ class Tracker:
         """Log a value as the JSON artifact of this path."""
         client(self.uri).log_dict(self.run_id, value, path)
 
-    def log_files(self, storage: Storage, *names: str, folder: str | None = None) -> None:
-        """Log files or folders of a storage, by name within it, as artifacts under a folder."""
+    def log_files(self, storage: Storage, *names: str) -> None:
+        """Log files or folders of a storage, by name within it, as artifacts."""
         filesystem, root = storage.filesystem()
         with tempfile.TemporaryDirectory() as temporary:
             for name in names:
@@ -173,7 +173,7 @@ class Tracker:
                 folder_itself = filesystem.get_file_info(source).type == fs.FileType.Directory
                 (target if folder_itself else target.parent).mkdir(parents=True, exist_ok=True)
                 fs.copy_files(source, str(target), filesystem, fs.LocalFileSystem())
-            client(self.uri).log_artifacts(self.run_id, temporary, folder)
+            client(self.uri).log_artifacts(self.run_id, temporary)
 
 
 def _resume_or_create(

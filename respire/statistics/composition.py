@@ -8,29 +8,32 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from respire.data.corpora.icbhi_format import DEVICES
 from respire.labels import CLASSES, NORMAL
 from respire.statistics.thresholds import LEVEL, POINTS_FOR_CORRELATION, tails
 
 LARGEST = 5
 """Patients whose share of the cycles is told: a test side may hinge on few."""
 BOTH = CLASSES["4-class"].index("both")
-SHARES = ("normal", "both", "largest", *DEVICES)
-"""What ``composition`` gives as a share of the cycles."""
 
 
-def composition(cycles: pd.DataFrame) -> dict[str, float]:
+def shares(devices: Sequence[str]) -> tuple[str, ...]:
+    """What ``composition`` gives as a share of the cycles."""
+    return ("normal", "both", "largest", *devices)
+
+
+def composition(cycles: pd.DataFrame, devices: Sequence[str]) -> dict[str, float]:
     """Sizes and shares of a test side.
 
     Args:
         cycles: a row a cycle, with columns ``patient``, ``device`` and ``label`` (4-class task).
+        devices: those whose shares are told, whether they are there or not.
 
     Returns:
         Counts ``cycles``, ``patients`` and ``both_cycles``; and fractions of the cycles:
         ``normal``, ``both``, the ``largest`` five patients together, and each device by its name.
     """
     by_patient = cycles["patient"].value_counts()
-    devices = cycles["device"].value_counts(normalize=True)
+    used = cycles["device"].value_counts(normalize=True)
     return {
         "cycles": len(cycles),
         "patients": len(by_patient),
@@ -38,7 +41,7 @@ def composition(cycles: pd.DataFrame) -> dict[str, float]:
         "normal": float((cycles["label"] == NORMAL).mean()),
         "both": float((cycles["label"] == BOTH).mean()),
         "largest": float(by_patient.head(LARGEST).sum() / len(cycles)),
-        **{device: float(devices.get(device, 0.0)) for device in DEVICES},
+        **{device: float(used.get(device, 0.0)) for device in devices},
     }
 
 

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -14,7 +14,7 @@ from respire.data.corpora.corpus import Corpus, open_corpus
 from respire.data.cycles import PreparedCycles, prepare_cycles
 from respire.data.splits.split import Cut
 from respire.errors import InputError
-from respire.models.network import Weights, initial_weights
+from respire.models.network import initial_weights
 from respire.recipe.fields import Preprocess
 from respire.recipe.identity import NUMERICS_VERSION, flatten
 from respire.recipe.recipe import Recipe
@@ -132,7 +132,10 @@ def open_setting(question: str, place: Place, planned: Mapping[Any, Planned]) ->
         InputError: bad input or an unusable setting, found before anything is trained.
     """
     plans = list(planned.values())
-    initial = _initial(plans)
+    initial = cache(initial_weights)
+    for plan in plans:
+        # Weights that cannot be had are told first.
+        initial(plan.recipe.model, plan.recipe.task, plan.seed)
     storage = place.home
     storage.check_writable()
     uri = resolve_uri(place.tracking)
@@ -160,7 +163,7 @@ def open_setting(question: str, place: Place, planned: Mapping[Any, Planned]) ->
                 at: cut_study(
                     *(plan.recipe, plan.cut, plan.seed, place, corpus),
                     prepared(plan.recipe.preprocess),
-                    initial[_initialised(plan)],
+                    initial(plan.recipe.model, plan.recipe.task, plan.seed),
                     compute(plan.recipe.optimisation.precision),
                 )
                 for at, plan in planned.items()
@@ -299,17 +302,6 @@ def claim(folder: Storage, identity: Mapping[str, Any]) -> None:
             )
     else:
         kept.write_json(ours)
-
-
-def _initialised(plan: Planned) -> Hashable:
-    """What the weights of its untrained network follow from."""
-    return plan.recipe.model, plan.recipe.task, plan.seed
-
-
-def _initial(plans: Sequence[Planned]) -> dict[Hashable, Weights]:
-    """Weights of all untrained networks; those that are alike are there once."""
-    first = {_initialised(plan): plan for plan in reversed(plans)}
-    return {known: initial_weights(plan.recipe, plan.seed) for known, plan in first.items()}
 
 
 def _each(lines: Any) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """One run: a recipe trained on one split with one seed, and tested."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from respire.evaluation.evaluate import (
 )
 from respire.features.bank import CycleBank
 from respire.metrics import Scores, overall
-from respire.models.network import Weights, respirenet
+from respire.models.network import Weights, network_of
 from respire.runtime.run_folder import RunFolder
 from respire.runtime.storage import Storage
 from respire.study.study import Study
@@ -160,7 +160,7 @@ def _train(cell: Run, cycles: pa.Table) -> tuple[Weights, Mapping[str, Weights |
     tuned = train_stage2(
         study.recipe,
         stage1,
-        each_device(train, selector),
+        each_device(train, selector, study.devices),
         study.compute,
         study.storage,
         study.stage2_identity,
@@ -183,8 +183,7 @@ def _train_stage1(cell: Run, train: pa.Table, selector: pa.Table, watched: pa.Ta
             return None
         return CycleBank.from_table(rows, recipe.task, study.compute.device)
 
-    network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
-    network.load_state_dict(study.initial)
+    network = network_of(recipe, study.initial)
     cycles = bank(train)
     assert cycles is not None
     checkpoints = Checkpoints(study.stage1, cell.on_epoch(STAGE1))

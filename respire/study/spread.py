@@ -10,11 +10,11 @@ from respire.evaluation.assess import NAMES, values
 from respire.labels import NORMAL
 from respire.statistics import coverage
 from respire.statistics.composition import (
-    SHARES,
     Correlation,
     by_patient,
     composition,
     correlate,
+    shares,
 )
 from respire.statistics.intervals import (
     Intervals,
@@ -48,6 +48,7 @@ def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> dict[
     coordinates = [at for at in grid.studies if at.variant == name]
     splits = [_split(grid, runs, tested, name, seed) for seed in grid.split_seeds]
     sizes = _sizes(splits)
+    devices = grid.studies[coordinates[0]].devices
     last = grid.stages[-1]
     scores = [split["scores"][last]["score"] for split in splits]
     by_score = sorted(splits, key=lambda split: split["scores"][last]["score"])
@@ -64,7 +65,7 @@ def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> dict[
         "baselines": _baselines(grid, splits, name),
         "composition": {
             share: _json(correlate(scores, [split[share] for split in splits]))
-            for share in ("cycles", *SHARES)
+            for share in ("cycles", *shares(devices))
         },
         "ends": {
             end: {
@@ -97,7 +98,7 @@ def _split(
         }
     return {
         "split_seed": split_seed,
-        **composition(test),
+        **composition(test, study.devices),
         "patients_off_test": int(cycles["patient"].nunique() - test["patient"].nunique()),
         "scores": scores,
     }

@@ -1,6 +1,6 @@
 """Study: all that a run's numbers follow from."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -8,10 +8,11 @@ import pandas as pd
 
 from respire.data.corpora.corpus import Corpus
 from respire.data.cycles import CyclesApart, PreparedCycles
+from respire.data.splits.draw import devices_of
 from respire.data.splits.split import Cut, Split
 from respire.metrics import check_scorable
 from respire.models.network import Weights, fingerprint
-from respire.recipe.identity import digest
+from respire.recipe.identity import digest, recipe_identity
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.run_folder import RunFolder
@@ -50,6 +51,11 @@ class Study:
     workers: int
     storage: Storage
 
+    @cached_property
+    def devices(self) -> tuple[str, ...]:
+        """That the recordings were made with, the most used first."""
+        return devices_of(self.cycles)
+
     @property
     def stamps(self) -> tuple[str, ...]:
         """What every result must carry, loudly."""
@@ -58,7 +64,7 @@ class Study:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """All that can change stage 1's numbers."""
-        recipe = asdict(self.recipe)
+        recipe = recipe_identity(self.recipe)
         del recipe["preset"], recipe["finetune"]
         sides = {
             side: digest(getattr(self.split, side)) for side in ("train", "validation", "test")
@@ -82,14 +88,14 @@ class Study:
     @property
     def stage2_identity(self) -> dict[str, Any]:
         """What the identities of all fine-tuning trials have in common."""
-        finetune = asdict(self.recipe.finetune)
+        finetune = recipe_identity(self.recipe.finetune)
         del finetune["trials_per_device"], finetune["learning_rate"]
         return {"stage": "stage 2", "stage 1": self.stage1.key, "finetune": finetune}
 
     @property
     def whole(self) -> RunFolder:
         """The experiment: both stages and their evaluation."""
-        finetune = asdict(self.recipe.finetune)
+        finetune = recipe_identity(self.recipe.finetune)
         return RunFolder(self.storage, {"stage": "both", **self.identity, "finetune": finetune})
 
 

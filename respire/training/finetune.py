@@ -9,7 +9,7 @@ import torch
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, percent, scorable
-from respire.models.network import Weights, respirenet
+from respire.models.network import Weights, network_of, on_device
 from respire.recipe.fields import FineTune
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
@@ -105,14 +105,13 @@ def finetune(
     Raises:
         FloatingPointError: training diverged.
     """
-    network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
-    network.load_state_dict(stage1)
+    network = network_of(recipe, stage1)
     before = None
     epochs = recipe.finetune.unselected_epochs
     if selector is not None and selectable(selector, recipe.finetune):
         epochs = recipe.finetune.epochs
         pipeline = Pipeline(recipe, compute.device)
-        network = network.to(compute.device).to(memory_format=torch.channels_last)
+        network = on_device(network, compute.device)
         _, before = evaluate(network, pipeline, selector, recipe, compute, World())
     else:
         selector = None

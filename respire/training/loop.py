@@ -17,7 +17,7 @@ from respire.features.bank import CycleBank
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, check_scorable, confusion_matrix
-from respire.models.network import Weights, share_batch_statistics
+from respire.models.network import Weights, network_input, on_device, share_batch_statistics
 from respire.recipe.fields import Optimisation
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
@@ -120,7 +120,7 @@ def fit(
     world = World(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else World()
     if recipe.model.sync_batchnorm and world.size > 1:
         network = share_batch_statistics(network)
-    network = network.to(compute.device).to(memory_format=torch.channels_last)
+    network = on_device(network, compute.device)
     replica = nn.parallel.DistributedDataParallel(network) if world.size > 1 else network
     pipeline = Pipeline(recipe, compute.device)
     train = pipeline.windows(train)
@@ -160,7 +160,7 @@ def fit(
         for cycle, sample in zip(plan.cycle, plan.sample, strict=True):
             images = pipeline.training_images(train, cycle, sample_keys(seed, epoch, sample))
             with compute.autocast():
-                logits = replica(images.contiguous(memory_format=torch.channels_last))
+                logits = replica(network_input(images))
             label = train.label[cycle].to(compute.device, non_blocking=True)
             logits = logits.float() - adjustment
             loss = cross_entropy(logits, label, weight=importance, reduction="sum") / len(label)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
+from respire.models.network import network_input, on_device
 from respire.runtime.compute import Compute
 
 BATCH = 128
@@ -22,7 +23,7 @@ def predict_logits(
     for part in chosen.split(BATCH):
         images = pipeline.evaluation_images(bank, part)
         with compute.autocast():
-            logits.append(network(images.contiguous(memory_format=torch.channels_last)).float())
+            logits.append(network(network_input(images)).float())
     return torch.cat(logits)
 
 
@@ -56,7 +57,7 @@ def predict(
         ``p_CLASS`` for each class. Where long cycles are cut into windows, their windows vote on
         ``predicted``, and the probabilities are the windows' means.
     """
-    network = network.to(compute.device).to(memory_format=torch.channels_last)
+    network = on_device(network, compute.device)
     windows = pipeline.windows(bank)
     logits = predict_logits(network, pipeline, windows, torch.arange(len(windows)), compute)
     predicted = count_votes(logits, windows.whole, len(bank)).argmax(1)

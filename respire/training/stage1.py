@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ray.train.torch import TorchTrainer
 from respire.data.cycles import PreparedCycles
 from respire.data.rows import in_order
 from respire.features.bank import CycleBank
-from respire.models.network import Weights, respirenet
+from respire.models.network import Weights, network_of
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import set_up_torch
@@ -153,9 +153,7 @@ def _train_on_worker(config: dict[str, Any]) -> Exception | None:
     train = _bank(f"train-{context.get_world_rank()}", work, device)
     selector = _bank("selector", work, device)
     watched = _bank("watched", work, device) if work.recipe.watch_test else None
-    classes = len(work.recipe.classes)
-    network = respirenet(replace(work.recipe.model, weights="none"), classes)
-    network.load_state_dict(work.initial)
+    network = network_of(work.recipe, work.initial)
     start, damaged = _start(ray.train.get_checkpoint())
     saved = time.monotonic()
 

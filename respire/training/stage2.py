@@ -1,6 +1,6 @@
 """Stage 2 on Ray Tune: one fine-tuning trial a device, all four at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 import ray
 from ray import tune
 
-from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.rows import pick
 from respire.errors import InputError
 from respire.features.bank import CycleBank
@@ -39,8 +38,10 @@ class DeviceCycles:
     selector: pa.Table
 
 
-def each_device(train: pa.Table, selector: pa.Table) -> dict[str, DeviceCycles]:
-    """The rows of each stethoscope's recordings, every one of them a key."""
+def each_device(
+    train: pa.Table, selector: pa.Table, devices: Sequence[str]
+) -> dict[str, DeviceCycles]:
+    """The rows of each stethoscope's recordings, every one of ``devices`` a key."""
     return {
         device: DeviceCycles(
             *(
@@ -48,7 +49,7 @@ def each_device(train: pa.Table, selector: pa.Table) -> dict[str, DeviceCycles]:
                 for rows in (train, selector)
             )
         )
-        for device in DEVICES
+        for device in devices
     }
 
 

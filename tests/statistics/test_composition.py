@@ -14,10 +14,10 @@ from scipy import stats
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.statistics.composition import (
     LARGEST,
-    SHARES,
     by_patient,
     composition,
     correlate,
+    shares,
 )
 from respire.statistics.thresholds import POINTS_FOR_CORRELATION
 
@@ -45,7 +45,7 @@ def test_sizes_and_shares_are_those_counted_cycle_by_cycle(rows: list[Row]) -> N
         counts[label] += 1
         of_patient[patient] = of_patient.get(patient, 0) + 1
     largest = sorted(of_patient.values())[-5:]
-    assert composition(frame(rows)) == pytest.approx(
+    assert composition(frame(rows), DEVICES) == pytest.approx(
         {
             "cycles": len(rows),
             "patients": len(of_patient),
@@ -61,16 +61,16 @@ def test_sizes_and_shares_are_those_counted_cycle_by_cycle(rows: list[Row]) -> N
 @settings(max_examples=40)
 @given(sides, st.randoms())
 def test_the_order_of_cycles_does_not_matter_and_devices_share_all_of_them(rows, random) -> None:
-    made_of = composition(frame(rows))
+    made_of = composition(frame(rows), DEVICES)
     random.shuffle(rows)
-    assert composition(frame(rows)) == made_of
+    assert composition(frame(rows), DEVICES) == made_of
     assert sum(made_of[device] for device in DEVICES) == pytest.approx(1)
-    assert all(0 <= made_of[share] <= 1 for share in SHARES)
+    assert all(0 <= made_of[share] <= 1 for share in shares(DEVICES))
     assert json.loads(json.dumps(made_of, allow_nan=False)) == made_of
 
 
 def test_devices_without_cycles_have_a_share_of_nothing() -> None:
-    made_of = composition(frame([(101, "Meditron", 1), (102, "Meditron", 3)]))
+    made_of = composition(frame([(101, "Meditron", 1), (102, "Meditron", 3)]), DEVICES)
     shares = {device: made_of[device] for device in DEVICES}
     assert shares == {"AKGC417L": 0, "Meditron": 1, "LittC2SE": 0, "Litt3200": 0}
 
@@ -80,8 +80,8 @@ def test_up_to_five_patients_are_the_largest_five_and_more_are_not(patients: int
     rows = [(101 + p, "Meditron", 0) for p in range(patients) for _ in range(p + 1)]
     cycles = range(1, patients + 1)
     assert LARGEST == 5
-    assert composition(frame(rows))["largest"] == sum(cycles[-5:]) / sum(cycles)
-    assert (composition(frame(rows))["largest"] == 1) == (patients <= 5)
+    assert composition(frame(rows), DEVICES)["largest"] == sum(cycles[-5:]) / sum(cycles)
+    assert (composition(frame(rows), DEVICES)["largest"] == 1) == (patients <= 5)
 
 
 def splits(seed: int, number: int, slope: float) -> tuple[list[float], list[float]]:

@@ -1,6 +1,5 @@
 import json
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -256,19 +255,18 @@ def test_a_single_result_lies_within_its_half_width_of_the_average_as_often_as_p
     )
 
 
-@pytest.mark.parametrize("planned_seeds", [1, 2, 10])
-def test_as_many_splits_as_planned_know_the_average_to_a_point_and_one_fewer_do_not(planned_seeds):
+def test_as_many_splits_as_planned_know_the_average_to_a_point_and_one_fewer_do_not():
     values = results(8, 12, 3, 0.03, 0.02)[0]
-    found = analysed(values, planned_seeds=planned_seeds)
+    found = analysed(values)
     needed = found.plan.this_data_set.value
-    variance = found.between.value + found.within.value / planned_seeds
+    variance = found.between.value + found.within.value
     half_widths = [1.959964 * math.sqrt(variance / splits) for splits in (needed - 1, needed)]
     assert half_widths[1] <= HALF_WIDTH < half_widths[0]
 
 
 def test_the_average_of_as_many_splits_as_planned_is_within_a_point_as_often_as_promised():
-    plan = analysed(results(9, 2000, 3, 0.03, 0.02)[0], planned_seeds=2).plan
-    averages = results(10, plan.this_data_set.value, 2, 0.03, 0.02, 10_000).mean(axis=(1, 2))
+    plan = analysed(results(9, 2000, 3, 0.03, 0.02)[0]).plan
+    averages = results(10, plan.this_data_set.value, 1, 0.03, 0.02, 10_000).mean(axis=(1, 2))
     assert np.mean(np.abs(averages - 0.6) < HALF_WIDTH) == pytest.approx(0.95, abs=0.012)
 
 
@@ -294,33 +292,16 @@ def test_for_new_patients_a_fifth_tested_leaves_a_half_width_that_no_number_of_s
     assert found.plan.this_data_set.value is not None
 
 
-@given(tables, st.floats(1, 40), st.integers(1, 12))
+@given(tables, st.floats(1, 40))
 def test_new_patients_take_as_many_splits_at_least_and_are_out_of_reach_just_below_the_least(
-    values, n_test, planned_seeds
+    values, n_test
 ):
-    plan = analysed(values, n_test=n_test, planned_seeds=planned_seeds).plan
+    plan = analysed(values, n_test=n_test).plan
     for end in ("value", "low", "high"):
         here, new = getattr(plan.this_data_set, end), getattr(plan.new_patients, end)
         assert here >= 1
         assert (new is None) == (getattr(plan.least_half_width, end) >= HALF_WIDTH)
         assert new is None or new >= here
-
-
-@given(tables)
-def test_more_seeds_in_a_split_never_ask_for_more_splits(values):
-    plans = [analysed(values, planned_seeds=seeds).plan for seeds in range(1, 9)]
-    for fewer, more in pairwise(plan.this_data_set.value for plan in plans):
-        assert more <= fewer
-
-
-def test_where_splits_differ_less_than_their_seeds_twice_the_seeds_halve_all_variance():
-    values = np.array([[0.5, 0.6, 0.7], [0.51, 0.61, 0.71], [0.52, 0.6, 0.7]])
-    assert analysed(values).between.value == 0
-    least = [
-        analysed(values, planned_seeds=seeds).plan.least_half_width.value for seeds in (3, 6, 12)
-    ]
-    assert least[0] > 0
-    assert [least[0] / half for half in least] == pytest.approx([1, math.sqrt(2), 2])
 
 
 def test_no_conclusion_under_eight_splits():
@@ -344,10 +325,8 @@ def test_what_cannot_be_decomposed_is_refused_with_the_place(values, message):
         analysed(values)
 
 
-@pytest.mark.parametrize(
-    "options", [{"n_test": -1}, {"n_train": 0}, {"n_test": math.nan}, {"planned_seeds": 0}], ids=str
-)
-def test_a_plan_without_patients_or_seeds_is_refused_by_name(options):
+@pytest.mark.parametrize("options", [{"n_test": -1}, {"n_train": 0}, {"n_test": math.nan}], ids=str)
+def test_a_plan_without_patients_is_refused_by_name(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         analysed(results(0, 3, 2, 0.02, 0.02)[0], **options)
 

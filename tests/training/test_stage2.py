@@ -165,7 +165,7 @@ def test_each_device_has_its_rows_of_both_sides_or_none() -> None:
     devices = ["Meditron", "AKGC417L", "Meditron", "LittC2SE"]
     train = cycles_table([[900], [1500], [1200], [700]], devices=devices)
     selector = cycles_table([[800], [600]], devices=["AKGC417L", "Meditron"], seed=1)
-    cut = each_device(train, selector)
+    cut = each_device(train, selector, DEVICES)
     assert cut.keys() == set(DEVICES)
 
     def rows(table: pa.Table, *positions: int) -> pa.Table:

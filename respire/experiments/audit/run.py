@@ -25,7 +25,7 @@ from respire.experiments.audit.report import summary, write_report
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.recipe.fields import Features, Preprocess
-from respire.recipe.identity import digest
+from respire.recipe.identity import digest, recipe_identity
 from respire.recipe.recipe import Recipe
 from respire.report.page import strict
 from respire.runtime.resources import Stopwatch, cores, set_up_torch
@@ -63,8 +63,8 @@ def audit(recipe: Recipe, place: Place, name: str | None = None) -> str:
     identity = {
         "audit_of": corpus.fingerprint,
         "official_split": official and digest(official),
-        "preprocess": asdict(recipe.preprocess),
-        "features": asdict(recipe.features),
+        "preprocess": recipe_identity(recipe.preprocess),
+        "features": recipe_identity(recipe.features),
     }
     name = name or f"{recipe.preset}-{digest(identity)[:8]}"
     folder = place.home / "audit" / name

@@ -178,7 +178,7 @@ def run_stages(
         devices = train_stage2(
             recipe,
             stage1.weights,
-            each_device(train, selecting),
+            each_device(train, selecting, study.devices),
             compute,
             study.storage,
             study.stage2_identity,

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from respire.data.corpora.icbhi_format import DEVICES
 from respire.experiments.paper_tables.tables import group
 from respire.report.confusion import confusion
 from respire.report.style import COLOURS, STYLE, colours, count, spread, titled
@@ -110,7 +109,7 @@ def along(rows: Rows, axis_label: str, stamps: Sequence[str] = ()) -> Figure:
 
 def devices(rows: Rows, stamps: Sequence[str] = ()) -> Figure:
     """Score of every row on each device's test cycles; open where the device was not heard."""
-    shown = [device for device in DEVICES if any(device in row["by_device"] for row in rows)]
+    shown = list(dict.fromkeys(device for row in rows for device in row["by_device"]))
     with matplotlib.rc_context(STYLE):
         figure = titled("Score by device", (8.6, 4.2), stamps)
         axis = figure.subplots()
@@ -157,8 +156,7 @@ def training_size(found: Mapping[str, Any], stamps: Sequence[str] = ()) -> Figur
     with matplotlib.rc_context(STYLE):
         figure = titled("Training size and abnormal cycles recognised", (7.2, 3.8), stamps)
         axis = figure.subplots()
-        heard = {point["device"] for point in found["points"]}
-        named = [device for device in DEVICES if device in heard]
+        named = list(dict.fromkeys(point["device"] for point in found["points"]))
         for device, colour, marker in zip(named, colours(len(named)), MARKERS, strict=False):
             ours = [point for point in found["points"] if point["device"] == device]
             axis.plot(

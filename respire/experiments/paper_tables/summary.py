@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from respire.data.corpora.icbhi_format import DEVICES
 from respire.evaluation.assess import NAMES, values
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.experiments.paper_tables.question import Question, Row
@@ -122,7 +121,7 @@ class _Contrasts:
         ours = self.predictions[row.name]
         theirs = self.predictions[row.against] if row.against else {}
         told = {}
-        for device in DEVICES:
+        for device in self.study(row.variant).devices:
             cycles = pd.concat(_of(device, ours).values())
             if not len(cycles):
                 continue

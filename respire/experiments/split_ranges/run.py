@@ -10,11 +10,11 @@ import pandas as pd
 import respire
 from respire.data.corpora import icbhi
 from respire.data.corpora.corpus import open_corpus
-from respire.data.splits.draw import draw_test_sides
+from respire.data.splits.draw import devices_of, draw_test_sides
 from respire.data.splits.split import Cut
 from respire.errors import InputError
 from respire.experiments.split_ranges.report import summary, write_report
-from respire.statistics.composition import SHARES, composition
+from respire.statistics.composition import composition
 from respire.study.experiment import claim
 from respire.study.place import Place
 
@@ -22,7 +22,6 @@ EXPERIMENT = "split_ranges"
 DRAWS = 1000
 RANGE = (0.025, 0.5, 0.975)
 """Quantiles that are told of every number: the ends of the 95% range, and the median."""
-NUMBERS = ("cycles", "patients", "both_cycles", *SHARES)
 DRAWN = "splits.csv"
 
 
@@ -49,11 +48,12 @@ def describe(cut: Cut, place: Place, folds: str | None = None, name: str | None 
     folder.check_writable()
     claim(folder, {"splits_of": corpus.fingerprint})
     known = _known(directory, cycles, folds)
+    devices = devices_of(cycles)
     seeds = range(cut.split_seed, cut.split_seed + DRAWS)
     drawn = {
         kind: pd.DataFrame(
             [
-                composition(cycles[cycles["patient"].isin(tested)])
+                composition(cycles[cycles["patient"].isin(tested)], devices)
                 for tested in draw_test_sides(cycles, seeds, stratify)
             ]
         )
@@ -69,11 +69,11 @@ def describe(cut: Cut, place: Place, folds: str | None = None, name: str | None 
         "patients": int(cycles["patient"].nunique()),
         "cycles": len(cycles),
         "ranges": {
-            kind: {number: table[number].quantile(RANGE).tolist() for number in NUMBERS}
+            kind: {number: table[number].quantile(RANGE).tolist() for number in table}
             for kind, table in drawn.items()
         },
         "placed": {
-            label: _placed(composition(cycles[tested]), drawn["plain"])
+            label: _placed(composition(cycles[tested], devices), drawn["plain"])
             for label, tested in known.items()
         },
         "skipped": list(corpus.skipped),
@@ -115,5 +115,5 @@ def _placed(made_of: Mapping[str, float], drawn: pd.DataFrame) -> dict[str, Any]
                 + np.mean(drawn[number] == made_of[number]) / 2
             ),
         }
-        for number in NUMBERS
+        for number in made_of
     }

@@ -14,14 +14,16 @@ import pytest
 from matplotlib.image import imread
 
 from respire.data.corpora import icbhi
+from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.splits.split import Cut
 from respire.errors import InputError
 from respire.experiments.split_ranges.report import DASHES, draw
 from respire.experiments.split_ranges.run import describe
-from respire.statistics.composition import SHARES, composition
+from respire.statistics.composition import composition, shares
 from respire.study.place import Place
 
 DRAWS, FIRST, FOLDS = 40, 3, 5
+SHARES = shares(DEVICES)
 COUNTS = ("cycles", "patients", "both_cycles")
 SHOWN = {name: name for name in (*COUNTS, *SHARES)} | {
     "both_cycles": "cycles of both",
@@ -115,7 +117,7 @@ def test_kept_splits_are_those_that_a_run_would_be_tested_on(whole, cycles, kind
     assert drawn["split_seed"].tolist() == list(range(FIRST, FIRST + DRAWS))
     for row in drawn.iloc[[0, 1, DRAWS // 2, DRAWS - 1]].to_dict("records"):
         test = Cut("80-20", row["split_seed"], stratify=kind == "stratified").on(cycles).test
-        expected = composition(cycles[cycles["recording"].isin(test)])
+        expected = composition(cycles[cycles["recording"].isin(test)], DEVICES)
         assert {number: row[number] for number in expected} == expected
 
 
@@ -131,7 +133,7 @@ def test_the_results_say_what_was_drawn_from_what(whole: Described, cycles) -> N
 def placed_by_hand(tested: pd.DataFrame, drawn: pd.DataFrame) -> dict[str, Any]:
     """Each number of a test side, and the share of splits below it, equal ones half below."""
     expected = {}
-    for number, value in composition(tested).items():
+    for number, value in composition(tested, DEVICES).items():
         below = sum(float(other < value) + (other == value) / 2 for other in drawn[number])
         expected[number] = {"value": value, "below": pytest.approx(below / len(drawn))}
     return expected
