@@ -32,7 +32,6 @@ from dataclasses import replace
 from cycle_rows import cycles_table
 from tiny_fit import CPU, RECIPE
 
-from respire.data.prepare import prepare_block
 from respire.evaluation.evaluate import predict_stages
 from respire.features.bank import CycleBank
 from respire.metrics import overall
