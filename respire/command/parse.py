@@ -3,8 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
@@ -13,12 +12,12 @@ from respire.command.options import DataOptions, StoredOptions
 from respire.errors import InputError
 from respire.labels import Task
 from respire.recipe.fields import FineTune
-from respire.recipe.presets import PRESETS
+from respire.recipe.presets import PRESETS, load_recipe
 from respire.recipe.recipe import Recipe
 
 O = TypeVar("O", bound=StoredOptions)  # noqa: E741
 
-ANNOTATED = {
+ANNOTATED: dict[tuple[type, str], Any] = {
     (Recipe, "preset"): tyro.conf.Suppress[str],
     (Recipe, "task"): Annotated[Task, tyro.conf.arg(aliases=["--task"])],
     (FineTune, "trials_per_device"): Annotated[
@@ -60,29 +59,12 @@ def parse(options: type[O], arguments: Sequence[str], description: str) -> O:
     except argparse.ArgumentError as error:
         raise InputError(f"--recipe: {error.message}") from error
     preset = early.recipe or ("quick" if quick else options.preset)
-    default = options(preset=preset, recipe=recipe_named(preset))
+    default = options(preset=preset, recipe=load_recipe(preset))
     if quick:
         default = default.shortened()
     return tyro.cli(
         options, args=arguments, default=default, description=description, registry=RULES
     )
-
-
-def recipe_named(name: str) -> Recipe:
-    """A preset by its name, or the recipe in a TOML file (recipe/toml_file.py) by its path.
-
-    Raises:
-        InputError: neither, or a file that is no recipe.
-    """
-    if name.endswith(".toml"):
-        from respire.recipe.toml_file import read_recipe  # pydantic takes long to import
-
-        return read_recipe(Path(name))
-    if name not in PRESETS:
-        raise InputError(
-            f"recipe {name!r} is neither one of {', '.join(PRESETS)} nor a file that ends in .toml"
-        )
-    return PRESETS[name]()
 
 
 def recipe_of(text: str, base: Recipe) -> Recipe:
@@ -103,7 +85,7 @@ def recipe_of(text: str, base: Recipe) -> Recipe:
         if equals:
             arguments += [f"--recipe.{field_}", *value.split()]
         elif position == 0 and (field_ in PRESETS or field_.endswith(".toml")):
-            base = recipe_named(field_)
+            base = load_recipe(field_)
         else:
             raise InputError(
                 f"--compare {text}: {field_!r} is neither a recipe ({', '.join(PRESETS)}, or a "

@@ -1,7 +1,9 @@
 """Presets: the named recipes, each complete and documented by what it differs in and why."""
 
 from dataclasses import replace
+from pathlib import Path
 
+from respire.errors import InputError
 from respire.recipe.fields import (
     Augmentation,
     Concatenation,
@@ -140,3 +142,20 @@ PRESETS = {
     "small": small,
     "quick": quick,
 }
+
+
+def load_recipe(name: str) -> Recipe:
+    """A preset by its name, or the recipe in a TOML file (recipe/toml_file.py) by its path.
+
+    Raises:
+        InputError: neither, or a file that is no recipe.
+    """
+    if name.endswith(".toml"):
+        from respire.recipe.toml_file import read_recipe  # pydantic takes long to import
+
+        return read_recipe(Path(name))
+    if name not in PRESETS:
+        raise InputError(
+            f"recipe {name!r} is neither one of {', '.join(PRESETS)} nor a file that ends in .toml"
+        )
+    return PRESETS[name]()

@@ -58,7 +58,7 @@ class Setting:
         place: where things are.
         corpus: the recordings.
         storage: where everything is kept.
-        uri: MLflow's store.
+        uri: MLflow's store; "" for none.
         children: ends MLflow runs with the experiment.
         lines: what the user sees (session.console).
         stopwatch: times the parts.
@@ -91,6 +91,8 @@ class Setting:
         Raises:
             InputError: the name belongs to another experiment, or to another process.
         """
+        if not self.uri:
+            raise InputError("tracking None: an experiment keeps its runs in MLflow; name a store")
         name = name or default_name
         folder = self.storage / self.question / name
         claim(folder, identity)
@@ -98,8 +100,7 @@ class Setting:
         self.children.enter_context(tracker)
         gpu = next(iter(self.studies.values())).compute.device == "cuda"
         room = missing_room(self.place.workers, gpu)
-        cautions = (room,) if room else ()
-        experiment = Experiment(self, name, key, folder, tracker, cautions)
+        experiment = Experiment(self, name, key, folder, tracker, (room,) if room else ())
         for warning in (*experiment.stamps, *experiment.warnings):
             print(f"warning: {warning}", flush=True)
         tracker.log_stamps(experiment.stamps, experiment.warnings)
@@ -133,13 +134,13 @@ def open_setting(question: str, place: Place, planned: Mapping[Any, Planned]) ->
     """
     plans = list(planned.values())
     initial = cache(initial_weights)
-    for plan in plans:
-        # Weights that cannot be had are told first.
+    for plan in plans:  # weights that cannot be had are told first
         initial(plan.recipe.model, plan.recipe.task, plan.seed)
     storage = place.home
     storage.check_writable()
-    uri = resolve_uri(place.tracking)
-    preflight(uri, question)
+    uri = "" if place.tracking is None else resolve_uri(place.tracking)
+    if uri:
+        preflight(uri, question)
     stopwatch = Stopwatch()
     with PeakMemory() as memory:
         with stopwatch.part("catalogue"):
@@ -288,8 +289,7 @@ def claim(folder: Storage, identity: Mapping[str, Any]) -> None:
     # As it will be read back: JSON knows no tuples.
     ours = json.loads(json.dumps({**identity, "numerics_version": NUMERICS_VERSION}))
     if kept.exists():
-        theirs = flatten(kept.read_json())
-        now = flatten(ours)
+        theirs, now = flatten(kept.read_json()), flatten(ours)
         changed = [
             f"{field} was {theirs.get(field)}, is {now.get(field)}"
             for field in dict.fromkeys((*now, *theirs))

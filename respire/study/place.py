@@ -16,7 +16,8 @@ class Place:
         data: folder or URI in ICBHI's layout; "synthetic"; None for the published data set, which
             is downloaded.
         storage: folder or URI for everything that is kept.
-        tracking: MLflow's store: a server's address, or an sqlite file.
+        tracking: MLflow's store: a server's address, or an sqlite file; None for none, which
+            no experiment can do with.
         skip_bad: whether recordings with errors are left out, and listed.
         gpu: "auto", GPUs where there are any; "none"; "required", as many as workers.
         workers: stage 1's training workers.
@@ -24,7 +25,7 @@ class Place:
 
     data: str | None = None
     storage: str = "runs"
-    tracking: str = "sqlite:///mlflow.db"
+    tracking: str | None = "sqlite:///mlflow.db"
     skip_bad: bool = False
     gpu: Gpu = "auto"
     workers: int = 1

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from respire.command.options import DataOptions
-from respire.command.parse import parse, recipe_named
+from respire.command.parse import parse
 from respire.errors import InputError
-from respire.recipe.presets import PRESETS, small
+from respire.recipe.presets import PRESETS, load_recipe, small
 from respire.recipe.recipe import Recipe
 from respire.recipe.toml_file import read_recipe, recipe_toml
 
@@ -99,7 +99,7 @@ def test_what_is_no_recipe_is_refused_by_file_and_field(
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.toml: cannot be read as a recipe"):
-        recipe_named(str(tmp_path / "none.toml"))
+        load_recipe(str(tmp_path / "none.toml"))
 
 
 def test_every_command_takes_a_file_and_overrides_of_it(tmp_path: Path) -> None:
