@@ -1,6 +1,7 @@
 """Figures of a search, by Optuna in our style: history, what matters, where good recipes lie."""
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -47,7 +48,10 @@ def history(outer: Sequence[OuterSplit], space: Space) -> Figure:
 
 def parallel_coordinates(outer: Sequence[OuterSplit], space: Space) -> Figure:
     """A line a trial through its gain and the values of the fields that matter most."""
-    fields = sorted(fields_that_differ(outer), key=lambda f: -_share(outer, f))[:AXES]
+    share: Counter[str] = Counter()
+    for split in outer:
+        share.update(split.importance)
+    fields = sorted(fields_that_differ(outer), key=lambda field: -share[field])[:AXES]
     with _our_style(**{"axes.grid": False}):
         axis: Any = draw.plot_parallel_coordinate(_study(outer, space), fields, target_name=GAIN)
         axis.collections[0].set_cmap("viridis_r")
@@ -97,16 +101,9 @@ def importance(split: OuterSplit, space: Space) -> Figure:
 
 def fields_that_differ(outer: Sequence[OuterSplit]) -> list[str]:
     """Fields that differ between trials, in the order of the space."""
-    seen: dict[str, set[str]] = {}
-    for split in outer:
-        for trial in split.scored:
-            for field, value in trial.values.items():
-                seen.setdefault(field, set()).add(str(value))
-    return [field for field, values in seen.items() if len(values) > 1]
-
-
-def _share(outer: Sequence[OuterSplit], field: str) -> float:
-    return sum(split.importance.get(field, 0.0) for split in outer)
+    tried = [trial.values for split in outer for trial in split.scored]
+    fields = dict.fromkeys(field for values in tried for field in values)
+    return [f for f in fields if len({str(values[f]) for values in tried if f in values}) > 1]
 
 
 def _paint(dots: Sequence[Any], colour: str, label: str | None = None) -> None:

@@ -233,7 +233,7 @@ def summarise(
     """What an outer split is said to have gained.
 
     Args:
-        split_seed: who is in test; also of the interval's draws.
+        split_seed: of the outer split, and of the interval's draws.
         inner_seeds: of the validation splits.
         default: the default recipe's validation Scores on them, fractions.
         trials: every recipe that was tried.

@@ -15,12 +15,7 @@ from respire.runtime.storage import Storage
 def write_report(
     search: SearchSummary, results: Mapping[str, Any], directory: Storage
 ) -> list[str]:
-    """Write results.json, report.md, the self-contained report.html and the figures.
-
-    Args:
-        search: what was found.
-        results: content of results.json, strict (its fields: experiments/results/SCHEMA.md).
-        directory: where the files go.
+    """Write the page, its figures and results.json, whose content it is given.
 
     Returns:
         Names of the figures' files.
@@ -87,39 +82,30 @@ def verdict(search: SearchSummary) -> str:
 
 
 def _pictures(search: SearchSummary) -> list[Picture]:
-    outer = search.outer
+    outer, space = search.outer, search.space
     if not any(split.scored for split in outer):
         return []
-    pictures = [
-        Picture(
-            "history",
-            "Gain of every trial over the default recipe on the same inner splits, and the best "
-            "so far of those that came to all; open: stopped early.",
-            figures.history(outer, search.space),
-        )
-    ]
+    text = (
+        "Gain of every trial over the default recipe on the same inner splits, and the best so far "
+        "of those that came to all; open: stopped early."
+    )
+    pictures = [Picture("history", text, figures.history(outer, space))]
     if fields := figures.fields_that_differ(outer):
         most = f"The {figures.AXES} fields that explain most. " * (len(fields) > figures.AXES)
-        pictures += [
-            Picture(
-                "parallel-coordinates",
-                f"A line a trial through its gain and the values it varied. {most}Dotted: stopped "
-                "early; None: a trial that does not vary the field.",
-                figures.parallel_coordinates(outer, search.space),
-            ),
-            Picture(
-                "slices",
-                "Gain against each field by itself; open: stopped early.",
-                figures.slices(outer, search.space),
-            ),
-        ]
-    return pictures + [
-        Picture(
-            f"importance-{split.split_seed}",
-            "Share of the gain's variance that each field explains by itself (fANOVA); fields "
-            "that only some trials have are not in it.",
-            figures.importance(split, search.space),
+        text = (
+            f"A line a trial through its gain and the values it varied. {most}Dotted: stopped "
+            "early; None: a trial that does not vary the field."
         )
+        drawn = figures.parallel_coordinates(outer, space)
+        pictures.append(Picture("parallel-coordinates", text, drawn))
+        text = "Gain against each field by itself; open: stopped early."
+        pictures.append(Picture("slices", text, figures.slices(outer, space)))
+    text = (
+        "Share of the gain's variance that each field explains by itself (fANOVA); fields that "
+        "only some trials have are not in it."
+    )
+    return pictures + [
+        Picture(f"importance-{split.split_seed}", text, figures.importance(split, space))
         for split in outer
         if split.importance
     ]

@@ -113,12 +113,7 @@ def states(search: SearchSummary) -> Table:
 
 
 def reproduction(search: SearchSummary, results: Mapping[str, Any]) -> list[Table]:
-    """What it takes to do it again.
-
-    Args:
-        search: what was found.
-        results: results.json as a dictionary, for its header.
-    """
+    """What it takes to do it again; results.json gives its header."""
     run = (
         ("respire", results["respire_version"]),
         ("numerics version", str(results["numerics_version"])),
