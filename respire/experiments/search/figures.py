@@ -19,7 +19,7 @@ from optuna.importance import BaseImportanceEvaluator
 from optuna.visualization import matplotlib as draw
 
 from respire.experiments.search.space import Space
-from respire.experiments.search.summary import OuterSplit, study_of
+from respire.experiments.search.summary import FINISHED, STOPPED, OuterSplit, study_of
 from respire.report.style import COLOURS, STYLE, colours
 
 GAIN = "Gain on validation (points)"
@@ -57,9 +57,9 @@ def parallel_coordinates(outer: Sequence[OuterSplit], space: Space) -> Figure:
         axis.collections[0].set_cmap("viridis_r")
         names = ["gain", *(field.replace(".", "\n") for field in sorted(fields))]  # Optuna's order
         axis.set_xticks(range(len(names)), names, rotation=0, size=8)
-        whole, stopped = axis.get_legend().get_texts()
-        whole.set_text("all inner splits")
-        stopped.set_text("stopped early")
+        if legend := axis.get_legend():  # from Optuna 5 on
+            for text, meant in zip(legend.get_texts(), (FINISHED, STOPPED), strict=True):
+                text.set_text(meant)
         return _finished(axis.figure, f"Recipes that were tried ({_n(outer)})", 4.2)
 
 
