@@ -241,18 +241,14 @@ class SearchOptions(TrainingOptions):
         self.check_counts("trials", "inner_splits", "per_gpu")
         if not self.outer_seeds or len(set(self.outer_seeds)) < len(self.outer_seeds):
             raise InputError(f"--outer-seeds {self.outer_seeds}: give one or more, each once")
-        if self.split in ("60-40", "60-40-disjoint") and len(self.outer_seeds) > 1:
-            raise InputError(
-                f"--split {self.split} has one test side; use --split 80-20, or one outer seed"
-            )
 
 
 def search(description: str) -> NoReturn:
     """``experiments/search.py``."""
 
     def run(options: SearchOptions) -> None:
-        from respire.experiments.search.nested import SearchPlan
         from respire.experiments.search.run import search
+        from respire.experiments.search.summary import SearchPlan
 
         told = {f.name: getattr(options, f.name) for f in dataclasses.fields(SearchPlan)}
         plan, place = SearchPlan(**told), options.place

@@ -1,195 +1,176 @@
-"""Figures of a search: its history, what matters, and where good recipes lie."""
+"""Figures of a search, by Optuna in our style: history, what matters, where good recipes lie."""
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
+import optuna
+from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
+from optuna.exceptions import ExperimentalWarning
+from optuna.importance import BaseImportanceEvaluator
+from optuna.visualization import matplotlib as draw
 
-from respire.report.style import COLOURS, STYLE, colours, titled
+from respire.experiments.search.space import Space
+from respire.experiments.search.summary import FINISHED, STOPPED, OuterSplit, study_of
+from respire.report.style import COLOURS, STYLE, colours
 
+GAIN = "Gain on validation (points)"
 COLUMNS = 4
-STATES = {"finished": "o", "stopped early": "v"}
-"""Markers of trials that have a gain; the others have none to draw."""
-OutOf = Mapping[str, Any]
-"""An entry of ``outer`` in results.json."""
+AXES = 6
+"""Fields that a line can be followed through."""
 
 
-def history(outer: Sequence[OutOf]) -> Figure:
+def history(outer: Sequence[OuterSplit], space: Space) -> Figure:
     """Every trial's gain in the order they began, and the best so far that came to all splits."""
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Gain over the default recipe, trial by trial", (8.6, 3.4), [])
-        axis = figure.subplots()
+    with _our_style():
+        axis: Any = draw.plot_optimization_history(
+            [_study([split], space) for split in outer], target_name=GAIN
+        )
+        for number, (split, colour) in enumerate(zip(outer, colours(len(outer)), strict=True)):
+            label = f"outer split {split.split_seed} ({_n([split])})"
+            _paint(axis.collections[2 * number : 2 * number + 2], colour, label)
+            best = axis.lines[number]
+            best.set(color=colour, alpha=1, drawstyle="steps-post", label="best so far")
         axis.axhline(0, color="#333333", lw=1, label="default recipe")
-        for of, colour in zip(outer, colours(len(outer)), strict=True):
-            best = -np.inf
-            x: list[int] = []
-            y: list[float] = []
-            for number, trial in enumerate(of["trials"], 1):
-                if trial["gain"] is None:
-                    continue
-                whole = trial["state"] == "finished"
-                axis.plot(
-                    number,
-                    100 * trial["gain"],
-                    STATES.get(trial["state"], "x"),
-                    color=colour,
-                    mfc=colour if whole else "white",
-                    ms=5,
-                )
-                if whole:
-                    best = max(best, trial["gain"])
-                    x.append(number)
-                    y.append(100 * best)
-            axis.step(x, y, where="post", color=colour, lw=1.3, label=_outer(of))
+        axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlabel("Trial (filled: all inner splits; open: stopped early)")
-        axis.set_ylabel("Gain on validation (points)")
-        axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
+        return _finished(axis.figure, "Gain over the default recipe, trial by trial", 3.8)
 
 
-def importance(outer: Sequence[OutOf]) -> Figure:
-    """Share of the gain's variance that each field explains, by outer split."""
-    fields = sorted({field for of in outer for field in of["importance"]})
-    fields.sort(key=lambda f: float(np.mean([of["importance"].get(f, 0.0) for of in outer])))
-    with matplotlib.rc_context(STYLE | {"axes.grid.axis": "x"}):
-        figure = titled("What matters", (8.6, 0.8 + 0.28 * max(len(fields), 2)), [])
-        axis = figure.subplots()
-        height = 0.8 / len(outer)
-        for index, (of, colour) in enumerate(zip(outer, colours(len(outer)), strict=True)):
-            axis.barh(
-                np.arange(len(fields)) + height * (index - (len(outer) - 1) / 2),
-                [100 * of["importance"].get(field, 0.0) for field in fields],
-                height,
-                color=colour,
-                label=_outer(of),
-            )
-        axis.set_yticks(range(len(fields)), fields)
-        axis.set_xlabel("Share of the gain's variance explained (%)")
-        axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
+def parallel_coordinates(outer: Sequence[OuterSplit], space: Space) -> Figure:
+    """A line a trial through its gain and the values of the fields that matter most."""
+    share: Counter[str] = Counter()
+    for split in outer:
+        share.update(split.importance)
+    fields = sorted(fields_that_differ(outer), key=lambda field: -share[field])[:AXES]
+    with _our_style(**{"axes.grid": False}):
+        axis: Any = draw.plot_parallel_coordinate(_study(outer, space), fields, target_name=GAIN)
+        axis.collections[0].set_cmap("viridis_r")
+        names = ["gain", *(field.replace(".", "\n") for field in sorted(fields))]  # Optuna's order
+        axis.set_xticks(range(len(names)), names, rotation=0, size=8)
+        if legend := axis.get_legend():  # from Optuna 5 on
+            for text, meant in zip(legend.get_texts(), (FINISHED, STOPPED), strict=True):
+                text.set_text(meant)
+        return _finished(axis.figure, f"Recipes that were tried ({_n(outer)})", 4.2)
 
 
-def parallel_coordinates(outer: Sequence[OutOf]) -> Figure:
-    """A line a trial, from the top down through the values it varies; the colour is its gain."""
-    trials = [t for of in outer for t in of["trials"] if t["gain"] is not None]
-    trials.sort(key=lambda trial: float(trial["gain"]))
-    fields = fields_that_differ(trials)
-    gains = [100 * trial["gain"] for trial in trials]
-    with matplotlib.rc_context(STYLE | {"axes.grid": False, "axes.spines.bottom": False}):
-        height = 1.0 + 0.36 * len(fields)
-        figure = titled(f"Recipes that were tried (n = {len(trials)})", (8.6, height), [])
-        axis = figure.subplots()
-        colour = matplotlib.cm.ScalarMappable(
-            matplotlib.colors.Normalize(gains[0], gains[-1] + 1e-9), "viridis_r"
-        )
-        places = {}
-        for row, field in enumerate(fields):
-            places[field], labels = _scale([t["values"].get(field) for t in trials])
-            axis.axhline(row, color="#cccccc", lw=0.8, zorder=0)
-            for x, label in labels:
-                axis.annotate(
-                    label,
-                    (x, row),
-                    (0, -2),
-                    textcoords="offset points",
-                    ha="center",
-                    va="top",
-                    fontsize=7,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
-                )
-        for trial, gain in zip(trials, gains, strict=True):
-            there = [(row, field) for row, field in enumerate(fields) if field in trial["values"]]
-            axis.plot(
-                [places[field][trial["values"][field]] for _, field in there],
-                [row for row, _ in there],
-                color=colour.to_rgba(gain),
-                lw=1.1,
-                marker=".",
-            )
-        axis.set_yticks(range(len(fields)), fields)
-        axis.set_ylim(len(fields) - 0.3, -0.5)
-        axis.set_xticks([])
-        axis.set_xlabel("From the least to the greatest value that was tried")
-        bar = figure.colorbar(colour, ax=axis, pad=0.02, aspect=40)
-        bar.set_label("Gain on validation (points)")
-    return figure
-
-
-def slices(outer: Sequence[OutOf]) -> Figure:
+def slices(outer: Sequence[OuterSplit], space: Space) -> Figure:
     """Gain against each field by itself."""
-    trials = [t for of in outer for t in of["trials"] if t["gain"] is not None]
-    fields = fields_that_differ(trials)
-    columns = min(COLUMNS, len(fields))
-    rows = -(-len(fields) // columns)
-    with matplotlib.rc_context(STYLE):
-        figure = titled(f"Gain by field (n = {len(trials)} trials)", (8.6, 2.2 * rows), [])
-        grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
-        for axis in grid.flat[len(fields) :]:
-            axis.set_axis_off()
-        for axis, field in zip(grid.flat, fields, strict=False):
-            _slice(axis, field, trials)
-        for axis in grid[:, 0]:
-            axis.set_ylabel("Gain (points)")
-    return figure
+    fields = fields_that_differ(outer)
+    rows = -(-len(fields) // COLUMNS)
+    with _our_style():
+        drawn: Any = draw.plot_slice(_study(outer, space), fields, target_name=GAIN)
+        figure = np.ravel(drawn)[0].figure
+        *axes, numbers = figure.axes
+        numbers.remove()
+        grid = figure.add_gridspec(rows, min(COLUMNS, len(fields)))
+        for number, axis in enumerate(axes):
+            row, column = divmod(number, COLUMNS)
+            axis.set_subplotspec(grid[row, column])
+            axis.set_xlabel(axis.get_xlabel().replace(".", "\n"))
+            axis.set_ylabel("" if column else "Gain (points)")
+            axis.tick_params(labelleft=not column)
+            _label(axis)
+            axis.axhline(0, color="#333333", lw=0.8)
+            _paint(axis.collections, COLOURS[0])
+        return _finished(figure, f"Gain by field ({_n(outer)})", 0.6 + 2.2 * rows)
 
 
-def _slice(axis: Axes, field: str, trials: Sequence[Mapping[str, Any]]) -> None:
-    ours = [trial for trial in trials if field in trial["values"]]
-    values = [trial["values"][field] for trial in ours]
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    names = sorted({str(value) for value in values})
-    x = values if numbers else [names.index(str(value)) for value in values]
-    axis.axhline(0, color="#333333", lw=0.8)
-    for state, filled in (("finished", True), ("stopped early", False)):
-        chosen = [i for i, trial in enumerate(ours) if (trial["state"] == "finished") == filled]
-        axis.plot(
-            [x[i] for i in chosen],
-            [100 * ours[i]["gain"] for i in chosen],
-            STATES[state],
-            color=COLOURS[0],
-            mfc=COLOURS[0] if filled else "white",
-            ms=4,
-        )
-    if not numbers:
+def importance(split: OuterSplit, space: Space) -> Figure:
+    """Share of the gain's variance that each field explains."""
+    with _our_style(**{"axes.grid.axis": "x"}):
+        axis: Any = draw.plot_param_importances(_study([split], space), _Known(split.importance))
+        for bar, text in zip(axis.patches, axis.texts, strict=True):
+            bar.set_color(COLOURS[0])
+            text.set_text(f" {bar.get_width():.1%}")
+        axis.get_legend().remove()
+        axis.xaxis.set_major_formatter(PercentFormatter(1, 0))
+        axis.set(xlabel="Share of the gain's variance explained", ylabel="")
+        title = f"What matters, outer split {split.split_seed} ({_n([split])})"
+        return _finished(axis.figure, title, 1.3 + 0.28 * len(split.importance))
+
+
+def fields_that_differ(outer: Sequence[OuterSplit]) -> list[str]:
+    """Fields that differ between trials, in the order of the space."""
+    tried = [trial.values for split in outer for trial in split.scored]
+    fields = dict.fromkeys(field for values in tried for field in values)
+    return [f for f in fields if len({str(values[f]) for values in tried if f in values}) > 1]
+
+
+def _paint(dots: Sequence[Any], colour: str, label: str | None = None) -> None:
+    """Filled those of trials that came to all splits, open those of the others."""
+    whole, stopped = dots
+    whole.set(array=None, color=colour, label=label)
+    stopped.set(facecolor="white", edgecolor=colour)
+
+
+def _label(axis: Any) -> None:
+    """Values below an axis, so that there is room for each."""
+    if axis.get_xscale() == "log":
+        tried = np.concatenate([dots.get_offsets()[:, 0] for dots in axis.collections])
+        axis.set_xticks(ends := [tried.min(), tried.max()], [f"{end:.2g}" for end in ends])
+        axis.xaxis.set_minor_formatter(NullFormatter())
+    elif isinstance(axis.xaxis.get_major_formatter(), StrCategoryFormatter):
+        names = [label.get_text().strip("'") for label in axis.get_xticklabels()]
         axis.set_xticks(range(len(names)), names)
         axis.set_xlim(-0.5, len(names) - 0.5)
-    elif min(values) > 0 and max(values) / min(values) > 20:
-        axis.set_xscale("log")
-        ends = [min(values), max(values)]
-        axis.set_xticks(ends, [f"{value:.2g}" for value in ends])
-        axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.set_xlabel(field.replace(".", "\n"))
 
 
-def _scale(values: Sequence[Any]) -> tuple[dict[Any, float], list[tuple[float, str]]]:
-    """Where on an axis of 0 to 1 each value lies, and the labels to write there."""
-    there = [value for value in values if value is not None]
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in there):
-        low, high = min(there), max(there)
-        log = low > 0 and high / low > 20
-        place = np.log if log else np.asarray
-        ends = place(low), place(high)
-        span = float(ends[1] - ends[0]) or 1.0
-        where = {value: float(place(value) - ends[0]) / span for value in there}
-        return where, [(where[low], f"{low:.3g}"), (where[high], f"{high:.3g}")]
-    names = sorted(set(there), key=str)
-    where = {name: index / max(len(names) - 1, 1) for index, name in enumerate(names)}
-    return where, [(where[name], str(name)) for name in names]
+class _Known(BaseImportanceEvaluator):
+    """Gives Optuna the importance that was found already."""
+
+    def __init__(self, shares: Any):
+        self.shares = dict(shares)
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """The shares, whatever is asked."""
+        return self.shares
 
 
-def fields_that_differ(trials: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Fields that differ between trials, in the order of the space."""
-    seen: dict[str, set[str]] = {}
-    for trial in trials:
-        for field, value in trial["values"].items():
-            seen.setdefault(field, set()).add(str(value))
-    return [field for field, values in seen.items() if len(values) > 1]
+@contextmanager
+def _our_style(**changes: Any) -> Iterator[None]:
+    """Where Optuna asks for the style that it draws in, it gets ours."""
+    library = plt.style.library
+    theirs, ours = library["ggplot"], STYLE | {"figure.constrained_layout.use": True} | changes
+    with matplotlib.rc_context(ours), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        library["ggplot"] = matplotlib.RcParams(ours)
+        try:
+            yield
+        finally:
+            library["ggplot"] = theirs
 
 
-def _outer(of: OutOf) -> str:
-    return f"outer split {of['split_seed']} (n = {len(of['trials'])} trials)"
+def _study(outer: Sequence[OuterSplit], space: Space) -> optuna.Study:
+    """The trials of outer splits as one study of their gains in points."""
+    trials = [
+        trial if trial.gain is None else replace(trial, gain=100 * split.gain(trial))
+        for split in outer
+        for trial in split.trials
+    ]
+    return study_of(trials, space)
+
+
+def _n(outer: Sequence[OuterSplit]) -> str:
+    return f"n = {sum(len(split.scored) for split in outer)} trials"
+
+
+def _finished(figure: Figure, title: str, height: float) -> Figure:
+    """The figure under our title, of our size, and out of pyplot's hands."""
+    for axis in figure.axes:
+        axis.set_title("")
+        axis.set_title("", loc="left")
+    figure.set_layout_engine("constrained")
+    figure.set_size_inches(8.6, height)
+    figure.suptitle(title, size=12, weight="bold")
+    plt.close(figure)
+    return figure

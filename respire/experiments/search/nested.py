@@ -4,75 +4,37 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from respire.data.splits.split import Cut
 from respire.errors import InputError
-from respire.evaluation.evaluate import STAGE1, STAGE2
+from respire.experiments.search.objective import gain
 from respire.experiments.search.samplers import check_sampler
 from respire.experiments.search.space import SPACE, STAGE2_SPACE, Space, apply, read_space
-from respire.experiments.search.trials import FINISHED, Trial, Trials, run_trials
+from respire.experiments.search.summary import (
+    FINISHED,
+    OuterSplit,
+    SearchPlan,
+    SearchSummary,
+    Trial,
+    Winner,
+    importance,
+    study_of,
+)
+from respire.experiments.search.trials import Trials, run_trials
+from respire.metrics import overall
 from respire.recipe.identity import digest
 from respire.recipe.recipe import Recipe
-from respire.runtime.actors import run_grid, slots
+from respire.runtime.actors import run_grid
+from respire.statistics.intervals import bootstrap_difference
 from respire.study.experiment import Experiment, Planned, open_setting
 from respire.study.one_run import Run, train_and_test, train_and_validate
 from respire.study.place import Place
 from respire.study.study import Study
 
 DEFAULT, WINNER = "default", "winner"
-
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """How to search.
-
-    Attributes:
-        trials: how many recipes to try.
-        inner_splits: validation splits that each is scored on.
-        outer_seeds: split seeds that set test patients apart; the search is repeated for each.
-        sampler: who proposes recipes (samplers.py).
-        caution: standard errors that are taken off a recipe's gain.
-        vary: dimensions that replace those of the same field of the space, or come on top.
-        only: fields of the space that are varied; None for all.
-        stage2: whether recipes are scored after device-specific fine-tuning.
-        per_gpu: how many trials share a GPU; without GPUs each gets a core.
-    """
-
-    trials: int
-    inner_splits: int
-    outer_seeds: tuple[int, ...]
-    sampler: str = "tpe"
-    caution: float = 0.0
-    vary: tuple[str, ...] = ()
-    only: tuple[str, ...] | None = None
-    stage2: bool = False
-    per_gpu: int = 2
-
-
-@dataclass(frozen=True)
-class Outer:
-    """What one outer seed's search found.
-
-    Attributes:
-        split_seed: who is in test.
-        inner_seeds: of the validation splits.
-        default: the default recipe's validation Scores on them.
-        trials: every recipe that was tried.
-        winner: the best that came to all splits, or None where none beat the default.
-        test: predictions on the outer test side, refitted on everybody else, of the default and,
-            where there is one, the winner.
-        baselines: predictions of the baselines there, a row a test cycle and baseline.
-    """
-
-    split_seed: int
-    inner_seeds: tuple[int, ...]
-    default: tuple[float, ...]
-    trials: tuple[Trial, ...]
-    winner: Trial | None
-    test: Mapping[str, pd.DataFrame]
-    baselines: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -95,93 +57,87 @@ class Search:
     space: Space
     inner: Mapping[int, tuple[Study, ...]]
 
-    def run(self, split_seed: int) -> Outer:
+    def run(self, split_seed: int) -> OuterSplit:
         """Search on all but an outer seed's test patients, and read those once, at the end."""
-        studies = self.inner[split_seed]
-        compute = studies[0].compute
-        split = studies[0].split
+        studies, setting = self.inner[split_seed], self.experiment.setting
+        split, outer = studies[0].split, f"outer split {split_seed}"
         known = studies[0].prepared.read(sorted(split.train + split.validation))
-        outer = f"outer split {split_seed}"
         tracker = self.experiment.tracker.child(outer)
-        parallel = slots(compute.device == "cuda", self.plan.per_gpu)
-        part = self.experiment.setting.stopwatch.part
-        with part(f"default recipe, {outer}"):
+        with setting.stopwatch.part(f"default recipe, {outer}"):
             default = self._default(studies, known)
-        with tracker, part(f"trials, {outer}"):
+        with tracker, setting.stopwatch.part(f"trials, {outer}"):
             trials = run_trials(
                 Trials(
-                    self.recipe,
-                    self.space,
-                    studies,
-                    default,
-                    self.plan.caution,
-                    self.plan.stage2,
-                    tracker,
-                    self.experiment.setting.lines,
-                    parallel,
+                    *(self.recipe, self.space, self.plan, studies, default),
+                    *(self.seed + split_seed, tracker, setting.lines),
                 ),
                 known,
-                sampler=self.plan.sampler,
-                seed=self.seed + split_seed,
-                samples=self.plan.trials,
-                gpu=compute.device == "cuda",
-                folder=self.experiment.folder / f"outer-{split_seed}",
+                self.experiment.folder / f"outer-{split_seed}",
             )
-        winner = best(trials)
-        recipes = {DEFAULT: self.recipe}
-        if winner is not None:
-            recipes[WINNER] = apply(self.recipe, winner.values)
-        with part(f"refit, {outer}"):
-            test, baselines = self._refit(studies[0], recipes)
-        return Outer(
+        best = best_of(trials)
+        with setting.stopwatch.part(f"refit, {outer}"):
+            predicted, baselines = self._refit(studies[0], best)
+        return summarise(
             split_seed,
             tuple(study.split.cut.inner_seed for study in studies),
-            default,
-            tuple(trials),
-            winner,
-            test,
-            baselines,
+            *(default, trials, best, predicted, baselines, len(self.recipe.classes), self.space),
+        )
+
+    def summary(self) -> SearchSummary:
+        """Search on every outer split."""
+        outer = tuple(self.run(split_seed) for split_seed in self.inner)
+        studies = [studies[0] for studies in self.inner.values()]
+        patients = studies[0].cycles["patient"].nunique()
+        tested = [len({s.split.patients[name] for name in s.split.test}) for s in studies]
+        return SearchSummary(
+            *(self.recipe, self.space, self.plan, self.seed, outer),
+            *(float(np.mean(tested)), patients),
         )
 
     def _default(self, studies: Sequence[Study], known: pa.Table) -> tuple[float, ...]:
         """The default recipe's validation Score on each inner split."""
-        cells = [
+        runs = [
             Run(f"default recipe, inner split {s.split.cut.inner_seed}", s, self.plan.stage2)
             for s in studies
         ]
-        self._all(train_and_validate, cells, known)
-        return tuple(cell.validation().score for cell in cells)
+        self._train(train_and_validate, runs, known)
+        return tuple(run.validation().score for run in runs)
 
     def _refit(
-        self, study: Study, recipes: Mapping[str, Recipe]
+        self, study: Study, winner: Trial | None
     ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
         """Test predictions of recipes that are settled, and of the default one's baselines.
 
         All are trained on everybody else, to their last epoch: nobody is left to choose one by.
         """
-        whole = replace(study, split=study.split.without_validation())
-        cells = {
+        recipes = {DEFAULT: self.recipe}
+        if winner is not None:
+            recipes[WINNER] = apply(self.recipe, winner.values)
+        split = study.split.without_validation()
+        runs = {
             name: Run(
-                f"{name}, outer split {study.split.cut.split_seed}",
-                replace(whole, recipe=recipe),
+                f"{name}, outer split {split.cut.split_seed}",
+                replace(study, split=split, recipe=recipe),
                 self.plan.stage2,
             )
             for name, recipe in recipes.items()
         }
-        cycles = study.prepared.read(sorted(whole.split.train + whole.split.test))
-        self._all(train_and_test, list(cells.values()), cycles)
-        predicted = {name: _last_stage(cell) for name, cell in cells.items()}
-        return predicted, cells[DEFAULT].baseline_predictions()
+        cycles = study.prepared.read(sorted(split.train + split.test))
+        self._train(train_and_test, list(runs.values()), cycles)
+        predicted = {name: run.predictions() for name, run in runs.items()}
+        last = {name: rows[rows["stage"] == self.plan.stage] for name, rows in predicted.items()}
+        return last, runs[DEFAULT].baseline_predictions()
 
-    def _all(
-        self, run: Callable[[Run, pa.Table], None], cells: list[Run], cycles: pa.Table
+    def _train(
+        self, train: Callable[[Run, pa.Table], None], runs: Sequence[Run], cycles: pa.Table
     ) -> None:
-        gpu = cells[0].study.compute.device == "cuda"
-        jobs = ((cell, cycles) for cell in cells)
+        """Train all of these, as many at once as there is room for."""
+        gpu = runs[0].study.compute.device == "cuda"
         failures = []
-        for cell, failure in run_grid(run, jobs, gpu=gpu, per_gpu=self.plan.per_gpu):
-            print(f"{cell.name}: {failure or 'done'}", flush=True)
-            failures += [f"{cell.name}: {failure}"] if failure else []
+        jobs = ((run, cycles) for run in runs)
+        for run, failure in run_grid(train, jobs, gpu=gpu, per_gpu=self.plan.per_gpu):
+            print(f"{run.name}: {failure or 'done'}", flush=True)
+            failures += [f"{run.name}: {failure}"] if failure else []
         if failures:
             raise FloatingPointError("; ".join(failures))
 
@@ -192,20 +148,14 @@ def start_search(
 ) -> Iterator[Search]:
     """Check everything, prepare the cycles, and cut the outer and inner splits.
 
-    Args:
-        recipe: the default one, that the others are compared with.
-        cut: who is held out; its outer seed gives way to the plan's, its inner seed is the first.
-        seed: training seed of all recipes.
-        plan: how to search.
-        place: where things are.
-        name: the search's own; None for one made of recipe and key.
+    Args: as ``run.search`` takes them.
 
     Raises:
         InputError: bad input or an unusable setting, found before anything is trained.
     """
     texts = SPACE + STAGE2_SPACE if plan.stage2 else SPACE
     space = read_space(recipe, texts, plan.vary, plan.only)
-    check_honest(recipe, cut, space)
+    check_honest(recipe, cut, space, plan.outer_seeds)
     check_sampler(plan.sampler, space)
     planned = {
         (split_seed, number): Planned(
@@ -226,7 +176,7 @@ def start_search(
             "sampler": plan.sampler,
             "trials": plan.trials,
             "caution": plan.caution,
-            "stage": STAGE2 if plan.stage2 else STAGE1,
+            "stage": plan.stage,
             "studies": [study.whole.key for studies in inner.values() for study in studies],
         }
         key = digest(identity)
@@ -235,15 +185,19 @@ def start_search(
         yield Search(experiment, recipe, seed, plan, space, inner)
 
 
-def check_honest(recipe: Recipe, cut: Cut, space: Space) -> None:
+def check_honest(recipe: Recipe, cut: Cut, space: Space, outer_seeds: Sequence[int] = (0,)) -> None:
     """Refuse a search in which test, or labels of those who are scored, would choose.
 
     Raises:
-        InputError: the recipe is stamped or watches test, a dimension leads to one that is, or
-            patients are not apart.
+        InputError: the recipe is stamped or watches test, a dimension leads to one that is,
+            patients are not apart, or all outer seeds have one test side.
     """
     if not cut.patients_apart:
         raise InputError(f"--split {cut.kind}: a search needs patients apart; use --split 80-20")
+    if cut.needs_list and len(outer_seeds) > 1:
+        raise InputError(
+            f"--split {cut.kind} has one test side; use --split 80-20, or one outer seed"
+        )
     if recipe.watch_test:
         raise InputError("a search must not read test: leave out --recipe.watch-test")
     stamped = [f"the recipe is stamped {stamp!r}" for stamp in recipe.stamps]
@@ -258,13 +212,54 @@ def check_honest(recipe: Recipe, cut: Cut, space: Space) -> None:
         )
 
 
-def _last_stage(cell: Run) -> pd.DataFrame:
-    predictions = cell.predictions()
-    return predictions[predictions["stage"] == (STAGE2 if cell.stage2 else STAGE1)]
-
-
-def best(trials: Sequence[Trial]) -> Trial | None:
+def best_of(trials: Sequence[Trial]) -> Trial | None:
     """The trial with the largest gain among those that came to all splits; None without a gain."""
-    whole = [trial for trial in trials if trial.state == FINISHED and trial.gain is not None]
-    winner = max(whole, key=lambda trial: trial.gain or 0.0, default=None)
-    return winner if winner is not None and (winner.gain or 0.0) > 0 else None
+    gains = [trial.gain or 0.0 if trial.state == FINISHED else 0.0 for trial in trials]
+    largest = max(gains, default=0.0)
+    return trials[gains.index(largest)] if largest > 0 else None
+
+
+def summarise(
+    split_seed: int,
+    inner_seeds: tuple[int, ...],
+    default: tuple[float, ...],
+    trials: Sequence[Trial],
+    best: Trial | None,
+    predicted: Mapping[str, pd.DataFrame],
+    baselines: pd.DataFrame,
+    classes: int,
+    space: Space,
+) -> OuterSplit:
+    """What an outer split is said to have gained.
+
+    Args:
+        split_seed: of the outer split, and of the interval's draws.
+        inner_seeds: of the validation splits.
+        default: the default recipe's validation Scores on them, fractions.
+        trials: every recipe that was tried.
+        best: the one that is refitted beside the default; None for none.
+        predicted: test predictions of DEFAULT and, where there is one, WINNER, a row a cycle.
+        baselines: those of the baselines, a row a cycle and ``baseline``.
+        classes: number of classes.
+        space: what varied.
+    """
+    test = {name: overall(rows, classes) for name, rows in predicted.items()}
+    winner = None
+    if best is not None:
+        winner = Winner(
+            best,
+            test[WINNER],
+            gain(best.scores, default),
+            test[WINNER].score - test[DEFAULT].score,
+            bootstrap_difference(predicted[WINNER], predicted[DEFAULT], split_seed),
+        )
+    return OuterSplit(
+        split_seed,
+        inner_seeds,
+        default,
+        test[DEFAULT],
+        {str(name): overall(rows, classes) for name, rows in baselines.groupby("baseline")},
+        tuple(trials),
+        winner,
+        importance(study_of(trials, space), split_seed),
+    )

@@ -4,12 +4,13 @@ import tempfile
 from pathlib import Path
 
 from respire.data.splits.split import Cut
-from respire.experiments.search.nested import Outer, Search, SearchPlan, start_search
-from respire.experiments.search.report import summary, write_report
-from respire.experiments.search.space import apply
-from respire.experiments.search.summary import study_of, summarise
+from respire.experiments.search import report
+from respire.experiments.search.nested import start_search
+from respire.experiments.search.space import Space, apply
+from respire.experiments.search.summary import OuterSplit, SearchPlan, study_of
 from respire.recipe.recipe import Recipe
 from respire.recipe.toml_file import recipe_toml
+from respire.study.experiment import Experiment
 from respire.study.place import Place
 
 
@@ -34,34 +35,33 @@ def search(
         FloatingPointError: the default recipe, or a winner refitted, diverged.
     """
     with start_search(recipe, cut, seed, plan, place, name) as under_way:
-        outer = [under_way.run(split_seed) for split_seed in plan.outer_seeds]
-        found = summarise(under_way, outer)
-        for one in outer:
-            _keep_study(under_way, one)
-            _keep_recipe(under_way, one)
-        folder = under_way.experiment.folder
-        results = under_way.experiment.finish(
-            found, lambda results: write_report(results, folder), {}
+        summary = under_way.summary()
+        experiment = under_way.experiment
+        for split in summary.outer:
+            _keep_study(split, summary.space, experiment)
+            _keep_recipe(split, recipe, experiment)
+        experiment.finish(
+            summary.to_json(),
+            lambda results: report.write_report(summary, results, experiment.folder),
+            {},
         )
-    return summary(results)
+    return report.summary(summary)
 
 
-def _keep_study(under_way: Search, outer: Outer) -> None:
+def _keep_study(split: OuterSplit, space: Space, experiment: Experiment) -> None:
     """Write the trials as an Optuna study, a database of its own, for optuna-dashboard."""
     with tempfile.TemporaryDirectory() as temporary:
         database = Path(temporary) / "optuna.db"
-        study_of(outer.trials, under_way.space, f"sqlite:///{database}")
-        file = under_way.experiment.folder / f"optuna-{outer.split_seed}.db"
-        file.write_bytes(database.read_bytes())
+        study_of(split.trials, space, f"sqlite:///{database}")
+        (experiment.folder / f"optuna-{split.split_seed}.db").write_bytes(database.read_bytes())
 
 
-def _keep_recipe(under_way: Search, outer: Outer) -> None:
+def _keep_recipe(split: OuterSplit, default: Recipe, experiment: Experiment) -> None:
     """Write the winner, if there is one, as a file that ``--recipe`` takes."""
-    if outer.winner is None:
-        return
-    text = recipe_toml(
-        apply(under_way.recipe, outer.winner.values),
-        under_way.recipe.preset,
-        f"Found by respire's search {under_way.experiment.name}, outer split {outer.split_seed}.",
-    )
-    (under_way.experiment.folder / f"best-{outer.split_seed}.toml").write_bytes(text.encode())
+    if split.winner is not None:
+        text = recipe_toml(
+            apply(default, split.winner.trial.values),
+            default.preset,
+            f"Found by respire's search {experiment.name}, outer split {split.split_seed}.",
+        )
+        (experiment.folder / f"best-{split.split_seed}.toml").write_bytes(text.encode())

@@ -91,25 +91,20 @@ class Dimension:
 
     Attributes:
         field: its dotted name.
-        choices: its values; empty for numbers.
-        low: least number.
-        high: greatest number.
-        step: between numbers; None for any.
-        log: whether numbers are uniform on a logarithmic scale.
-        whole: whether numbers are integers.
+        values: Optuna's distribution of them.
         when: field on which it depends, "" for none.
         equals: the value that field must have; None for any that is on (not 0, false or off).
     """
 
     field: str
-    choices: tuple[Any, ...] = ()
-    low: float = 0.0
-    high: float = 0.0
-    step: float | None = None
-    log: bool = False
-    whole: bool = False
+    values: BaseDistribution
     when: str = ""
     equals: Any = None
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """Its values; empty for numbers."""
+        return getattr(self.values, "choices", ())
 
     def there(self, values: Mapping[str, Any]) -> bool:
         """Whether it is varied, the other fields having these values."""
@@ -118,32 +113,23 @@ class Dimension:
         value = values[self.when]
         return value not in (0, False, "off") if self.equals is None else value == self.equals
 
-    def distribution(self) -> BaseDistribution:
-        """What Optuna calls it."""
-        if self.choices:
-            return CategoricalDistribution(self.choices)
-        if self.whole:
-            step = 1 if self.step is None else int(self.step)
-            return IntDistribution(int(self.low), int(self.high), self.log, step)
-        return FloatDistribution(self.low, self.high, self.log, self.step)
-
     def suggest(self, trial: optuna.Trial) -> Any:
         """A value for a trial."""
-        if self.choices:
-            return trial.suggest_categorical(self.field, self.choices)
-        if self.whole:
-            step = 1 if self.step is None else int(self.step)
-            return trial.suggest_int(
-                self.field, int(self.low), int(self.high), step=step, log=self.log
-            )
-        return trial.suggest_float(self.field, self.low, self.high, step=self.step, log=self.log)
+        match self.values:
+            case IntDistribution(low=low, high=high, step=step, log=log):
+                return trial.suggest_int(self.field, low, high, step=step, log=log)
+            case FloatDistribution(low=low, high=high, step=step, log=log):
+                return trial.suggest_float(self.field, low, high, step=step, log=log)
+        return trial.suggest_categorical(self.field, self.choices)
 
     def __str__(self) -> str:
-        if self.choices:
-            values = "|".join(map(_text, self.choices))
-        else:
-            end = ":log" if self.log else "" if self.step is None else f":{self.step:g}"
-            values = f"{self.low:g}:{self.high:g}{end}"
+        values = "|".join(map(_text, self.choices))
+        if isinstance(numbers := self.values, IntDistribution | FloatDistribution):
+            step = (
+                numbers.step if isinstance(numbers, FloatDistribution) or numbers.step > 1 else None
+            )
+            end = ":log" if numbers.log else "" if step is None else f":{step:g}"
+            values = f"{numbers.low:g}:{numbers.high:g}{end}"
         condition = f" if {self.when}" if self.when else ""
         condition += "" if self.equals is None else f"={_text(self.equals)}"
         return f"{self.field}={values}{condition}"
@@ -179,7 +165,7 @@ def read_space(
             f"--only {' '.join(sorted(unknown))}: not in the space ({', '.join(dimensions)})"
         )
     space = tuple(d for d in dimensions.values() if only is None or d.field in only)
-    if not any(len(d.choices) != 1 for d in space):
+    if all(len(d.choices) == 1 for d in space):
         raise InputError("the search space is empty: nothing varies")
     later = {d.field for d in space}
     for dimension in space:
@@ -241,36 +227,32 @@ def _dimension(recipe: Recipe, text: str) -> Dimension:
             f"{text!r}: {field} {FIXED.get(field, 'changes the cycles')}, and is not searched"
         )
     kind = type(fields[field])
-    dimension = Dimension(field)
     try:
-        if ":" in values and kind is not str:
-            dimension = _numbers(dimension, values, whole=kind is int)
-        else:
-            dimension = replace(
-                dimension, choices=tuple(_value(kind, choice) for choice in values.split("|"))
-            )
-        if when:
-            condition = None if equals is None else _value(type(fields[when]), equals)
-            dimension = replace(dimension, when=when, equals=condition)
+        within = (
+            _numbers(values, whole=kind is int)
+            if ":" in values and kind is not str
+            else CategoricalDistribution([_value(kind, choice) for choice in values.split("|")])
+        )
+        condition = None if equals is None else _value(type(fields[when]), equals)
     except ValueError as error:
         raise InputError(f"{text!r}: {error}") from error
-    return dimension
+    return Dimension(field, within, when or "", condition)
 
 
-def _numbers(dimension: Dimension, values: str, whole: bool) -> Dimension:
-    low, high, *rest = values.split(":")
-    log = rest == ["log"]
-    step = None if log or not rest else float(rest[0])
-    numbers = replace(dimension, low=float(low), high=float(high), step=step, log=log, whole=whole)
-    if len(rest) > 1 or not numbers.low < numbers.high:
+def _numbers(values: str, whole: bool) -> BaseDistribution:
+    ends, log = values.removesuffix(":log"), values.endswith(":log")
+    low, high, *step = map(float, ends.split(":"))
+    if len(step) + log > 1 or not low < high:
         raise ValueError(f"{values} must rise, and have one step or log")
-    if log and numbers.low <= 0:
+    if log and low <= 0:
         raise ValueError(f"{values} must lie above 0 on a logarithmic scale")
-    if step is not None and step <= 0:
+    if step and step[0] <= 0:
         raise ValueError(f"{values}: the step must be above 0")
-    if whole and any(number % 1 for number in (numbers.low, numbers.high, step or 0)):
-        raise ValueError(f"{values}: {dimension.field} takes whole numbers")
-    return numbers
+    if not whole:
+        return FloatDistribution(low, high, log, *step)
+    if any(number % 1 for number in (low, high, *step)):
+        raise ValueError(f"{values}: the field takes whole numbers")
+    return IntDistribution(int(low), int(high), log, *map(int, step))
 
 
 def _value(kind: type, text: str) -> Any:

@@ -1,7 +1,8 @@
-"""What a search found: results.json, and how much of the gain survives on test."""
+"""What a search found: trials, winners, and how much of their gain survives on test."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -9,102 +10,236 @@ import numpy as np
 import optuna
 
 from respire.evaluation.evaluate import STAGE1, STAGE2
-from respire.experiments.search.nested import DEFAULT, WINNER, Outer, Search
 from respire.experiments.search.objective import gain
 from respire.experiments.search.space import Space
-from respire.experiments.search.trials import Trial
-from respire.metrics import overall
-from respire.statistics.intervals import bootstrap_difference
-from respire.statistics.paired import compare
-from respire.study.study import Study
+from respire.metrics import Scores
+from respire.recipe.recipe import Recipe
+from respire.statistics.intervals import PatientDifference
+from respire.statistics.paired import Comparison, compare
 
+FINISHED, STOPPED, FAILED, OUT_OF_MEMORY = "finished", "stopped early", "failed", "out of memory"
 MIN_TRIALS = 8
 """Trials that importance needs: a forest grown on fewer tells noise."""
 
 
-def summarise(under_way: Search, found: Sequence[Outer]) -> dict[str, Any]:
-    """What results.json has beside its header (experiments/results/SCHEMA.md)."""
-    plan = under_way.plan
-    studies = [study for of in under_way.inner.values() for study in of]
-    outer = [_outer(of, len(under_way.recipe.classes), under_way.space) for of in found]
-    return {
-        "recipe": asdict(under_way.recipe),
-        "space": [str(dimension) for dimension in under_way.space],
-        "sampler": plan.sampler,
-        "caution": plan.caution,
-        "stage": STAGE2 if plan.stage2 else STAGE1,
-        "training_seed": under_way.seed,
-        "optuna": version("optuna"),
-        "outer": outer,
-        "survival": _survival(outer, studies),
-    }
+@dataclass(frozen=True)
+class SearchPlan:
+    """How to search.
+
+    Attributes:
+        trials: how many recipes to try.
+        inner_splits: validation splits that each is scored on.
+        outer_seeds: split seeds that set test patients apart; the search is repeated for each.
+        sampler: who proposes recipes (samplers.py).
+        caution: standard errors that are taken off a recipe's gain.
+        vary: dimensions that replace those of the same field of the space, or come on top.
+        only: fields of the space that are varied; None for all.
+        stage2: whether recipes are scored after device-specific fine-tuning.
+        per_gpu: how many trials share a GPU; without GPUs each gets a core.
+    """
+
+    trials: int
+    inner_splits: int
+    outer_seeds: tuple[int, ...]
+    sampler: str = "tpe"
+    caution: float = 0.0
+    vary: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
+    stage2: bool = False
+    per_gpu: int = 2
+
+    @property
+    def stage(self) -> str:
+        """The stage that is scored."""
+        return STAGE2 if self.stage2 else STAGE1
 
 
-def _outer(outer: Outer, classes: int, space: Space) -> dict[str, Any]:
-    test = {name: overall(rows, classes) for name, rows in outer.test.items()}
-    told: dict[str, Any] = {
-        "split_seed": outer.split_seed,
-        "inner_seeds": list(outer.inner_seeds),
-        "default": {"validation": list(outer.default), "test": test[DEFAULT].to_json()},
-        "baselines": {
-            str(name): overall(rows, classes).to_json()
-            for name, rows in outer.baselines.groupby("baseline")
-        },
-        "trials": [
-            # What trials are ranked by has the search's caution taken off.
-            asdict(trial)
-            | {"gain": None if trial.gain is None else gain(trial.scores, outer.default)}
-            for trial in outer.trials
-        ],
-        "winner": None,
-        "importance": importance(study_of(outer.trials, space), outer.split_seed),
-        "train_s": sum(trial.seconds for trial in outer.trials),
-    }
-    if outer.winner is not None:
-        apart = bootstrap_difference(outer.test[WINNER], outer.test[DEFAULT], outer.split_seed)
-        told["winner"] = {
-            "name": outer.winner.name,
-            "gain": gain(outer.winner.scores, outer.default),
-            "test": test[WINNER].to_json(),
-            "test_gain": test[WINNER].score - test[DEFAULT].score,
-            "on_patients": None if apart is None else apart.to_json(),
+@dataclass(frozen=True)
+class Trial:
+    """A recipe that was tried.
+
+    Attributes:
+        name: short and unique in its search.
+        values: what it varies, by field.
+        scores: validation Score on each inner split it came to, fractions.
+        gain: over the default recipe on those splits, less the search's caution (objective.py), by
+            which trials are ranked; None for none.
+        state: FINISHED (all splits), STOPPED (worse than others on the first ones), FAILED or
+            OUT_OF_MEMORY.
+        reason: why it failed, "" where it did not.
+        seconds: of its trainings, those that an earlier invocation had finished left out.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    scores: tuple[float, ...]
+    gain: float | None
+    state: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best trial of an outer split.
+
+    Attributes:
+        trial: the trial.
+        test: its recipe's Scores on test, refitted on everybody else.
+        gain: over the default recipe on validation, a fraction.
+        test_gain: over the default recipe on test, a fraction.
+        on_patients: interval of that over the test patients; None where they are too few.
+    """
+
+    trial: Trial
+    test: Scores
+    gain: float
+    test_gain: float
+    on_patients: PatientDifference | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The form kept in results.json."""
+        return {
+            "name": self.trial.name,
+            "gain": self.gain,
+            "test": self.test.to_json(),
+            "test_gain": self.test_gain,
+            "on_patients": None if self.on_patients is None else self.on_patients.to_json(),
         }
-    return told
 
 
-def _survival(outer: Sequence[Mapping[str, Any]], studies: Sequence[Study]) -> dict[str, Any]:
-    """How much of the gain on validation is there on test; none where there is no winner."""
-    gains = [(of["winner"] or {"gain": 0.0, "test_gain": 0.0}) for of in outer]
-    validation, test = ([float(of[which]) for of in gains] for which in ("gain", "test_gain"))
-    cycles = studies[0].cycles
-    tested = [
-        cycles.loc[cycles["recording"].isin(study.split.test), "patient"].nunique()
-        for study in studies
-    ]
-    n_test = float(np.mean(tested))
-    compared = None
-    if len(test) > 1:
-        everybody = float(cycles["patient"].nunique())
-        compared = compare(np.array(test), n_test=n_test, n_train=everybody - n_test).to_json()
-    return {
-        "outer_splits": len(outer),
-        "validation_gain": float(np.mean(validation)),
-        "test_gain": float(np.mean(test)),
-        "share": float(np.mean(test) / np.mean(validation)) if any(validation) else None,
-        "test": compared,
-    }
+@dataclass(frozen=True)
+class OuterSplit:
+    """What the search on all but one outer seed's test patients found.
+
+    Attributes:
+        split_seed: who is in test.
+        inner_seeds: of the validation splits.
+        default: the default recipe's validation Scores on them, fractions.
+        test: its Scores on test, refitted on everybody else.
+        baselines: Scores of the baselines on test, by name.
+        trials: every recipe that was tried, in the order they began.
+        winner: the best that came to all splits; None where none beat the default.
+        importance: share of the gain's variance that each field explains, the greatest first.
+    """
+
+    split_seed: int
+    inner_seeds: tuple[int, ...]
+    default: tuple[float, ...]
+    test: Scores
+    baselines: Mapping[str, Scores]
+    trials: tuple[Trial, ...]
+    winner: Winner | None
+    importance: Mapping[str, float]
+
+    @property
+    def scored(self) -> list[Trial]:
+        """Trials that came to one inner split at least."""
+        return [trial for trial in self.trials if trial.gain is not None]
+
+    @property
+    def gains(self) -> tuple[float, float]:
+        """The winner's over the default recipe on validation and on test; 0 where there is none."""
+        return (0.0, 0.0) if self.winner is None else (self.winner.gain, self.winner.test_gain)
+
+    @property
+    def train_s(self) -> float:
+        """Seconds of the trials' trainings."""
+        return sum(trial.seconds for trial in self.trials)
+
+    def gain(self, trial: Trial) -> float:
+        """What a trial with a Score gains over the default recipe, without caution."""
+        return gain(trial.scores, self.default)
+
+    def to_json(self) -> dict[str, Any]:
+        """The form kept in results.json."""
+        return {
+            "split_seed": self.split_seed,
+            "inner_seeds": list(self.inner_seeds),
+            "default": {"validation": list(self.default), "test": self.test.to_json()},
+            "baselines": {name: scores.to_json() for name, scores in self.baselines.items()},
+            "trials": [
+                asdict(trial) | {"gain": None if trial.gain is None else self.gain(trial)}
+                for trial in self.trials
+            ],
+            "winner": None if self.winner is None else self.winner.to_json(),
+            "importance": dict(self.importance),
+            "train_s": self.train_s,
+        }
 
 
-def study_of(trials: Iterable[Trial], space: Space, storage: str | None = None) -> optuna.Study:
-    """The trials as an Optuna study, for its dashboard and what it can say of importance.
+@dataclass(frozen=True)
+class SearchSummary:
+    """What a search found.
+
+    Attributes:
+        recipe: the default one.
+        space: what varied.
+        plan: how it was searched.
+        training_seed: of all recipes.
+        outer: by outer split.
+        test_patients: on a test side; an average where the sides differ.
+        patients: in all.
+    """
+
+    recipe: Recipe
+    space: Space
+    plan: SearchPlan
+    training_seed: int
+    outer: tuple[OuterSplit, ...]
+    test_patients: float
+    patients: int
+
+    @property
+    def gains(self) -> tuple[float, float]:
+        """On validation and on test, fractions: means over the outer splits."""
+        validation, test = zip(*(split.gains for split in self.outer), strict=True)
+        return float(np.mean(validation)), float(np.mean(test))
+
+    @cached_property
+    def survival(self) -> Comparison | None:
+        """The gains on test compared with none; None for one outer split."""
+        if len(self.outer) == 1:
+            return None
+        gains = np.array([split.gains[1] for split in self.outer])
+        n_train = self.patients - self.test_patients
+        return compare(gains, n_test=self.test_patients, n_train=n_train)
+
+    def to_json(self) -> dict[str, Any]:
+        """What results.json has beside its header (experiments/results/SCHEMA.md)."""
+        validation, test = self.gains
+        return {
+            "recipe": asdict(self.recipe),
+            "space": [str(dimension) for dimension in self.space],
+            "sampler": self.plan.sampler,
+            "caution": self.plan.caution,
+            "stage": self.plan.stage,
+            "training_seed": self.training_seed,
+            "optuna": version("optuna"),
+            "outer": [split.to_json() for split in self.outer],
+            "survival": {
+                "outer_splits": len(self.outer),
+                "validation_gain": validation,
+                "test_gain": test,
+                "share": test / validation if validation else None,
+                "test": None if self.survival is None else self.survival.to_json(),
+            },
+        }
+
+
+def study_of(
+    trials: Iterable[Trial], space: Space, storage: str | None = None, name: str = "search"
+) -> optuna.Study:
+    """The trials as an Optuna study, for its dashboard, its figures and what it says of importance.
 
     Args:
-        trials: those without any Score count as failed.
+        trials: those without any Score count as failed, those that were stopped as infeasible.
         space: what they vary.
         storage: as Optuna takes it, such as ``sqlite:///optuna.db``; None keeps it in memory.
+        name: the study's.
     """
-    study = optuna.create_study(direction="maximize", study_name="search", storage=storage)
-    distributions = {dimension.field: dimension.distribution() for dimension in space}
+    study = optuna.create_study(direction="maximize", study_name=name, storage=storage)
+    distributions = {dimension.field: dimension.values for dimension in space}
     states = optuna.trial.TrialState
     for trial in trials:
         study.add_trial(
@@ -114,6 +249,7 @@ def study_of(trials: Iterable[Trial], space: Space, storage: str | None = None) 
                 params=dict(trial.values),
                 distributions={field: distributions[field] for field in trial.values},
                 user_attrs={"name": trial.name, "state": trial.state, "scores": trial.scores},
+                system_attrs={"constraints": [0.0 if trial.state == FINISHED else 1.0]},
             )
         )
     return study

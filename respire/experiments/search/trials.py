@@ -4,10 +4,10 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import optuna
 import pyarrow as pa
@@ -17,9 +17,12 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from respire.experiments.search.objective import gain
+from respire.experiments.search.progress import Progress, failure
 from respire.experiments.search.samplers import sampler_of
 from respire.experiments.search.space import Space, apply, suggest
+from respire.experiments.search.summary import FINISHED, STOPPED, SearchPlan, Trial
 from respire.recipe.recipe import Recipe
+from respire.runtime.actors import slots
 from respire.runtime.resources import set_up_torch
 from respire.runtime.session import Queue, interruptible, share
 from respire.runtime.storage import Storage
@@ -36,33 +39,6 @@ RETRIES = 2
 """How often a trial is begun again that failed or was lost with its node; it goes on from its last
 checkpoint. Tune cannot tell the two apart, so an impossible recipe is tried as often."""
 METRIC = "gain"
-FINISHED, STOPPED, FAILED, OUT_OF_MEMORY = "finished", "stopped early", "failed", "out of memory"
-MEMORY_SIGNS = ("running low on memory", "out of memory", "MemoryError")
-"""What Ray's monitor, a GPU and Python say."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A recipe that was tried.
-
-    Attributes:
-        name: short and unique in its search.
-        values: what it varies, by field.
-        scores: validation Score on each inner split it came to, fractions.
-        gain: over the default recipe on those splits (objective.py); None for none.
-        state: FINISHED (all splits), STOPPED (worse than others on the first ones), FAILED or
-            OUT_OF_MEMORY.
-        reason: why it failed, "" where it did not.
-        seconds: of its trainings, those that an earlier invocation had finished left out.
-    """
-
-    name: str
-    values: Mapping[str, Any]
-    scores: tuple[float, ...]
-    gain: float | None
-    state: str
-    reason: str
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -72,55 +48,46 @@ class Trials:
     Attributes:
         recipe: the default recipe.
         space: what varies.
+        plan: how to search.
         studies: the default recipe's on each inner split.
         default: its validation Scores there.
-        caution: standard errors that are taken off the gain.
-        stage2: whether stage 2 is scored, and not stage 1.
+        seed: of the sampler.
         tracker: the MLflow run that the trials are nested in.
         lines: what the user sees (session.console).
-        parallel: trials at once.
     """
 
     recipe: Recipe
     space: Space
+    plan: SearchPlan
     studies: tuple[Study, ...]
     default: tuple[float, ...]
-    caution: float
-    stage2: bool
+    seed: int
     tracker: Tracker
     lines: Queue
-    parallel: int
+
+    @property
+    def gpu(self) -> bool:
+        """Whether they compute on GPUs."""
+        return self.studies[0].compute.device == "cuda"
 
 
-def run_trials(
-    trials: Trials,
-    cycles: pa.Table,
-    *,
-    sampler: str,
-    seed: int,
-    samples: int,
-    gpu: bool,
-    folder: Storage,
-) -> list[Trial]:
+def run_trials(trials: Trials, cycles: pa.Table, folder: Storage) -> list[Trial]:
     """Try recipes, as many at once as there is room for; a search that was killed goes on.
 
     Args:
         trials: what they have in common.
         cycles: rows of the recordings in train and validation.
-        sampler: as ``sampler_of`` takes it.
-        seed: of the sampler.
-        samples: recipes to try.
-        gpu: whether they compute on GPUs.
         folder: keeps Tune's state.
 
     Returns:
         Every trial, in the order they began.
     """
-    part = share(trials.parallel, gpu)
-    kept = folder / "tune"
-    _Ends.now = _Ends(trials.tracker, len(trials.studies), samples)
+    plan, gpu, kept = trials.plan, trials.gpu, folder / "tune"
+    parallel = slots(gpu, plan.per_gpu)
+    part = share(parallel, gpu)
+    Progress.now = Progress(trials.tracker, len(trials.studies), plan.trials)
     trainable = tune.with_resources(
-        tune.with_parameters(_try, trials=trials, cycles=cycles, kept=kept),
+        tune.with_parameters(_try, trials=trials, parallel=parallel, kept=kept, cycles=cycles),
         {"GPU": part.gpus} if gpu else {"CPU": part.cpus},
     )
     # A failed trial is told of in our own words, and Tune keeps up with those that have ended.
@@ -136,14 +103,14 @@ def run_trials(
             tune_config=tune.TuneConfig(
                 metric=METRIC,
                 mode="max",
-                num_samples=samples,
-                max_concurrent_trials=trials.parallel,
+                num_samples=plan.trials,
+                max_concurrent_trials=parallel,
                 trial_dirname_creator=lambda trial: trial.trial_id,
                 search_alg=OptunaSearch(
-                    _Suggest(trials.space, trials.recipe),
+                    partial(_suggest, trials.space, trials.recipe),
                     metric=METRIC,
                     mode="max",
-                    sampler=sampler_of(sampler, seed),
+                    sampler=sampler_of(plan.sampler, trials.seed),
                 ),
                 scheduler=ASHAScheduler(
                     time_attr="splits",
@@ -159,14 +126,14 @@ def run_trials(
                 storage_filesystem=filesystem,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=RETRIES),
-                callbacks=[_Ends.now],
+                callbacks=[Progress.now],
             ),
         )
     with interruptible():
         results = tuner.fit()
-    if len(results) < samples:
+    if len(results) < plan.trials:
         raise KeyboardInterrupt  # Tune ends so when it gets SIGUSR1
-    return [_told(result, len(trials.studies), kept) for result in results]
+    return [_ended(result, len(trials.studies), kept) for result in results]
 
 
 def _snapshots(folder: Storage) -> list[bytes]:
@@ -177,11 +144,6 @@ def _snapshots(folder: Storage) -> list[bytes]:
     return [filesystem.open_input_stream(path).read() for path in paths]
 
 
-def _is_kept(name: str, folder: Storage) -> bool:
-    """Whether a snapshot of Tune's has the trial."""
-    return any(name.encode() in snapshot for snapshot in _snapshots(folder))
-
-
 def _is_whole(folder: Storage) -> bool:
     """Whether Tune can go on from its newest snapshot; a kill may have cut it off."""
     try:
@@ -190,103 +152,44 @@ def _is_whole(folder: Storage) -> bool:
         return False
 
 
-@dataclass(frozen=True)
-class _Suggest:
+def _suggest(space: Space, recipe: Recipe, trial: optuna.Trial) -> dict[str, Any]:
     """A trial's values, for OptunaSearch."""
-
-    space: Space
-    recipe: Recipe
-
-    def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
-        return {"values": suggest(trial, self.space, self.recipe)}
+    return {"values": suggest(trial, space, recipe)}
 
 
-def _try(config: dict[str, Any], trials: Trials, cycles: pa.Table, kept: Storage) -> None:
+def _try(
+    config: dict[str, Any], trials: Trials, parallel: int, kept: Storage, cycles: pa.Table
+) -> None:
     """What runs in each trial's process."""
-    set_up_torch(trials.parallel)
+    set_up_torch(parallel)
     name = tune.get_context().get_trial_id()
     # A kill would make Tune forget a trial that its last snapshot lacks, and what it had told.
-    while not _is_kept(name, kept):
+    while not any(name.encode() in snapshot for snapshot in _snapshots(kept)):
         time.sleep(SNAPSHOT_SECONDS / 10)
-    values = config["values"]
-    recipe = apply(trials.recipe, values)
+    recipe = apply(trials.recipe, config["values"])
     run = trials.tracker.child(f"trial {name}")
     run.log_recipe(recipe)
     scores: list[float] = []
     seconds = 0.0
-    for inner, study in enumerate(trials.studies):
-        child = run.child(f"trial {name}, inner split {study.split.cut.inner_seed}")
-        cell = Run(name, replace(study, recipe=recipe), trials.stage2)
+    for number, study in enumerate(trials.studies, 1):
+        inner = Run(name, replace(study, recipe=recipe), trials.plan.stage2)
         began = time.monotonic()
-        with child:
-            train_and_validate(cell, cycles)
-            found = cell.validation()
-            child.log_metrics({m: getattr(found, m) for m in ("score", "se", "sp")})
+        with run.child(f"trial {name}, inner split {study.split.cut.inner_seed}") as child:
+            train_and_validate(inner, cycles)
+            validation = inner.validation()
+            child.log_metrics(validation.fractions)
         seconds += time.monotonic() - began
-        scores.append(found.score)
-        better = gain(scores, trials.default, trials.caution)
-        run.log_metrics({METRIC: better, "score": sum(scores) / len(scores), "splits": inner + 1})
+        scores.append(validation.score)
+        better = gain(scores, trials.default, trials.plan.caution)
+        run.log_metrics({METRIC: better, "score": sum(scores) / number, "splits": number})
         trials.lines.put_nowait(
-            f"trial {name}: split {inner + 1}/{len(trials.studies)}, {100 * better:+.1f} points "
+            f"trial {name}: split {number}/{len(trials.studies)}, {100 * better:+.1f} points "
             f"from the default recipe"
         )
-        tune.report(
-            {METRIC: better, "splits": inner + 1, "scores": scores.copy(), "train_s": seconds}
-        )
+        tune.report({METRIC: better, "splits": number, "scores": [*scores], "train_s": seconds})
 
 
-class _Ends(tune.Callback):
-    """Ends each trial's MLflow run, and tells how far the search is.
-
-    Tune keeps its callbacks with the search. What comes back of this one is the present process's.
-
-    Attributes:
-        now: that of the search which runs in this process.
-    """
-
-    now: ClassVar["_Ends"]
-
-    def __init__(self, tracker: Tracker, splits: int, samples: int):
-        self.tracker, self.splits, self.samples = tracker, splits, samples
-        self.began, self.ended_here = time.monotonic(), 0
-
-    def __reduce__(self) -> Any:
-        return getattr, (_Ends, "now")
-
-    def on_trial_complete(self, *_: Any, trials: list[Any], trial: Any, **__: Any) -> None:
-        """A trial came to its end, or was stopped."""
-        splits = trial.last_result.get("splits", 0)
-        self._end(trials, trial, FINISHED if splits == self.splits else STOPPED)
-
-    def on_trial_error(self, *_: Any, trials: list[Any], trial: Any, **__: Any) -> None:
-        """A trial failed."""
-        state, reason = failure(trial.get_error())
-        self._end(trials, trial, state, f" ({reason})")
-
-    def _end(self, trials: list[Any], trial: Any, state: str, why: str = "") -> None:
-        run = self.tracker.child(f"trial {trial.trial_id}")
-        run.log_tags({"respire.state": state})
-        run.finish("FINISHED" if state in (FINISHED, STOPPED) else "FAILED")
-        self.ended_here += 1
-        done = len({one.trial_id for one in trials if one.is_finished()} | {trial.trial_id})
-        left = (time.monotonic() - self.began) / self.ended_here * (self.samples - done)
-        print(
-            f"trial {trial.trial_id}: {state}{why}; {done} of {self.samples} trials done, "
-            f"about {left / 60:.0f} min left",
-            flush=True,
-        )
-
-
-def failure(error: BaseException | str) -> tuple[str, str]:
-    """FAILED or OUT_OF_MEMORY, and why in one line; Tune keeps some errors as text only."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    for line in lines:
-        if any(sign in line for sign in MEMORY_SIGNS):
-            return OUT_OF_MEMORY, line.strip()
-    return FAILED, lines[-1].strip()
-
-
-def _told(result: Any, splits: int, folder: Storage) -> Trial:
+def _ended(result: Any, splits: int, folder: Storage) -> Trial:
     name = Path(result.path).name
     metrics = result.metrics or {}
     scores = tuple(metrics.get("scores", ()))

@@ -154,6 +154,7 @@ def test_bad_input_is_refused_in_one_line(corpus: Path, tmp_path: Path) -> None:
         (("--trials", "0"), "--trials 0: must be at least 1"),
         (("--sampler", "gp"), "for it has a condition"),
         (("--recipe.watch-test",), "a search must not read test"),
+        (("--recipe.features.evaluation-padding", "smart"), "stamped 'test labels shaped"),
         (("--vary", "features.nothing=1:2"), "no field features.nothing"),
     ):
         done = finished(THIS, tmp_path, "--data", str(corpus), "--recipe", "quick", *arguments)

@@ -6,6 +6,7 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from respire.errors import InputError
 from respire.experiments.search.space import (
@@ -78,9 +79,9 @@ def test_the_kinds_of_dimensions() -> None:
         ),
     )
     window, rate, epochs, level, padding = space
-    assert (window.low, window.high, window.step) == (1, 9, 0.5)
-    assert (rate.low, rate.high, rate.log) == (1e-4, 1e-2, True)
-    assert (epochs.whole, level.choices) == (True, (True, False))
+    assert window.values == FloatDistribution(1, 9, step=0.5)
+    assert rate.values == FloatDistribution(1e-4, 1e-2, log=True)
+    assert (epochs.values, level.choices) == (IntDistribution(10, 20), (True, False))
     assert padding.there({"features.level_rows": True})
     assert not padding.there({"features.level_rows": False})
     assert not is_flat(space)
@@ -120,6 +121,7 @@ def test_the_user_replaces_extends_and_restricts() -> None:
         ("features.window=1:9", "recipes have no field features.window"),
         ("features.window_seconds=9:1", "9:1 must rise"),
         ("features.window_seconds=1:9:2:3", "one step or log"),
+        ("features.window_seconds=1:9:2:log", "one step or log"),
         ("features.window_seconds=0:9:log", "above 0 on a logarithmic scale"),
         ("features.window_seconds=1:9:0", "the step must be above 0"),
         ("features.n_mels=32:64:0.5", "takes whole numbers"),

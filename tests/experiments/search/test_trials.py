@@ -13,19 +13,19 @@ from scipy import stats
 
 from respire.errors import InputError
 from respire.experiments.search.objective import gain
+from respire.experiments.search.progress import Progress, failure
 from respire.experiments.search.samplers import check_sampler, sampler_of
 from respire.experiments.search.space import SPACE, apply, read_space, suggest
-from respire.experiments.search.summary import importance, study_of
-from respire.experiments.search.trials import (
+from respire.experiments.search.summary import (
     FAILED,
     FINISHED,
     OUT_OF_MEMORY,
     STOPPED,
     Trial,
-    _Ends,
-    _is_whole,
-    failure,
+    importance,
+    study_of,
 )
+from respire.experiments.search.trials import _is_whole
 from respire.recipe.presets import small
 from respire.runtime.storage import Storage
 
@@ -142,7 +142,7 @@ def test_optuna_is_told_every_trial_with_its_values_gain_and_state(tmp_path) -> 
     trials = [
         tried(n, suggest(study.ask(), space, small()), value, state)
         for n, (value, state) in enumerate(
-            [(0.01, FINISHED), (-0.02, STOPPED), (None, FAILED), (0.03, FINISHED)]
+            [(0.01, FINISHED), (0.05, STOPPED), (None, FAILED), (0.03, FINISHED)]
         )
     ]
     storage = f"sqlite:///{tmp_path}/optuna.db"
@@ -150,8 +150,8 @@ def test_optuna_is_told_every_trial_with_its_values_gain_and_state(tmp_path) -> 
     told = optuna.load_study(study_name="search", storage=storage)
     assert [t.params for t in told.trials] == [t.values for t in trials]
     assert [t.user_attrs["state"] for t in told.trials] == [t.state for t in trials]
-    assert [t.value for t in told.trials if t.state.name == "COMPLETE"] == [0.01, -0.02, 0.03]
-    assert told.best_trial.user_attrs["name"] == "t3"
+    assert [t.value for t in told.trials if t.state.name == "COMPLETE"] == [0.01, 0.05, 0.03]
+    assert told.best_trial.user_attrs["name"] == "t3"  # t1 came to one split only
 
 
 def test_importance_finds_what_matters_and_says_nothing_of_too_few_trials() -> None:
@@ -183,10 +183,10 @@ def test_a_search_goes_on_only_from_a_snapshot_that_is_whole(tmp_path: Path) -> 
 def test_a_callback_that_tune_kept_comes_back_as_that_of_this_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = _Ends(None, splits=2, samples=4)  # type: ignore[arg-type]
-    monkeypatch.setattr(_Ends, "now", before, raising=False)
+    before = Progress(None, splits=2, samples=4)  # type: ignore[arg-type]
+    monkeypatch.setattr(Progress, "now", before, raising=False)
     kept = cloudpickle.dumps([before])
-    now = _Ends(None, splits=2, samples=4)  # type: ignore[arg-type]
-    monkeypatch.setattr(_Ends, "now", now)
+    now = Progress(None, splits=2, samples=4)  # type: ignore[arg-type]
+    monkeypatch.setattr(Progress, "now", now)
     (back,) = cloudpickle.loads(kept)
     assert back is now
