@@ -59,7 +59,7 @@ def measure_step(recipe: Recipe, compute: Compute, *, steps: int, repeats: int) 
         repeats: repeats of each.
 
     Returns:
-        The part "step" of results.json.
+        A size in the part "step" of results.json.
     """
     batch = recipe.optimisation.batch_size
     bank = noise_bank(batch * (LED_IN + steps + 1), recipe, compute.device)
@@ -81,6 +81,7 @@ def measure_step(recipe: Recipe, compute: Compute, *, steps: int, repeats: int) 
     rates = in_turns(tasks, dict.fromkeys(tasks, batch * steps), repeats)
     flops, matmul = floors.train_flops(recipe, image), floors.matmul_flops_per_s(compute)
     return {
+        "image": list(image),
         "batch": batch,
         "rates": {name: timing.to_json() for name, timing in rates.items()},
         "loop_of_step": rates[LOOP].times_as_fast_as(rates[STEP]),
