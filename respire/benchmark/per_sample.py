@@ -77,20 +77,6 @@ class Sample:
     frequency_mask: tuple[int, int] | None = None
 
 
-def entries_of(recordings: Sequence[Sequence[tuple[np.ndarray, int]]]) -> list[Entry]:
-    """Cycles of recordings, each (audio, class), in their order."""
-    entries: list[Entry] = []
-    for recording in recordings:
-        first, last = len(entries), len(entries) + len(recording) - 1
-        for index, (audio, label) in enumerate(recording, first):
-            before, after = (
-                index - 1 if index > first else None,
-                index + 1 if index < last else None,
-            )
-            entries.append(Entry(audio, label, before, after))
-    return entries
-
-
 def windows_of(entries: Sequence[Entry], window: int) -> list[Entry]:
     """Long cycles cut into frames that overlap by half, and what is left (released code)."""
     pieces = [_pieces(entry.audio, window) for entry in entries]
@@ -286,13 +272,10 @@ def clip_blank_region(shade: np.ndarray, features: Features) -> np.ndarray:
     """Cut blank rows, stretch what is left to the full height, and level its rows if asked for."""
     blank = blank_rows(shade, features)
     clipped = resized(shade[blank:], len(shade), 0) if blank else shade
-    return levelled(clipped) if features.level_rows else clipped
-
-
-def levelled(shade: np.ndarray) -> np.ndarray:
-    """Each row less its mean, from the lowest to the highest over [0, 255]."""
-    rows = shade - shade.mean(1, keepdims=True)
-    return (rows - rows.min()) * (255 / max(rows.max() - rows.min(), 1e-6))
+    if not features.level_rows:
+        return clipped
+    level = clipped - clipped.mean(1, keepdims=True)  # each row less its mean
+    return (level - level.min()) * (255 / max(np.ptp(level), 1e-6))
 
 
 def resized(image: np.ndarray, size: int, axis: int) -> np.ndarray:

@@ -101,8 +101,10 @@ def measure(
             measured["input"] = measure_input(recipe, compute, bank, per_sample_loader, **done)
     if "step" in parts:
         with stopwatch.part("step"):
-            done = {"steps": effort.steps, "repeats": effort.repeats}
-            measured["step"] = [measure_step(size, compute, **done) for size in enlarged]
+            measured["step"] = [
+                measure_step(size, compute, steps=effort.steps, repeats=effort.repeats)
+                for size in enlarged
+            ]
     if {"ray", "scaling", "recordings"} & set(parts):
         work = folder / "work"
         measured |= _measure_on_ray(recipe, place, parts, compute, effort, work, stopwatch)

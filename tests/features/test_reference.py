@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from cycle_rows import cycles_table
 from scipy.signal import butter, resample_poly, sosfiltfilt
 
 from respire.benchmark import per_sample as reference
-from respire.benchmark.per_sample import Entry, Sample, entries_of, windows_of
+from respire.benchmark.per_sample import Entry, Sample, windows_of
 from respire.data.corpora.synthetic_sounds import MICROPHONES, Patient, record
 from respire.features.augment import draw_effects
 from respire.features.bank import CycleBank
@@ -83,6 +83,20 @@ def with_audio(table: pa.Table, audio: list[np.ndarray]) -> pa.Table:
     index = table.schema.get_field_index("audio")
     field = table.schema.field(index)
     return table.set_column(index, field, pa.array(audio, field.type))
+
+
+def entries_of(recordings: Sequence[Sequence[tuple[np.ndarray, int]]]) -> list[Entry]:
+    """Cycles of recordings, each (audio, class), in their order."""
+    entries: list[Entry] = []
+    for recording in recordings:
+        first, last = len(entries), len(entries) + len(recording) - 1
+        for index, (audio, label) in enumerate(recording, first):
+            before, after = (
+                index - 1 if index > first else None,
+                index + 1 if index < last else None,
+            )
+            entries.append(Entry(audio, label, before, after))
+    return entries
 
 
 def entries_from(table: pa.Table, recipe: Recipe) -> list[Entry]:
