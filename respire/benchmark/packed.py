@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from respire.data.prepare import by_recording
 from respire.data.rows import SCHEMA, blocks_of, in_order
 from respire.data.splits.split import SIDES, Cut
 from respire.errors import InputError
@@ -40,7 +39,7 @@ def pack(
         InputError: a recording is bad.
     """
     from respire.data.corpora import icbhi  # the audio packages are needed here only
-    from respire.data.prepare import ERROR, prepare_block
+    from respire.data.prepare import ERROR, by_recording, prepare_block
 
     cycles = icbhi.read_catalogue(data).cycles
     if recordings:

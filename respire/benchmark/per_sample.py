@@ -229,8 +229,7 @@ def masked(shade: np.ndarray, sample: Sample) -> np.ndarray:
     shade = shade.copy()
     for axis, mask in ((1, sample.time_mask), (0, sample.frequency_mask)):
         if mask is not None:
-            first, count = mask
-            np.moveaxis(shade, axis, 0)[first : first + count] = shade.mean()
+            np.moveaxis(shade, axis, 0)[mask[0] : sum(mask)] = shade.mean()
     return shade
 
 
