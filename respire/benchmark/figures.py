@@ -10,27 +10,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from respire.benchmark.input_path import PER_SAMPLE
-from respire.report.style import COLOURS, STYLE
+from respire.report.style import COLOURS, STYLE, titled
 
 Part = Mapping[str, Any]
+INCHES = (9.6, 3.8)
 DOTTED: dict[str, Any] = {"color": "#666666", "lw": 1, "ls": ":", "zorder": 1}
-
-
-def figures(results: Mapping[str, Any]) -> dict[str, Figure]:
-    """The figure of every part that was measured, by file name."""
-    device = results["environment"]["device"]
-    return {
-        name: draw(results[part], device)
-        for part, (name, draw) in OF_PART.items()
-        if part in results
-    }
 
 
 def input_path(part: Part, device: str) -> Figure:
     """Microseconds a window by stage, and windows a second of the whole beside the others."""
     height, width = part["image"]
     with matplotlib.rc_context(STYLE | {"axes.grid.axis": "x"}):
-        figure = _figure(f"Input path to {height}×{width} images on {device}")
+        title = f"Input path to {height}×{width} images on {device}"
+        figure = titled(title, INCHES, ())
         left, right = figure.subplots(1, 2)
         _bars(
             left,
@@ -52,7 +44,7 @@ def scaling(part: Part, device: str) -> Figure:
     rows = part["sizes"]
     cycles = _column(rows, "cycles")
     with matplotlib.rc_context(STYLE | {"axes.grid.axis": "both"}):
-        figure = _figure(f"Scaling on {device}")
+        figure = titled(f"Scaling on {device}", INCHES, ())
         left, right = figure.subplots(1, 2)
         curves = {"preparing": "prepare_s", "an epoch's input path": "epoch_s"}
         for (name, column), colour in zip(curves.items(), COLOURS, strict=False):
@@ -78,16 +70,6 @@ def scaling(part: Part, device: str) -> Figure:
         left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         left.yaxis.set_major_formatter("{x:g}")
         left.yaxis.set_minor_locator(NullLocator())
-    return figure
-
-
-OF_PART = {"input": ("input-path.png", input_path), "scaling": ("scaling.png", scaling)}
-"""Parts that are drawn."""
-
-
-def _figure(title: str) -> Figure:
-    figure = Figure(figsize=(9.6, 3.8), layout="constrained", facecolor="white")
-    figure.suptitle(title, size=12, weight="bold")
     return figure
 
 

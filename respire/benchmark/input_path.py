@@ -52,7 +52,7 @@ def measure_input(
     recipe: Recipe,
     compute: Compute,
     bank: CycleBank,
-    load: Load,
+    load: Load | None,
     *,
     batches: int,
     repeats: int,
@@ -63,7 +63,7 @@ def measure_input(
         recipe: the techniques and the image.
         compute: device.
         bank: the cycles, on the device.
-        load: the other loader; its images are moved to the device too.
+        load: the other loader, if any; its images are moved to the device too.
         batches: batches of the recipe's size in each repeat.
         repeats: repeats of everything.
 
@@ -72,9 +72,7 @@ def measure_input(
     """
     plan = plan_batches(bank, recipe, batches)
     workers = cores()
-    paths = _paths(
-        recipe, bank, plan, compute, lambda one, chosen: load(bank, one, chosen, workers), repeats
-    )
+    paths = _paths(recipe, bank, plan, compute, load, workers, repeats)
     effects = _effects(recipe, bank, plan, compute, repeats)
     image = image_size(recipe)
     moved = floors.input_bytes(recipe, image)
@@ -99,6 +97,7 @@ def measure_input(
         "times_per_sample": {
             name: paths[name].times_as_fast_as(paths[f"{PER_SAMPLE}, {name}"])
             for name in (ALL, NONE)
+            if load is not None
         },
         "floor": {
             "bytes_a_window": moved,
@@ -179,7 +178,8 @@ def _paths(
     bank: CycleBank,
     plan: Batches,
     compute: Compute,
-    load: Callable[[Recipe, Sequence[int]], DataLoader],
+    load: Load | None,
+    workers: int,
     repeats: int,
 ) -> dict[str, Timing]:
     """The whole path with and without techniques, the same by the other loader, and one stage."""
@@ -188,7 +188,9 @@ def _paths(
     tasks = {name: _images(one, bank, plan, compute) for name, one in recipes.items()}
     tasks[MEL] = _mel(recipe, bank, plan, compute)
     for name, one in recipes.items():
-        tasks[f"{PER_SAMPLE}, {name}"] = _loaded(load(one, chosen), compute)
+        if load is not None:
+            loader = load(bank, one, chosen, workers)
+            tasks[f"{PER_SAMPLE}, {name}"] = _loaded(loader, compute)
     return in_turns(tasks, dict.fromkeys(tasks, len(chosen)), repeats)
 
 

@@ -1,252 +1,300 @@
-"""What everybody else does: one window at a time, by NumPy, SciPy and librosa, in worker processes.
+"""One sample at a time from cycles to an image, as everybody else does: the pipeline's oracle.
 
-The same work as features/pipeline.py, to be measured against (benchmark.py) and to be read beside
-it. Nothing is done clumsily to lose: cycles wait decoded in memory, the mel filters and the palette
-are computed once, and pitch moves in the spectrum (a phase vocoder takes longer).
+Written after the paper and the released code with librosa, NumPy, SciPy and matplotlib; from the
+package it takes the recipe and nothing else, and it draws nothing: whoever calls says what chance
+decided (``Sample``). Tests compare the pipeline's images with its own; the benchmark its speed
+(loader.py). So nothing is done clumsily: filters, palette and the shares of a resizing are computed
+once, and single precision stays single.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 
 import librosa
+import matplotlib
 import numpy as np
-import soxr
-from scipy.ndimage import zoom
-from threadpoolctl import threadpool_limits
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+import scipy.ndimage
 
-from respire.features.augment import LOUDNESS_EDGE, LOUDNESS_STRETCH
-from respire.features.bank import FULL_SCALE, CycleBank
-from respire.features.blank_region import GREY_OF_RGB
-from respire.features.colour import IMAGENET_MEAN, IMAGENET_STD, colours
-from respire.features.concatenate import MIXED
-from respire.features.frequency_warp import KNEE
-from respire.labels import CLASSES, NORMAL
+from respire.labels import NORMAL
+from respire.recipe.fields import Features, Padding
 from respire.recipe.recipe import Recipe
 
-ONE_OF = ("noise", "speed", "loudness", "pitch", "vtlp")
-"""Effects of which a window gets one at most, if the recipe says so."""
-RANGES = {
-    "noise": "noise_snr_db",
-    "speed": "speed_factor",
-    "loudness": "loudness_factor",
-    "pitch": "pitch_semitones",
-    "vtlp": "vtlp_factor",
-    "time_mask": "time_mask_share",
-    "frequency_mask": "frequency_mask_share",
-}
-"""The recipe's field with each effect's range."""
-
-Drawn = dict[str, float]
-"""The effects a window gets, and the parameter of each."""
+COLOUR_MAPS = {"magma": "magma", "grey": "gray"}
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
+IMAGENET_STD = np.array([0.229, 0.224, 0.225])
 
 
-class PerSample(Dataset):
-    """Training windows of a bank's cycles as float32 [3, H, W] and class."""
+@dataclass(frozen=True)
+class Entry:
+    """A cycle, or one window of a cycle that is too long.
 
-    def __init__(self, bank: CycleBank, recipe: Recipe):
-        self.recipe, self.features = recipe, recipe.features
-        self.rate = recipe.preprocess.sample_rate_hz
-        self.samples = self.features.samples(self.rate)
-        audio = bank.audio.cpu().numpy().astype(np.float32) / np.float32(FULL_SCALE)
-        first, length = bank.first.tolist(), bank.length.tolist()
-        self.cycles = [audio[a : a + n] for a, n in zip(first, length, strict=True)]
-        self.label, self.previous, self.following = (
-            column.tolist() for column in (bank.label, bank.previous, bank.following)
+    Attributes:
+        audio: float [n] in (-1, 1); what is made of it has its precision.
+        label: its class.
+        before: index of the entry just before in the same recording, None where there is none.
+        after: index of the entry just after.
+    """
+
+    audio: np.ndarray
+    label: int
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One window, and everything that chance decided about it; an effect it lacks is None.
+
+    Attributes:
+        label: its class.
+        made_of: indices of the entries it starts with: one, or two that CBA joined.
+        takes_before: smart padding's coin for each cycle of the window, the first one's included.
+        ends_with_cycle: the coin of "repeat-either-side".
+        speed: above 1 is faster.
+        loudness: factor of the amplitude.
+        shift: samples by which all is later.
+        noise: white noise [T].
+        noise_snr_db: its level.
+        pitch_semitones: shift upwards.
+        vtlp: warp of the frequencies below the knee.
+        time_mask: first masked frame, and how many.
+        frequency_mask: first masked row, and how many.
+    """
+
+    label: int
+    made_of: tuple[int, ...]
+    takes_before: Sequence[bool] | np.ndarray = ()
+    ends_with_cycle: bool = False
+    speed: float | None = None
+    loudness: float | None = None
+    shift: int | None = None
+    noise: np.ndarray | None = None
+    noise_snr_db: float | None = None
+    pitch_semitones: float | None = None
+    vtlp: float | None = None
+    time_mask: tuple[int, int] | None = None
+    frequency_mask: tuple[int, int] | None = None
+
+
+def windows_of(entries: Sequence[Entry], window: int) -> list[Entry]:
+    """Long cycles cut into frames that overlap by half, and what is left (released code)."""
+    pieces = [_pieces(entry.audio, window) for entry in entries]
+    first = np.cumsum([0, *map(len, pieces)])
+    return [
+        Entry(
+            audio,
+            entry.label,
+            None if entry.before is None else int(first[entry.before + 1] - 1),
+            None if entry.after is None else int(first[entry.after]),
         )
-        self.classes = CLASSES[recipe.task]
-        labels = np.array(self.label)
-        self.of_class = [np.flatnonzero(labels == label) for label in range(len(self.classes))]
-        self.filters = librosa.filters.mel(
-            sr=self.rate,
-            n_fft=self.features.n_fft,
-            n_mels=self.features.n_mels,
-            fmin=self.features.mel_low_hz,
-            fmax=self.features.mel_high_hz,
-        )
-        palette = colours(self.features)
-        self.palette = ((palette / 255 - IMAGENET_MEAN) / IMAGENET_STD).astype(np.float32)
-        grey = (palette @ GREY_OF_RGB).round()
-        self.lightest_black = int((grey < self.features.blank_grey).sum())
-        self.random = np.random.default_rng(0)
-
-    def __len__(self) -> int:
-        return len(self.cycles)
-
-    def __getitem__(self, chosen: int) -> tuple[np.ndarray, int]:
-        drawn = self.draw_effects()
-        lead = self.concatenated(self.label[chosen]) or [chosen]
-        waveform = self.augmented(self.padded(lead, self.label[chosen]), drawn)
-        return self.image(self.shades(waveform, drawn), drawn), self.label[chosen]
-
-    def concatenated(self, label: int) -> list[int]:
-        """Two cycles for a new sample of a class, or none where the sample stays as it is."""
-        recipe = self.recipe.concatenation
-        have = len(self.of_class[label])
-        wanted = recipe.multiple_of_normal * len(self.of_class[NORMAL])
-        if recipe.scheme == "off" or self.random.random() >= 1 - have / max(wanted, have):
-            return []
-        pair = [label, label]
-        if recipe.scheme == "mixed":
-            rules = MIXED[self.classes[label]]
-            rule = rules[self.random.choice(len(rules), p=[share for share, *_ in rules])]
-            pair = [self.classes.index(name) for name in rule[1:]]
-        if any(len(self.of_class[part]) == 0 for part in pair):
-            pair = [label, label]
-        return [int(self.random.choice(self.of_class[part])) for part in pair]
-
-    def padded(self, lead: Sequence[int], label: int) -> np.ndarray:
-        """The lead and what fills the window after it, float32 [T]."""
-        padding, window = self.features.padding, self.samples
-        if padding == "repeat-either-side":
-            unit = np.concatenate([self.cycles[index] for index in lead])
-            at_end = len(unit) < window and self.random.random() < 0.5
-            return np.resize(unit[::-1], window)[::-1] if at_end else np.resize(unit, window)
-        parts, filled = [], 0
-        for part in self.filling(lead, label):
-            parts.append(part)
-            filled += len(part)
-            if filled >= window:
-                break
-        return np.concatenate(parts)[:window]
-
-    def filling(self, lead: Sequence[int], label: int) -> Iterator[np.ndarray]:
-        """Waveforms that follow one another in a window, without end."""
-        own = [self.cycles[index] for index in lead]
-        yield from own
-        last = lead[-1]
-        while True:
-            match self.features.padding:
-                case "zero":
-                    yield np.zeros(self.samples, np.float32)
-                case "reflect":
-                    own = [cycle[::-1] for cycle in reversed(own)]
-                    yield from own
-                case "smart":
-                    before = self.random.random() < 0.5
-                    neighbour = (self.previous if before else self.following)[last]
-                    fits = neighbour >= 0 and self.label[neighbour] in (label, NORMAL)
-                    yield self.cycles[neighbour if fits else last]
-                case _:
-                    yield from own
-
-    def draw_effects(self) -> Drawn:
-        """Which effects the next window gets, and how strong."""
-        recipe = self.recipe.augmentation
-        drawn: Drawn = {}
-        coin, below = self.random.random(), 0.0
-        for name in (*ONE_OF, "shift", "time_mask", "frequency_mask"):
-            chance = getattr(recipe, f"{name}_p")
-            if recipe.one_at_most and name in ONE_OF:
-                gets, below = below <= coin < below + chance, below + chance
-            else:
-                gets = self.random.random() < chance
-            if gets:
-                bounds = getattr(recipe, RANGES[name]) if name in RANGES else (0.0, 1.0)
-                drawn[name] = self.random.uniform(*bounds)
-        return drawn
-
-    def augmented(self, waveform: np.ndarray, drawn: Drawn) -> np.ndarray:
-        """The effects on the waveform, float32 [T]."""
-        window = len(waveform)
-        if "speed" in drawn:
-            played = soxr.resample(waveform, self.rate * drawn["speed"], self.rate)
-            waveform = np.resize(played, window)
-        if "loudness" in drawn:
-            first, last = (round(share * window) for share in LOUDNESS_STRETCH)
-            time = np.arange(window, dtype=np.float32)
-            depth = np.clip(np.minimum(time - first, last - time) / LOUDNESS_EDGE, 0, 1)
-            waveform = waveform * (1 + (drawn["loudness"] - 1) * (1 - np.cos(np.pi * depth)) / 2)
-        if "shift" in drawn:
-            waveform = np.roll(waveform, int(drawn["shift"] * window))
-        if "noise" in drawn:
-            noise = self.random.standard_normal(window, dtype=np.float32)
-            ratio = np.linalg.norm(waveform) / np.linalg.norm(noise)
-            waveform = waveform + noise * np.float32(ratio * 10 ** (-drawn["noise"] / 20))
-        return waveform
-
-    def shades(self, waveform: np.ndarray, drawn: Drawn) -> np.ndarray:
-        """The mel spectrogram between its quietest and loudest point, [M, F] in [0, 255]."""
-        spectrum = librosa.stft(
-            waveform,
-            n_fft=self.features.n_fft,
-            hop_length=self.features.hop,
-            pad_mode="constant",
-        )
-        power = spectrum.real**2 + spectrum.imag**2
-        if "pitch" in drawn or "vtlp" in drawn:
-            power = warped(power, drawn.get("pitch", 0.0), drawn.get("vtlp", 1.0))
-        decibels = librosa.power_to_db(
-            self.filters @ power, ref=np.max, top_db=self.features.top_db
-        )
-        lowest, highest = decibels.min(), decibels.max()
-        return (decibels[::-1] - lowest) * (255 / max(highest - lowest, 1e-6))
-
-    def image(self, shade: np.ndarray, drawn: Drawn) -> np.ndarray:
-        """Blank rows clipped, masked, coloured and enlarged, float32 [3, H, W]."""
-        shade = self.clipped(shade)
-        if self.features.level_rows:
-            shade = shade - shade.mean(1, keepdims=True)
-            shade = (shade - shade.min()) * (255 / max(np.ptp(shade), 1e-6))
-        for axis, name in ((1, "time_mask"), (0, "frequency_mask")):
-            if name in drawn:
-                length = round(drawn[name] * shade.shape[axis])
-                first = self.random.integers(shade.shape[axis] - length + 1)
-                masked = np.swapaxes(shade, 0, axis)[first : first + length]
-                masked[:] = shade.mean()
-        image = self.palette[shade.astype(np.uint8)]
-        if self.features.upsample > 1:
-            image = resized(image, (self.features.upsample, self.features.upsample, 1))
-        return np.ascontiguousarray(image.transpose(2, 0, 1))
-
-    def clipped(self, shade: np.ndarray) -> np.ndarray:
-        """Blank rows cut from the top, the rest stretched to the full height."""
-        if self.features.blank_region == "keep":
-            return shade
-        filled = (shade < self.lightest_black).mean(1) < self.features.blank_share
-        rows = int(filled.argmax()) + (self.features.blank_region == "clip-one-more")
-        if not filled.any() or not 0 < rows < len(shade):
-            return shade
-        return resized(shade[rows:], (len(shade) / (len(shade) - rows), 1))
+        for entry, of_cycle in zip(entries, pieces, strict=True)
+        for audio in of_cycle
+    ]
 
 
-def per_sample_loader(
-    bank: CycleBank, recipe: Recipe, chosen: Sequence[int], workers: int
-) -> DataLoader:
-    """Images of the chosen cycles in batches, made by as many processes."""
-    return DataLoader(
-        PerSample(bank, recipe),
-        batch_size=recipe.optimisation.batch_size,
-        sampler=chosen,
-        num_workers=workers,
-        worker_init_fn=_start_worker,
-        persistent_workers=True,
+def _pieces(cycle: np.ndarray, window: int) -> list[np.ndarray]:
+    if len(cycle) <= window:
+        return [cycle]
+    hop = window // 2
+    frames = librosa.util.frame(cycle, frame_length=window, hop_length=hop, axis=0)
+    return [*frames, cycle[len(frames) * hop :]]
+
+
+def training_image(entries: Sequence[Entry], sample: Sample, recipe: Recipe) -> np.ndarray:
+    """One training sample's image, float32 [3, H, W]; entries are all cycles, or all windows."""
+    features, rate_hz = recipe.features, recipe.preprocess.sample_rate_hz
+    sound = fill_window(entries, sample, features.samples(rate_hz), features.padding)
+    decibels = decibels_of(augmented(sound, sample, rate_hz), sample, recipe)
+    return image_of(masked(clip_blank_region(shades(decibels), features), sample), features)
+
+
+def evaluation_image(entries: Sequence[Entry], sample: Sample, recipe: Recipe) -> np.ndarray:
+    """One evaluation sample's image: of what chance decided, the padding alone plays a part."""
+    shade = shades(evaluation_decibels(entries, sample, recipe))
+    return image_of(clip_blank_region(shade, recipe.features), recipe.features)
+
+
+def evaluation_decibels(entries: Sequence[Entry], sample: Sample, recipe: Recipe) -> np.ndarray:
+    """One evaluation sample's log-mel spectrogram, float64 [M, F], low frequencies first."""
+    window = recipe.features.samples(recipe.preprocess.sample_rate_hz)
+    sound = fill_window(entries, sample, window, recipe.features.evaluation_padding)
+    return decibels_of(sound, Sample(sample.label, sample.made_of), recipe)
+
+
+def fill_window(
+    entries: Sequence[Entry], sample: Sample, window: int, padding: Padding
+) -> np.ndarray:
+    """Join cycles until the window is full, and cut (paper 2.1; released code)."""
+    cycles = [entries[index].audio for index in sample.made_of]
+    lead = np.concatenate(cycles)
+    if padding == "zero":
+        return np.concatenate([lead, np.zeros(window, lead.dtype)])[:window]
+    if padding == "reflect":
+        return np.resize(np.concatenate([lead, lead[::-1]]), window)
+    if padding == "repeat-either-side" and sample.ends_with_cycle and len(lead) < window:
+        return np.resize(lead[::-1], window)[::-1]
+    if padding in ("repeat", "repeat-either-side"):
+        return np.resize(lead, window)
+    last = entries[sample.made_of[-1]]
+    while sum(map(len, cycles)) < window:
+        neighbour = last.before if sample.takes_before[len(cycles)] else last.after
+        beside = last if neighbour is None else entries[neighbour]
+        cycles.append((beside if beside.label in (sample.label, NORMAL) else last).audio)
+    return np.concatenate(cycles)[:window]
+
+
+def augmented(sound: np.ndarray, sample: Sample, rate_hz: int) -> np.ndarray:
+    """What the sample has of speed, loudness, shift and noise, in this order."""
+    if sample.speed is not None:
+        sound = played(sound, sample.speed)
+    if sample.loudness is not None:
+        sound = sound * loudness_of(len(sound), sample.loudness, rate_hz)
+    if sample.shift is not None:
+        sound = np.roll(sound, sample.shift)
+    if sample.noise is not None and sample.noise_snr_db is not None:
+        ratio = np.linalg.norm(sound) / np.linalg.norm(sample.noise)
+        sound = sound + sample.noise * (ratio * sound.dtype.type(10 ** (-sample.noise_snr_db / 20)))
+    return sound
+
+
+def played(sound: np.ndarray, speed: float) -> np.ndarray:
+    """Played faster or slower, and again from its own beginning where it runs out.
+
+    An ideal low-pass keeps what stays below half the sample rate; times between samples are read
+    from a fourfold oversampled copy by a spline.
+    """
+    spectrum = np.fft.rfft(sound)
+    spectrum[np.fft.rfftfreq(len(sound)) * speed > 0.5] = 0
+    fine = 4 * np.fft.irfft(spectrum, 4 * len(sound))
+    times = np.arange(len(sound)) * speed % len(sound)
+    return scipy.ndimage.map_coordinates(fine, [4 * times], order=3, mode="grid-wrap")
+
+
+def loudness_of(samples: int, factor: float, rate_hz: int) -> np.ndarray:
+    """Gain: the factor from 20 to 80% of the window, with raised-cosine edges of 10 ms inside."""
+    first, last, edge = round(0.2 * samples), round(0.8 * samples), rate_hz // 100
+    rise = (1 - np.cos(np.pi * np.arange(1, edge + 1) / edge)) / 2
+    gain = np.ones(samples, np.float32)
+    gain[first:last] = factor
+    gain[first : first + edge] = 1 + (factor - 1) * rise
+    gain[last - edge : last] = 1 + (factor - 1) * rise[::-1]
+    return gain
+
+
+def decibels_of(sound: np.ndarray, sample: Sample, recipe: Recipe) -> np.ndarray:
+    """Log-mel spectrogram float64 [M, F], its power spectrum warped by pitch shift and VTLP."""
+    features = recipe.features
+    spectrum = librosa.stft(sound, n_fft=features.n_fft, hop_length=features.hop)
+    power = spectrum.real**2 + spectrum.imag**2
+    if sample.pitch_semitones is not None or sample.vtlp is not None:
+        power = warped(power, sample.pitch_semitones or 0.0, sample.vtlp or 1.0)
+    mel = mel_filters(features, recipe.preprocess.sample_rate_hz) @ power
+    return librosa.power_to_db(mel, ref=np.max, top_db=features.top_db)
+
+
+@cache
+def mel_filters(features: Features, rate_hz: int) -> np.ndarray:
+    """Weights of the spectrum's bins in each mel band, float32 [M, K]."""
+    return librosa.filters.mel(
+        sr=rate_hz,
+        n_fft=features.n_fft,
+        n_mels=features.n_mels,
+        fmin=features.mel_low_hz,
+        fmax=features.mel_high_hz,
     )
 
 
-def warped(power: np.ndarray, semitones: float, vtlp_factor: float) -> np.ndarray:
-    """Move the power [K, F] at each frequency to where pitch shift and VTLP take it."""
-    highest = len(power) - 1
-    knee = KNEE * highest * min(vtlp_factor, 1.0)
-    ratio = 2 ** (semitones / 12)
-    moved = np.interp(np.arange(highest + 1), [0, knee, highest], [0, knee / vtlp_factor, highest])
-    origin = moved / ratio
-    stretch = ratio / np.gradient(moved)
-    lower = np.floor(origin).astype(int)
-    weight = (origin - lower)[:, None]
-    silence = max(0, int(lower[-1]) + 2 - len(power))
-    power = np.pad(power, ((0, silence), (0, 0)))
-    return (power[lower] * (1 - weight) + power[lower + 1] * weight) / stretch[:, None]
+def warped(power: np.ndarray, semitones: float, vtlp: float) -> np.ndarray:
+    """Power [K, F] moved along the frequency axis by pitch shift, then by VTLP.
+
+    VTLP's straight lines (Jaitly and Hinton 2013) are given by where they take zero, the knee (60%
+    of half the sample rate) and half the sample rate. A bin takes the power from around where its
+    frequency came from, by a triangle as wide as the bin was (but no narrower than linear
+    interpolation), and as little of it as the spectrum is stretched there.
+    """
+    bins, ratio = np.arange(len(power)), 2 ** (semitones / 12)
+    highest, knee = bins[-1], 0.6 * bins[-1] * min(vtlp, 1.0)
+    knots_from, knots_to = np.array([0, knee / vtlp, highest]), np.array([0, knee, highest])
+    origin = np.interp(bins, knots_to, knots_from) / ratio
+    below, above = np.diff(knots_to) / np.diff(knots_from)
+    stretch = ratio * np.where(bins <= knee, below, above)
+    reach = np.maximum(1, 1 / stretch)[:, None]
+    triangles = np.maximum(0, 1 - np.abs(bins - origin[:, None]) / reach)
+    return (triangles / reach / stretch[:, None]).astype(power.dtype) @ power
 
 
-def resized(image: np.ndarray, factors: Sequence[float]) -> np.ndarray:
-    """Bilinear, with pixel centres at half coordinates."""
-    return zoom(image, factors, order=1, mode="nearest", grid_mode=True)
+def masked(shade: np.ndarray, sample: Sample) -> np.ndarray:
+    """Masked frames set to the spectrogram's mean, then masked rows to what is then its mean."""
+    shade = shade.copy()
+    for axis, mask in ((1, sample.time_mask), (0, sample.frequency_mask)):
+        if mask is not None:
+            np.moveaxis(shade, axis, 0)[mask[0] : sum(mask)] = shade.mean()
+    return shade
 
 
-def _start_worker(_: int) -> None:
-    """Give the process a stream of random numbers of its own, and one thread."""
-    worker = get_worker_info()
-    assert worker is not None
-    assert isinstance(worker.dataset, PerSample)
-    worker.dataset.random = np.random.default_rng(worker.seed)
-    threadpool_limits(1)
+def shades(decibels: np.ndarray) -> np.ndarray:
+    """Decibels, low frequencies first, to [0, 255] between quietest and loudest, high on top."""
+    quietest, loudest = decibels.min(), decibels.max()
+    if quietest == loudest:
+        return np.zeros_like(decibels)
+    return ((decibels - quietest) / (loudest - quietest) * 255)[::-1]
+
+
+@cache
+def palette(colour_map: str) -> np.ndarray:
+    """Colours of the 256 shades, uint8 [256, 3]."""
+    return matplotlib.colormaps[COLOUR_MAPS[colour_map]](np.arange(256), bytes=True)[:, :3]
+
+
+@cache
+def standardised(colour_map: str) -> np.ndarray:
+    """Colours of the 256 shades as ImageNet networks know them, float32 [256, 3]."""
+    return ((palette(colour_map) / 255 - IMAGENET_MEAN) / IMAGENET_STD).astype(np.float32)
+
+
+def blank_rows(shade: np.ndarray, features: Features) -> int:
+    """Rows cut from the top: the loop of the released code, or exactly the blank ones."""
+    if features.blank_region == "keep":
+        return 0
+    grey = (palette(features.colour_map) @ [0.299, 0.587, 0.114]).round()
+    black = grey[shade.astype(np.uint8)] < max(features.blank_grey, 1)
+    row = 0
+    while row < len(shade) and black[row].mean() >= features.blank_share:
+        row += 1
+    if row < len(shade) and features.blank_region == "clip-one-more":
+        row += 1
+    return row if row < len(shade) else 0
+
+
+def clip_blank_region(shade: np.ndarray, features: Features) -> np.ndarray:
+    """Cut blank rows, stretch what is left to the full height, and level its rows if asked for."""
+    blank = blank_rows(shade, features)
+    clipped = resized(shade[blank:], len(shade), 0) if blank else shade
+    if not features.level_rows:
+        return clipped
+    level = clipped - clipped.mean(1, keepdims=True)  # each row less its mean
+    return (level - level.min()) * (255 / max(np.ptp(level), 1e-6))
+
+
+def resized(image: np.ndarray, size: int, axis: int) -> np.ndarray:
+    """One axis resized bilinearly: pixels are values at their centres, and the edge goes on."""
+    share = shares(image.shape[axis], size).astype(image.dtype, copy=False)
+    return np.moveaxis(np.tensordot(share, image, (1, axis)), 0, axis)
+
+
+@cache
+def shares(count: int, size: int) -> np.ndarray:
+    """What each of ``size`` pixels takes of each of ``count``, float32 [size, count]."""
+    centres = ((np.arange(size) + 0.5) * count / size - 0.5).clip(0, count - 1)
+    share = np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(count)))
+    return share.astype(np.float32)
+
+
+def image_of(shade: np.ndarray, features: Features) -> np.ndarray:
+    """Shades [M, F] to a colour image float32 [3, H, W] as ImageNet networks know it, enlarged."""
+    height, width = shade.shape
+    image = standardised(features.colour_map)[shade.astype(np.uint8)].transpose(2, 0, 1)
+    if features.upsample > 1:
+        image = resized(resized(image, height * features.upsample, 1), width * features.upsample, 2)
+    return np.ascontiguousarray(image)

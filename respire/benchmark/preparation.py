@@ -23,6 +23,7 @@ class Preparation:
     Attributes:
         cycles: the catalogue.
         prepared: the cycles in storage.
+        skipped: recordings left out, one line each.
         catalogue_s: seconds in which every file's header and annotation was read and checked.
         seconds: of reading, filtering, slicing and writing.
         at_rest_mib: what all processes held together before, Ray's included.
@@ -31,6 +32,7 @@ class Preparation:
 
     cycles: pd.DataFrame
     prepared: PreparedCycles
+    skipped: tuple[str, ...]
     catalogue_s: float
     seconds: float
     at_rest_mib: float
@@ -62,7 +64,8 @@ def prepare(
         InputError: a recording is bad, and ``skip_bad`` was not given.
     """
     began = time.perf_counter()
-    cycles = icbhi.read_catalogue(directory, skip_bad).cycles
+    catalogue = icbhi.read_catalogue(directory, skip_bad)
+    cycles = catalogue.cycles
     catalogue_s = time.perf_counter() - began
     with PeakMemory() as memory:
         time.sleep(SETTLED_S)
@@ -72,4 +75,5 @@ def prepare(
         seconds = time.perf_counter() - began
         # What was prepared faster than memory is sampled is still to be sampled once.
         time.sleep(max(0.0, SETTLED_S - seconds))
-    return Preparation(cycles, prepared, catalogue_s, seconds, at_rest, memory.mebibytes)
+    skipped = (*catalogue.skipped, *prepared.skipped)
+    return Preparation(cycles, prepared, skipped, catalogue_s, seconds, at_rest, memory.mebibytes)

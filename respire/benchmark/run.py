@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 import respire
-from respire.benchmark.figures import figures
-from respire.benchmark.input_path import Load, measure_input
+from respire.benchmark.input_path import measure_input
+from respire.benchmark.loader import per_sample_loader
 from respire.benchmark.noise_bank import noise_bank
+from respire.benchmark.report import report
 from respire.benchmark.step import measure_step
-from respire.benchmark.tables import tables
 from respire.data.corpora.corpus import SYNTHETIC
 from respire.recipe.recipe import Recipe
-from respire.report.style import png
+from respire.report.page import strict
 from respire.runtime.compute import Compute
 from respire.runtime.resources import Stopwatch, set_up_torch
 from respire.runtime.storage import Storage
@@ -59,24 +59,23 @@ def measure(
     recipe: Recipe,
     place: Place,
     parts: Sequence[str],
-    load: Load,
+    sizes: Sequence[int] | None = None,
     *,
     quick: bool = False,
     name: str | None = None,
 ) -> str:
-    """Measure the parts, and write results.json, report.md and figures.
+    """Measure the parts, and write results.json, report and figures.
 
     Args:
         recipe: all that is measured is of it.
         place: storage, processor, and data, whose preparation is measured too if it is a folder.
-        parts: "input", "step", "nodes", "ray", "scaling", "recordings"; the first two import no
-            Ray.
-        load: makes the loader that the input path is compared with.
+        parts: "input", "step", "ray", "scaling", "recordings"; the first two import no Ray.
+        sizes: how many times the spectrogram is enlarged for the step; None as the recipe says.
         quick: whether little is done.
         name: of the report's folder; None for one made of recipe and processor.
 
     Returns:
-        The report's tables.
+        The report's tables, its conclusion, and where it lies.
 
     Raises:
         InputError: storage cannot be written, or a recording is bad.
@@ -86,29 +85,29 @@ def measure(
     effort = QUICK if quick else Effort()
     if compute.device == "cuda":
         effort = replace(effort, batches=ON_GPU * effort.batches, steps=ON_GPU * effort.steps)
+    enlarged = [
+        replace(recipe, features=replace(recipe.features, upsample=size))
+        for size in sizes or (recipe.features.upsample,)
+    ]
     name = name or f"{recipe.preset}-{compute.device}"
     folder = place.home / "benchmark" / name
     folder.check_writable()
     stopwatch = Stopwatch()
-    measured: dict[str, Any] = {}
+    measured: dict[str, Any] = {"skipped": []}
     if "input" in parts:
         with stopwatch.part("input"):
             bank = noise_bank(CYCLES, recipe, compute.device)
-            measured["input"] = measure_input(
-                recipe, compute, bank, load, batches=effort.batches, repeats=effort.repeats
-            )
+            done = {"batches": effort.batches, "repeats": effort.repeats}
+            measured["input"] = measure_input(recipe, compute, bank, per_sample_loader, **done)
     if "step" in parts:
         with stopwatch.part("step"):
-            measured["step"] = measure_step(
-                recipe, compute, steps=effort.steps, repeats=effort.repeats
-            )
-    if "nodes" in parts:
-        with stopwatch.part("nodes"):
-            measured["nodes"] = _measure_nodes(recipe, folder / "work", effort)
+            measured["step"] = [
+                measure_step(size, compute, steps=effort.steps, repeats=effort.repeats)
+                for size in enlarged
+            ]
     if {"ray", "scaling", "recordings"} & set(parts):
-        measured |= _measure_on_ray(
-            recipe, place, parts, compute, effort, folder / "work", stopwatch
-        )
+        work = folder / "work"
+        measured |= _measure_on_ray(recipe, place, parts, compute, effort, work, stopwatch)
     results = {
         "experiment": "benchmark",
         "name": name,
@@ -125,7 +124,10 @@ def measure(
         "seconds": stopwatch.seconds,
         **measured,
     }
-    return _write(results, folder)
+    page = report(strict(results))
+    page.write(folder)
+    tables = [table.markdown() for section in page.sections for table in section.tables]
+    return "\n\n".join([*tables, page.lead, f"report: {folder.uri}/report.html"])
 
 
 def _measure_on_ray(
@@ -152,9 +154,8 @@ def _measure_on_ray(
         if "ray" in parts:
             with stopwatch.part("ray"):
                 small = prepare(small_corpus(folder), recipe.preprocess, work / "small")
-                measured["ray"] = measure_training(
-                    recipe, compute, small, work / "training", effort.epochs
-                ) | {"ray_start_s": stopwatch.seconds["ray start"]}
+                trained = measure_training(recipe, compute, small, work / "training", effort.epochs)
+                measured["ray"] = trained | {"ray_start_s": stopwatch.seconds["ray start"]}
         if "scaling" in parts:
             with stopwatch.part("scaling"):
                 measured["scaling"] = measure_scaling(
@@ -168,39 +169,11 @@ def _measure_on_ray(
                 )
         if "recordings" in parts and place.data not in (None, SYNTHETIC):
             with stopwatch.part("recordings"):
-                measured["recordings"] = describe(
-                    [
-                        prepare(
-                            str(place.data),
-                            recipe.preprocess,
-                            work / f"recordings-{repeat}",
-                            place.skip_bad,
-                        )
-                        for repeat in range(effort.preparations)
-                    ]
-                )
+                given = (str(place.data), recipe.preprocess)
+                runs = [
+                    prepare(*given, work / f"recordings-{repeat}", place.skip_bad)
+                    for repeat in range(effort.preparations)
+                ]
+                measured |= {"recordings": describe(runs), "skipped": runs[0].skipped}
     work.delete()
     return measured
-
-
-def _measure_nodes(recipe: Recipe, work: Storage, effort: Effort) -> dict[str, Any]:
-    """In a Ray of its own."""
-    from respire.benchmark.nodes import measure_nodes
-
-    work.delete()
-    measured = measure_nodes(recipe, Storage(f"file://{work.uri}"), effort.epochs)
-    work.delete()
-    return measured
-
-
-def _write(results: dict[str, Any], folder: Storage) -> str:
-    """Write figures, report.md and, last, results.json; returns the tables."""
-    drawn = figures(results)
-    for file, figure in drawn.items():
-        (folder / file).write_bytes(png(figure))
-    text = "\n\n".join(table.markdown() for table in tables(results))
-    pictures = [f"![{file.removesuffix('.png')}]({file})" for file in drawn]
-    title = f"# respire · benchmark · {results['name']}"
-    (folder / "report.md").write_bytes(("\n\n".join([title, text, *pictures]) + "\n").encode())
-    (folder / "results.json").write_json(results)
-    return text

@@ -47,7 +47,14 @@ class _Metronome(Pipeline):
         return super().training_images(bank, chosen, keys)
 
 
-def measure_step(recipe: Recipe, compute: Compute, *, steps: int, repeats: int) -> dict[str, Any]:
+def measure_step(
+    recipe: Recipe,
+    compute: Compute,
+    *,
+    steps: int,
+    repeats: int,
+    network: nn.Module | None = None,
+) -> dict[str, Any]:
     """Time ``fit()`` with images that are already there and with the real input path.
 
     Both are the training loop itself, with its network, optimiser, batch and precision.
@@ -57,14 +64,16 @@ def measure_step(recipe: Recipe, compute: Compute, *, steps: int, repeats: int) 
         compute: device and precision.
         steps: steps in each repeat.
         repeats: repeats of each.
+        network: to train in place of the recipe's, e.g. a compiled one.
 
     Returns:
-        The part "step" of results.json.
+        A size in the part "step" of results.json.
     """
     batch = recipe.optimisation.batch_size
     bank = noise_bank(batch * (LED_IN + steps + 1), recipe, compute.device)
-    network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
-    image = image_size(recipe)
+    if network is None:
+        network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
+    trained, image = network, image_size(recipe)
     images = torch.randn(batch, 3, *image, device=compute.device)
     images = images.contiguous(memory_format=torch.channels_last)
     pipeline, plan = Pipeline(recipe, compute.device), plan_batches(bank, recipe, steps)
@@ -74,13 +83,14 @@ def measure_step(recipe: Recipe, compute: Compute, *, steps: int, repeats: int) 
             pipeline.training_images(bank, chosen, keys)
 
     tasks = {
-        STEP: lambda: _seconds(network, bank, recipe, compute, steps, images),
-        LOOP: lambda: _seconds(network, bank, recipe, compute, steps, None),
+        STEP: lambda: _seconds(trained, bank, recipe, compute, steps, images),
+        LOOP: lambda: _seconds(trained, bank, recipe, compute, steps, None),
         INPUT: timed(input_path, compute.device),
     }
     rates = in_turns(tasks, dict.fromkeys(tasks, batch * steps), repeats)
     flops, matmul = floors.train_flops(recipe, image), floors.matmul_flops_per_s(compute)
     return {
+        "image": list(image),
         "batch": batch,
         "rates": {name: timing.to_json() for name, timing in rates.items()},
         "loop_of_step": rates[LOOP].times_as_fast_as(rates[STEP]),

@@ -1,27 +1,33 @@
 """The benchmark's tables: results.json in, rows of text out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from respire.benchmark.input_path import ALL, NONE, PER_SAMPLE
 from respire.report.table import Table
 
 Part = Mapping[str, Any]
-PREPARING = ("Cycles", "Recordings", "Audio (h)", "Preparing (s)", "Before (MiB)", "Peak (MiB)")
-"""Columns of what ``corpus.describe`` says."""
+Columns = dict[str, Callable[[Part], str]]
+"""Names of columns, and what each makes of a row's numbers."""
+
+RATE: Columns = {
+    "Median": lambda rate: f"{rate['per_s']:,.0f}",
+    "Best": lambda rate: f"{rate['best_per_s']:,.0f}",
+}
+COUNT: Columns = {"n": lambda rate: f"{rate['units']:,} × {rate['repeats']}"}
+PREPARING: Columns = {
+    "Cycles": lambda row: f"{row['cycles']:,}",
+    "Recordings": lambda row: f"{row['recordings']:,}",
+    "Audio (h)": lambda row: f"{row['audio_s'] / 3600:.2f}",
+    "Preparing (s)": lambda row: f"{row['prepare_s']:.1f}",
+    "Before (MiB)": lambda row: f"{row['at_rest_mib']:,.0f}",
+    "Peak (MiB)": lambda row: f"{row['prepare_peak_memory_mib']:,.0f}",
+}
+"""Columns of what ``preparation.describe`` says."""
 MEMORY = "MiB: all processes together, Ray's included, before preparing and at its peak."
 
 
-def tables(results: Mapping[str, Any]) -> list[Table]:
-    """The tables of every part that was measured."""
-    found = [machine(results)]
-    for part, of_part in OF_PART.items():
-        if part in results:
-            found += [table(results[part]) for table in of_part]
-    return found
-
-
-def machine(results: Mapping[str, Any]) -> Table:
+def machine(results: Part) -> Table:
     """What was measured, and on what."""
     facts = {
         "recipe": results["recipe"]["preset"],
@@ -39,43 +45,40 @@ def machine(results: Mapping[str, Any]) -> Table:
 
 def paths(part: Part) -> Table:
     """The whole input path, and what others do instead."""
-    height, width = part["image"]
     floor = part["floor"]
-    ours = {name: part["times_per_sample"].get(name) for name in part["paths"]}
+    rows = {
+        name: rate | {"times": part["times_per_sample"].get(name)}
+        for name, rate in part["paths"].items()
+    }
     speeds = (f"{times:.2f} times that of {of}" for of, times in part["all_techniques_of"].items())
-    return Table(
-        f"Input path: windows a second, {height}×{width} images",
-        ("", "Median", "Best", "Times per sample", "n"),
-        tuple(
-            (name, *_rates(rate), _ratio(ours[name]), _count(rate))
-            for name, rate in part["paths"].items()
-        ),
+    return _table(
+        f"Input path: windows a second, {_size(part)} images",
+        rows,
+        RATE | {"Times per sample": lambda row: _number(row["times"])} | COUNT,
         note=f"n: windows in each repeat × repeats, batches of {part['batch']}. The speed of {ALL} "
-        f"is {' and '.join(speeds)}. {PER_SAMPLE}: "
-        f"NumPy, SciPy and librosa in {part['per_sample_workers']} worker processes "
-        f"(experiments/per_sample.py). {NONE}: repeated cycles, no CBA, effects or clipping. "
-        f"A window moves at least {floor['bytes_a_window']:,} bytes; copied at "
+        f"is {' and '.join(speeds)}. {PER_SAMPLE}: NumPy, SciPy and librosa in "
+        f"{part['per_sample_workers']} worker processes (respire/benchmark/per_sample.py). {NONE}: "
+        f"repeated cycles, no CBA, effects or clipping. A window moves at least "
+        f"{floor['bytes_a_window']:,} bytes; copied at "
         f"{floor['copied_bytes_per_s'] / 1e9:,.1f} GB/s that is {floor['per_s']:,.0f} windows/s, "
-        f"of which {ALL} reaches {floor['reached']:.1%}. {_memory(part)}",
+        f"of which {ALL} reaches {floor['reached']:.1%}. Peak memory: "
+        f"{part['peak_memory_mib']:,.0f} MiB, {_number(part['gpu_peak_mib'], ',.0f')} of the "
+        f"GPU's.",
     )
 
 
 def stages(part: Part) -> Table:
     """The parts of the path, with all techniques."""
     total = sum(rate["seconds_median"] for rate in part["stages"].values())
-    return Table(
+    return _table(
         "Input path by stage",
-        ("Stage", "Windows a second", "µs a window", "Share (%)", "n"),
-        tuple(
-            (
-                name,
-                f"{rate['per_s']:,.0f}",
-                f"{1e6 / rate['per_s']:,.1f}",
-                f"{100 * rate['seconds_median'] / total:.1f}",
-                _count(rate),
-            )
-            for name, rate in part["stages"].items()
-        ),
+        part["stages"],
+        {
+            "Windows a second": RATE["Median"],
+            "µs a window": lambda rate: f"{1e6 / rate['per_s']:,.1f}",
+            "Share (%)": lambda rate: f"{100 * rate['seconds_median'] / total:.1f}",
+        }
+        | COUNT,
         note="Clocks around the parts of the path as it runs; on a GPU each part is waited for, so "
         "that together they take longer than the path.",
     )
@@ -83,59 +86,76 @@ def stages(part: Part) -> Table:
 
 def effects(part: Part) -> Table:
     """The path with each effect on every window."""
-    return Table(
+    return _table(
         "Input path by effect",
-        ("Effect on every window", "Windows a second", "Times without", "n"),
-        tuple(
-            (
-                "none" if name == NONE else name.replace("_", " "),
-                f"{rate['per_s']:,.0f}",
-                _ratio(rate["of_no_effect"]),
-                _count(rate),
-            )
+        {
+            "none" if name == NONE else name.replace("_", " "): rate
             for name, rate in part["effects"].items()
-        ),
+        },
+        {
+            "Windows a second": RATE["Median"],
+            "Times without": lambda rate: _number(rate["of_no_effect"]),
+        }
+        | COUNT,
         note="The whole path; a recipe applies an effect to some windows only.",
     )
 
 
-def steps(part: Part) -> Table:
-    """The train step, with and without the input path."""
-    floor = part["floor"]
+def steps(sizes: Iterable[Part]) -> Table:
+    """The train step with and without the input path, at each image size."""
+    rows = [
+        (_size(part), name, *(cell(rate) for cell in (RATE | COUNT).values()))
+        for part in sizes
+        for name, rate in part["rates"].items()
+    ]
     return Table(
         "Training: samples a second",
-        ("", "Median", "Best", "n"),
-        tuple((name, *_rates(rate), _count(rate)) for name, rate in part["rates"].items()),
-        note=f"n: samples in each repeat × repeats, batches of {part['batch']}. The whole loop "
-        f"runs at {part['loop_of_step']:.3f} times the step's speed; the input path takes "
-        f"{part['input_share_of_step']:.1%} of a step's time. A sample takes "
-        f"{floor['flops_a_sample'] / 1e9:.2f} GFLOP; at the "
-        f"{floor['matmul_flops_per_s'] / 1e12:.2f} TFLOP/s of a large matrix product that is "
-        f"{floor['per_s']:,.1f} samples/s, of which the step reaches {floor['reached']:.1%}. "
-        f"{_memory(part)}",
+        ("Image", "", *RATE, *COUNT),
+        tuple(rows),
+        text_columns=2,
+        note="n: samples in each repeat × repeats.",
+    )
+
+
+def costs(sizes: Iterable[Part]) -> Table:
+    """What a sample of each image size costs, and how much of the machine is reached."""
+    return _table(
+        "Training: cost by image size",
+        {_size(part): part | part["floor"] for part in sizes},
+        {
+            "Batch": lambda part: f"{part['batch']}",
+            "Loop of step": lambda part: f"{part['loop_of_step']:.3f}",
+            "Input of step (%)": lambda part: f"{100 * part['input_share_of_step']:.1f}",
+            "GFLOP": lambda part: f"{part['flops_a_sample'] / 1e9:.2f}",
+            "TFLOP/s": lambda part: f"{part['matmul_flops_per_s'] / 1e12:.2f}",
+            "Floor": lambda part: f"{part['per_s']:,.1f}",
+            "Reached (%)": lambda part: f"{100 * part['reached']:.1f}",
+            "MiB": lambda part: f"{part['peak_memory_mib']:,.0f}",
+            "GPU MiB": lambda part: _number(part["gpu_peak_mib"], ",.0f"),
+        },
+        note="Loop of step: speed of the whole loop by that of the step alone. Input of step: time "
+        "of the input path by that of the step. GFLOP: of a sample. TFLOP/s: of a large matrix "
+        "product. Floor: the samples a second which that allows, and how much of it the step "
+        "reaches. MiB: peak memory.",
     )
 
 
 def ways(part: Part) -> Table:
     """Epochs through plain fit() and Ray Train."""
-    measured = {name: way for name, way in part["ways"].items() if way is not None}
     missing = [name for name, way in part["ways"].items() if way is None]
     lacking = f" No room here for: {', '.join(missing)}." if missing else ""
-    return Table(
+    return _table(
         "Training on Ray: seconds",
-        ("", "Epoch, median", "Epoch, fastest", "Times plain", "Start", "End", "MiB", "n"),
-        tuple(
-            (
-                name,
-                f"{way['epoch_s_median']:.2f}",
-                f"{way['epoch_s_minimum']:.2f}",
-                _ratio(way["of_plain"]),
-                *(_optional(way.get(column), ".1f") for column in ("start_s", "end_s")),
-                _optional(way.get("peak_memory_mib"), ",.0f"),
-                str(len(way["epoch_s"])),
-            )
-            for name, way in measured.items()
-        ),
+        {name: way for name, way in part["ways"].items() if way is not None},
+        {
+            "Epoch, median": lambda way: f"{way['epoch_s_median']:.2f}",
+            "Epoch, fastest": lambda way: f"{way['epoch_s_minimum']:.2f}",
+            "Times plain": lambda way: _number(way["of_plain"]),
+            "Start": lambda way: _number(way.get("start_s"), ".1f"),
+            "End": lambda way: _number(way.get("end_s"), ".1f"),
+            "MiB": lambda way: _number(way.get("peak_memory_mib"), ",.0f"),
+            "n": lambda way: str(len(way["epoch_s"])),
+        },
         note=f"n: epochs, the first not counted; {part['train_cycles']:,} training and "
         f"{part['validation_cycles']:,} validation cycles. Start: until the first epoch begins. "
         f"End: after the last epoch. Ray itself took {part['ray_start_s']:.1f} s to start. MiB: "
@@ -146,19 +166,15 @@ def ways(part: Part) -> Table:
 def sizes(part: Part) -> Table:
     """Seconds and memory by size of the corpus."""
     slopes = part["slopes"]
-    return Table(
+    return _table(
         "Scaling",
-        (*PREPARING, "Epoch (s)", "Cycles a second", "Peak (MiB)"),
-        tuple(
-            (
-                *_preparing(row),
-                f"{row['epoch_s']:.2f}",
-                f"{row['cycles'] / row['epoch_s']:,.0f}",
-                f"{row['epoch_peak_memory_mib']:,.0f}",
-            )
-            for row in part["sizes"]
-        ),
-        text_columns=0,
+        {f"{row['times']} times": row for row in part["sizes"]},
+        PREPARING
+        | {
+            "Epoch (s)": lambda row: f"{row['epoch_s']:.2f}",
+            "Cycles a second": lambda row: f"{row['cycles'] / row['epoch_s']:,.0f}",
+            "Epoch's peak (MiB)": lambda row: f"{row['epoch_peak_memory_mib']:,.0f}",
+        },
         note="Synthetic recordings. Epochs of a network that costs next to nothing: the input path "
         f"is what is left. Times grow with the cycles to the power of {slopes['prepare_s']:.2f} "
         f"(preparing) and {slopes['epoch_s']:.2f} (epoch). {MEMORY}",
@@ -167,85 +183,22 @@ def sizes(part: Part) -> Table:
 
 def recordings(part: Part) -> Table:
     """Preparation of the recordings that were given."""
-    return Table(
+    return _table(
         "Preparing the given recordings",
-        (*PREPARING, "Checking (s)"),
-        ((*_preparing(part), f"{part['catalogue_s']:.1f}"),),
-        text_columns=0,
+        {"given": part},
+        PREPARING | {"Checking (s)": lambda row: f"{row['catalogue_s']:.1f}"},
         note=f"Checking: headers and annotations of all files, before. {MEMORY}",
     )
 
 
-def nodes(part: Part) -> Table:
-    """Two workers on two nodes beside one, and where their time goes."""
-    two, one = (part["epoch_s_median"][way] for way in ("two", "one"))
-    names = {
-        "one": "one worker on one node",
-        "two": "two workers on two nodes",
-        "apart": "two processes that exchange nothing",
-    }
-    computing, exchange, rest = (
-        part["of_two"][name] for name in ("computing_s", "exchange_s", "rest_s")
-    )
-    return Table(
-        "Two nodes of a core each",
-        ("", "Epoch, median (s)", "Windows a second", "Times one", "n"),
-        tuple(
-            (
-                name,
-                f"{part['epoch_s_median'][way]:.2f}",
-                f"{part['windows_per_s'][way]:.1f}",
-                _ratio(one / part["epoch_s_median"][way]),
-                str(len(part["epoch_s"][way])),
-            )
-            for way, name in names.items()
-        ),
-        note=f"n: epochs of {part['windows']:,} windows, the first not counted; the global batch "
-        f"is the same. Of the {two:.2f} s of an epoch on two nodes {computing:.2f} s are "
-        f"computing, {exchange:.2f} s exchanging gradients ({part['exchanged_mib']:.0f} MiB in "
-        f"{1000 * part['exchange_s']:.0f} ms at each of {part['steps']} steps, over this "
-        f"machine's loopback), {rest:.2f} s the rest: waiting for each other, and Ray.",
-    )
+def _table(title: str, rows: Mapping[str, Part], columns: Columns, note: str) -> Table:
+    cells = ((name, *(cell(row) for cell in columns.values())) for name, row in rows.items())
+    return Table(title, ("", *columns), tuple(cells), note=note)
 
 
-OF_PART: dict[str, tuple[Callable[[Part], Table], ...]] = {
-    "input": (paths, stages, effects),
-    "step": (steps,),
-    "ray": (ways,),
-    "scaling": (sizes,),
-    "recordings": (recordings,),
-    "nodes": (nodes,),
-}
+def _size(part: Part) -> str:
+    return "{}×{}".format(*part["image"])
 
 
-def _preparing(row: Part) -> tuple[str, ...]:
-    return (
-        f"{row['cycles']:,}",
-        f"{row['recordings']:,}",
-        f"{row['audio_s'] / 3600:.2f}",
-        f"{row['prepare_s']:.1f}",
-        f"{row['at_rest_mib']:,.0f}",
-        f"{row['prepare_peak_memory_mib']:,.0f}",
-    )
-
-
-def _rates(rate: Part) -> tuple[str, str]:
-    return f"{rate['per_s']:,.0f}", f"{rate['best_per_s']:,.0f}"
-
-
-def _count(rate: Part) -> str:
-    return f"{rate['units']:,} × {rate['repeats']}"
-
-
-def _ratio(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
-
-
-def _optional(value: float | None, style: str) -> str:
+def _number(value: float | None, style: str = ".2f") -> str:
     return "–" if value is None else f"{value:{style}}"
-
-
-def _memory(part: Part) -> str:
-    gpu = part["gpu_peak_mib"]
-    on_gpu = "" if gpu is None else f", {gpu:,.0f} MiB of the GPU's"
-    return f"Peak memory: {part['peak_memory_mib']:,.0f} MiB{on_gpu}."

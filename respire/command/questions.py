@@ -270,7 +270,7 @@ def audit(description: str) -> NoReturn:
     command(DataOptions, run, description)
 
 
-Part = Literal["input", "step", "ray", "scaling", "recordings", "nodes"]
+Part = Literal["input", "step", "ray", "scaling", "recordings"]
 
 
 @dataclass(frozen=True)
@@ -286,8 +286,10 @@ class BenchmarkOptions(DataOptions):
     gpu: Gpu = field(default_factory=gpu_from_environment)
     """auto: a GPU where there is one; none; required."""
     parts: tuple[Part, ...] = ("input", "step", "ray", "scaling", "recordings")
-    """What to measure; "input" and "step" need no Ray, "recordings" needs --data DIR, "nodes" (two
-    on this machine, on CPU) is measured only where asked for."""
+    """What to measure; "input" and "step" need no Ray, "recordings" needs --data DIR."""
+    sizes: tuple[int, ...] | None = None
+    """How many times the spectrogram is enlarged where the step is measured; left out, as the
+    recipe says."""
 
 
 def benchmark(description: str) -> NoReturn:
@@ -297,12 +299,11 @@ def benchmark(description: str) -> NoReturn:
         # Before torch is imported: threads that spin for long while they wait slow each other down
         # on cores that others use too (runtime/session.py).
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-        from respire.benchmark.per_sample import per_sample_loader
         from respire.benchmark.run import measure
         from respire.study.place import Place
 
         place = Place(options.data, options.storage, skip_bad=options.skip_bad, gpu=options.gpu)
-        told = (options.recipe, place, options.parts, per_sample_loader)
+        told = (options.recipe, place, options.parts, options.sizes)
         print(measure(*told, quick=options.quick, name=options.name))
 
     command(BenchmarkOptions, run, description)

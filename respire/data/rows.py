@@ -26,7 +26,7 @@ SCHEMA = pa.schema(
 
 All audio may be sorted or joined at once, and 32 bits count 149 hours of it at 4 kHz.
 """
-_RECORDINGS_A_BLOCK = 32
+RECORDINGS_A_BLOCK = 32
 """Some seconds of work for one Ray task, a few megabytes of cycles."""
 
 
@@ -47,8 +47,8 @@ def in_order(table: pa.Table) -> pa.Table:
 
 def blocks_of(table: pa.Table) -> list[pa.Table]:
     """Rows in the parts that Ray works on, without a copy."""
-    starts = range(0, len(table), _RECORDINGS_A_BLOCK)
-    return [table.slice(start, _RECORDINGS_A_BLOCK) for start in starts]
+    starts = range(0, len(table), RECORDINGS_A_BLOCK)
+    return [table.slice(start, RECORDINGS_A_BLOCK) for start in starts]
 
 
 FULL_SCALE = 32767

@@ -1,6 +1,6 @@
 """Batched log-mel spectrogram on the device, with librosa's filters and scaling."""
 
-import librosa
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -10,6 +10,8 @@ from respire.recipe.fields import Features
 
 AMIN = 1e-10
 """Smallest power before the logarithm, as in librosa.power_to_db."""
+MEL_STEP_HZ, LINEAR_TO_HZ, LOG_STEP = 200 / 3, 1000.0, np.log(6.4) / 27
+"""Slaney's mel scale: linear up to 1 kHz, then logarithmic."""
 FILTER_GROUPS = 4
 """Parts that the filters are multiplied in, each by the few frequencies that it weighs."""
 
@@ -23,13 +25,7 @@ class LogMelSpectrogram:
     def __init__(self, features: Features, sample_rate_hz: int, device: torch.device | str):
         self.features = features
         self.hann = torch.hann_window(features.n_fft, device=device)
-        filters = librosa.filters.mel(
-            sr=sample_rate_hz,
-            n_fft=features.n_fft,
-            n_mels=features.n_mels,
-            fmin=features.mel_low_hz,
-            fmax=features.mel_high_hz,
-        )
+        filters = mel_filters(features, sample_rate_hz)
         self.groups = []
         for group in torch.from_numpy(filters).chunk(FILTER_GROUPS):
             weighed = group.any(0).nonzero()
@@ -67,3 +63,20 @@ class LogMelSpectrogram:
     def _mel_bands(self, spectra: Tensor) -> Tensor:
         """Spectra [B, K, F] through the mel filters, [B, M, F]."""
         return torch.cat([filters @ spectra[:, band] for band, filters in self.groups], dim=1)
+
+
+def mel_filters(features: Features, sample_rate_hz: int) -> np.ndarray:
+    """Triangles of equal area on Slaney's mel scale, float32 [M, K]: ``librosa.filters.mel``."""
+    border = LINEAR_TO_HZ / MEL_STEP_HZ
+    ends = np.array([features.mel_low_hz, features.mel_high_hz])
+    above = np.maximum(ends, LINEAR_TO_HZ) / LINEAR_TO_HZ
+    low, high = np.minimum(ends, LINEAR_TO_HZ) / MEL_STEP_HZ + np.log(above) / LOG_STEP
+    mels = np.linspace(low, high, features.n_mels + 2)
+    logarithmic = LINEAR_TO_HZ * np.exp(LOG_STEP * (mels - border))
+    edges_hz = np.where(mels >= border, logarithmic, MEL_STEP_HZ * mels)
+    from_edges = edges_hz[:, None] - np.fft.rfftfreq(features.n_fft, 1 / sample_rate_hz)
+    width = np.diff(edges_hz)[:, None]
+    rising, falling = -from_edges[:-2] / width[:-1], from_edges[2:] / width[1:]
+    weights = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    weights *= (2 / (edges_hz[2:] - edges_hz[:-2]))[:, None]
+    return weights

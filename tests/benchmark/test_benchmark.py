@@ -16,14 +16,13 @@ import numpy as np
 import pytest
 import torch
 from cycle_rows import cycles_table
+from pages import shown_images
 from torch import nn
 
 import respire.features.pipeline as path
 import respire.training.loop as loop
 from respire.benchmark import machine as floors
-from respire.benchmark import per_sample as per_sample_reference
-from respire.benchmark import tables
-from respire.benchmark.figures import figures
+from respire.benchmark import per_sample as reference
 from respire.benchmark.growth import slope
 from respire.benchmark.input_path import (
     STAGES,
@@ -32,7 +31,10 @@ from respire.benchmark.input_path import (
     plan_batches,
     without_techniques,
 )
+from respire.benchmark.loader import ONE_OF, PerSample
 from respire.benchmark.noise_bank import noise_bank
+from respire.benchmark.per_sample import Sample
+from respire.benchmark.report import report
 from respire.benchmark.step import INPUT, LOOP, STEP, measure_step
 from respire.benchmark.timing import Timing, in_turns
 from respire.features.bank import CycleBank
@@ -43,10 +45,9 @@ from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline, image_size
 from respire.features.splice import gather, pad
 from respire.models.network import respirenet
-from respire.recipe.fields import Features, Model, Optimisation
+from respire.recipe.fields import Concatenation, Features, Model, Optimisation
 from respire.recipe.presets import PRESETS, quick, scratch
 from respire.recipe.recipe import Recipe
-from respire.report.style import png
 from respire.runtime.compute import Compute
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
@@ -63,12 +64,12 @@ BANK = CycleBank.from_table(
 EVERY = torch.arange(len(BANK))
 
 
-def per_sample(recipe: Recipe, bank: CycleBank = BANK) -> Any:
-    return per_sample_reference.PerSample(bank, recipe)
-
-
 def recipe_with(**features: object) -> Recipe:
     return dataclasses.replace(SMALL, features=dataclasses.replace(SMALL.features, **features))
+
+
+def without_cba(recipe: Recipe) -> Recipe:
+    return dataclasses.replace(recipe, concatenation=Concatenation("off"))
 
 
 # Timing
@@ -246,10 +247,10 @@ def test_per_sample_images_are_those_of_the_pipeline(colour_map, upsample):
     )
     plain = without_techniques(recipe)
     images = Pipeline(plain, "cpu").evaluation_images(BANK, EVERY).numpy()
-    dataset = per_sample(plain)
+    dataset = PerSample(BANK, plain)
     theirs = np.stack([dataset[index][0] for index in EVERY.tolist()])
     assert theirs.dtype == np.float32
-    one_shade = np.abs(np.diff(dataset.palette, axis=0)).max()
+    one_shade = np.abs(np.diff(reference.standardised(colour_map), axis=0)).max()
     # A level that falls on the border of two of the 256 shades may round to either.
     assert np.abs(images - theirs).max() <= one_shade + 1e-4
     assert (np.abs(images - theirs) > 1e-4).mean() < 0.01
@@ -263,7 +264,8 @@ def test_per_sample_clipping_is_that_of_the_pipeline(blank_region, blank_rows):
     shade = np.random.default_rng(0).uniform(60, 255, (32, 50)).astype(np.float32)
     shade[:blank_rows] = 3
     expected = BlankRegion(recipe.features)(torch.from_numpy(shade)[None])[0]
-    np.testing.assert_allclose(per_sample(recipe).clipped(shade), expected, atol=1e-3)
+    clipped = reference.clip_blank_region(shade, recipe.features)
+    np.testing.assert_allclose(clipped, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("padding", ["zero", "repeat", "reflect"])
@@ -279,13 +281,26 @@ def test_per_sample_windows_are_those_of_the_pipeline(padding, lead):
         lead=Lead(torch.tensor(lead[:1]), torch.tensor([second])),
     )
     expected = gather(BANK, splice, 6800)[0].numpy()
-    np.testing.assert_allclose(per_sample(recipe).padded(lead, 0), expected, atol=1e-6)
+    entries = PerSample(BANK, recipe).entries
+    window = reference.fill_window(entries, Sample(0, tuple(lead)), 6800, padding)
+    np.testing.assert_allclose(window, expected, atol=1e-6)
+
+
+def drawn_windows(dataset: PerSample, chosen: int, count: int) -> list[np.ndarray]:
+    """Windows of a cycle as chance pads it."""
+    padding = dataset.recipe.features.padding
+    return [
+        reference.fill_window(dataset.entries, dataset.draw(chosen), dataset.window, padding)
+        for _ in range(count)
+    ]
 
 
 def test_per_sample_repetition_on_either_side_ends_or_begins_with_the_cycle():
-    dataset = per_sample(recipe_with(padding="repeat-either-side", window_seconds=1.7))
-    cycle = dataset.cycles[0]
-    windows = [dataset.padded([0], 0) for _ in range(20)]
+    dataset = PerSample(
+        BANK, without_cba(recipe_with(padding="repeat-either-side", window_seconds=1.7))
+    )
+    cycle = dataset.entries[0].audio
+    windows = drawn_windows(dataset, 0, 20)
     begins = [np.array_equal(window[:900], cycle) for window in windows]
     ends = [np.array_equal(window[-900:], cycle) for window in windows]
     assert all(np.logical_xor(begins, ends))
@@ -293,34 +308,39 @@ def test_per_sample_repetition_on_either_side_ends_or_begins_with_the_cycle():
 
 
 def test_per_sample_smart_padding_takes_neighbours_that_fit_or_the_cycle_itself():
-    dataset = per_sample(recipe_with(padding="smart", window_seconds=3.0))
-    dataset.cycles = [np.full(700, index, np.float32) for index in range(5)]
+    dataset = PerSample(BANK, without_cba(recipe_with(padding="smart", window_seconds=3.0)))
+    dataset.entries = [
+        dataclasses.replace(entry, audio=np.full(700, index, np.float32))
+        for index, entry in enumerate(dataset.entries)
+    ]
+    dataset.coins = 2 + dataset.window // 700
     used = {
-        chosen: {int(v) for _ in range(30) for v in dataset.padded([chosen], label)}
-        for chosen, label in enumerate([0, 1, 0, 2, 0])
+        chosen: {int(v) for window in drawn_windows(dataset, chosen, 30) for v in window}
+        for chosen in range(5)
     }
     # The middle cycle's label is 1: it is no neighbour for the normal cycles beside it.
     assert used == {0: {0}, 1: {0, 1, 2}, 2: {2}, 3: {3, 4}, 4: {4}}
 
 
 def test_per_sample_concatenation_joins_two_cycles_of_the_class():
-    dataset = per_sample(SMALL)
-    normal = sum(label == 0 for label in dataset.label)
-    joined = [dataset.concatenated(1) for _ in range(300)]
+    dataset = PerSample(BANK, SMALL)
+    normal = sum(entry.label == 0 for entry in dataset.entries)
+    joined = [dataset.draw_pair(1) for _ in range(300)]
     share = sum(map(bool, joined)) / 300
     assert share == pytest.approx(1 - 1 / normal, abs=0.1)
-    assert {tuple(pair) for pair in joined if pair} == {(1, 1)}
-    assert not any(dataset.concatenated(0) for _ in range(50))
+    assert {pair for pair in joined if pair} == {(1, 1)}
+    assert not any(dataset.draw_pair(0) for _ in range(50))
 
 
 def test_per_sample_effects_come_as_often_as_the_recipe_says_and_one_at_most():
-    dataset = per_sample(SMALL)
+    dataset = PerSample(BANK, SMALL)
     drawn = [dataset.draw_effects() for _ in range(3000)]
+    renamed = {"pitch": "pitch_semitones"}
     for name in effect_names():
-        share = sum(name in effects for effects in drawn) / len(drawn)
+        share = sum(renamed.get(name, name) in effects for effects in drawn) / len(drawn)
         chance = getattr(SMALL.augmentation, f"{name}_p")
         assert share == pytest.approx(chance, abs=4 * math.sqrt(chance / len(drawn)) + 1e-9)
-    one_of = set(per_sample_reference.ONE_OF)
+    one_of = {renamed.get(name, name) for name in ONE_OF}
     assert max(len(one_of & set(effects)) for effects in drawn) == 1
     factors = [effects["speed"] for effects in drawn if "speed" in effects]
     assert min(factors) >= 0.5
@@ -329,7 +349,10 @@ def test_per_sample_effects_come_as_often_as_the_recipe_says_and_one_at_most():
 
 def test_per_sample_noise_has_the_ratio_that_was_drawn():
     waveform = np.random.default_rng(1).normal(0, 0.1, 2000).astype(np.float32)
-    noisy = per_sample(SMALL).augmented(waveform, {"noise": 12.0})
+    noise = np.random.default_rng(2).normal(size=2000).astype(np.float32)
+    sample = Sample(0, (0,), noise=noise, noise_snr_db=12.0)
+    noisy = reference.augmented(waveform, sample, 4000)
+    assert noisy.dtype == np.float32
     ratio = np.square(waveform).mean() / np.square(noisy - waveform).mean()
     assert 10 * np.log10(ratio) == pytest.approx(12.0, abs=0.01)
 
@@ -337,7 +360,8 @@ def test_per_sample_noise_has_the_ratio_that_was_drawn():
 @pytest.mark.parametrize("factor", [0.5, 1.5])
 def test_per_sample_speed_multiplies_frequencies(factor):
     tone = np.sin(2 * np.pi * 300 * np.arange(8000) / 4000).astype(np.float32)
-    played = per_sample(recipe_with(window_seconds=2.0)).augmented(tone, {"speed": factor})
+    played = reference.augmented(tone, Sample(0, (0,), speed=factor), 4000)
+    assert played.dtype == np.float32
     spectrum = np.abs(np.fft.rfft(played[:4000] * np.hanning(4000)))
     assert abs(int(spectrum.argmax()) - 300 * factor) <= 1
 
@@ -348,7 +372,7 @@ def test_per_sample_warps_move_a_smooth_spectrum_as_the_pipeline_does(semitones,
     power = 2 + np.sin(bins[:, None] / np.array([20, 30, 50]))
     maps = frequency_maps(torch.tensor([semitones]), torch.tensor([vtlp]), 256)[0]
     expected = maps.double().numpy() @ power
-    warped = per_sample_reference.warped(power, semitones, vtlp)
+    warped = reference.warped(power, semitones, vtlp)
     # Interpolations differ at the knee, beside the silence beyond the top, and by a third of a
     # decibel where the spectrum shrinks.
     knee, top = KNEE * 128 * min(vtlp, 1.0), 128 * min(2 ** (semitones / 12), 1.0)
@@ -358,9 +382,9 @@ def test_per_sample_warps_move_a_smooth_spectrum_as_the_pipeline_does(semitones,
 
 
 def test_per_sample_spectrograms_have_librosas_power():
-    dataset = per_sample(recipe_with(n_mels=32))
+    recipe = recipe_with(n_mels=32)
     waveform = np.random.default_rng(3).normal(0, 0.1, 2000).astype(np.float32)
-    features = dataset.features
+    features = recipe.features
     power = librosa.feature.melspectrogram(
         y=waveform,
         sr=4000,
@@ -373,7 +397,8 @@ def test_per_sample_spectrograms_have_librosas_power():
     )
     decibels = librosa.power_to_db(power, ref=np.max, top_db=80)[::-1]
     level = (decibels - decibels.min()) / (decibels.max() - decibels.min())
-    np.testing.assert_allclose(dataset.shades(waveform, {}), 255 * level, atol=0.01)
+    shades = reference.shades(reference.decibels_of(waveform, Sample(0, (0,)), recipe))
+    np.testing.assert_allclose(shades, 255 * level, atol=0.01)
 
 
 # Report and command line
@@ -398,11 +423,33 @@ def a_size(cycles: int) -> dict[str, Any]:
     }
 
 
+def a_step(image: list[int], per_s: float) -> dict[str, Any]:
+    return {
+        "image": image,
+        "batch": 64,
+        "rates": {"train step": a_rate(per_s), "whole loop": a_rate(0.967 * per_s)},
+        "loop_of_step": 0.967,
+        "input_share_of_step": 0.03,
+        "floor": {
+            "flops_a_sample": 6.19e9,
+            "matmul_flops_per_s": 1e12,
+            "per_s": 161.6,
+            "reached": 0.371,
+        },
+        "peak_memory_mib": 987.0,
+        "gpu_peak_mib": None,
+    }
+
+
 def results() -> dict[str, Any]:
     epochs = {"epoch_s": [6.0], "epoch_s_median": 6.0, "epoch_s_minimum": 6.0, "of_plain": 1.0}
     on_ray = {"start_s": 25.5, "end_s": 5.0, "peak_memory_mib": 4321.0}
     memory = {"peak_memory_mib": 987.0, "gpu_peak_mib": None}
     return {
+        "experiment": "benchmark",
+        "name": "a test",
+        "respire_version": "0",
+        "skipped": [],
         "recipe": {"preset": "scratch"},
         "environment": {"device": "a processor", "threads": 2},
         "seconds": {"input": 10.0},
@@ -424,19 +471,7 @@ def results() -> dict[str, Any]:
             },
             **memory,
         },
-        "step": {
-            "batch": 64,
-            "rates": {"train step": a_rate(60), "whole loop": a_rate(58)},
-            "loop_of_step": 0.967,
-            "input_share_of_step": 0.03,
-            "floor": {
-                "flops_a_sample": 6.19e9,
-                "matmul_flops_per_s": 1e12,
-                "per_s": 161.6,
-                "reached": 0.371,
-            },
-            **memory,
-        },
+        "step": [a_step([64, 219], 60), a_step([128, 438], 15)],
         "ray": {
             "train_cycles": 244,
             "validation_cycles": 121,
@@ -456,7 +491,7 @@ def results() -> dict[str, Any]:
 
 
 def test_the_tables_hold_what_was_measured_and_say_what_was_not():
-    text = "\n".join(table.markdown() for table in tables.tables(results()))
+    text = report(results()).markdown()
     for said in (
         "64×219",
         "2,000",
@@ -464,7 +499,8 @@ def test_the_tables_hold_what_was_measured_and_say_what_was_not():
         "time mask",
         "4.5%",
         "0.967",
-        "37.1%",
+        "37.1",
+        "128×438",
         "25.5",
         "No room here for: Ray Train, 2 workers",
         "6,898",
@@ -479,17 +515,19 @@ def test_a_part_that_was_left_out_has_no_table_and_no_figure():
     measured = results()
     for part in ("ray", "scaling", "recordings", "step"):
         del measured[part]
-    titles = [table.title for table in tables.tables(measured)]
-    assert len(titles) == 4
-    assert all(title == "Machine" or title.startswith("Input path") for title in titles)
-    assert set(figures(measured)) == {"input-path.png"}
+    sections = report(measured).sections
+    assert [section.title for section in sections] == ["Machine", "Input path"]
+    assert [len(section.tables) for section in sections] == [1, 3]
+    assert [picture.name for section in sections for picture in section.figures] == ["input-path"]
 
 
 def test_every_figure_is_titled_has_units_on_its_axes_and_says_how_much_it_shows():
-    for figure in figures(results()).values():
-        assert png(figure).startswith(b"\x89PNG")
-        assert figure.get_suptitle()
-        for axis in figure.axes:
+    pictures = [picture for part in report(results()).sections for picture in part.figures]
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert picture.files[f"{picture.name}.png"].startswith(b"\x89PNG")
+        assert picture.figure.texts
+        for axis in picture.figure.axes:
             assert "n = " in axis.get_title(loc="left")
             assert axis.get_xlabel()
 
@@ -536,7 +574,7 @@ def test_a_quick_run_measures_everything_it_promises(corpus: Path, tmp_path: Pat
             *(sys.executable, str(BENCHMARK), "--quick", "--data", str(corpus), "--name", "all"),
             *("--gpu", "none", "--storage", str(tmp_path)),
             *("--recipe.features.hop", "512", "--recipe.features.n-mels", "16"),
-            *("--recipe.model.backbone", "resnet18"),
+            *("--recipe.model.backbone", "resnet18", "--sizes", "1", "2"),
         ],
         cwd=tmp_path,
         env=kept | {"RAY_AUTH_MODE": "disabled"},
@@ -548,7 +586,8 @@ def test_a_quick_run_measures_everything_it_promises(corpus: Path, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "benchmark" / "all"
     assert {file.name for file in folder.iterdir()} == {
-        *("results.json", "report.md", "input-path.png", "scaling.png")
+        *("results.json", "report.md", "report.html"),
+        *(f"{name}.{kind}" for name in ("input-path", "scaling") for kind in ("png", "svg")),
     }
     measured = json.loads((folder / "results.json").read_text())
     parts = ("input", "step", "ray", "scaling", "recordings")
@@ -565,4 +604,7 @@ def test_a_quick_run_measures_everything_it_promises(corpus: Path, tmp_path: Pat
     assert [row["times"] for row in measured["scaling"]["sizes"]] == [1, 4]
     assert measured["recordings"]["recordings"] == len(list(corpus.glob("*.wav")))
     assert measured["environment"].keys() >= {"device", "precision", "threads", "torch"}
-    assert done.stdout.count("\n**") == 8
+    first, second = (step["image"] for step in measured["step"])
+    assert second == [2 * side for side in first]
+    assert len(re.findall(r"(?m)^\*\*", done.stdout)) == 9
+    assert shown_images(folder / "report.html", tmp_path / "browser") == 2

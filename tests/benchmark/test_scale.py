@@ -17,9 +17,8 @@ from cycle_rows import cycles_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from respire.benchmark.scale.limits import limits
-from respire.benchmark.scale.needs import BLOCK, TABLE_BYTES, Machines, Rates, needs
-from respire.benchmark.scale.page import page
+from respire.benchmark.scale.needs import TABLE_BYTES, Machines, Rates, limits, needs
+from respire.benchmark.scale.report import report
 from respire.data import prepare, rows
 from respire.data.corpora import icbhi
 from respire.data.prepare import by_recording
@@ -71,10 +70,6 @@ def needed(hours: float = 10.0, recipe: Recipe | None = None, **machines: Any) -
 @pytest.fixture(scope="module")
 def catalogue(corpus: Path) -> pd.DataFrame:
     return icbhi.read_catalogue(str(corpus)).cycles
-
-
-def test_a_block_is_as_many_recordings_as_ray_data_gets() -> None:
-    assert BLOCK == rows._RECORDINGS_A_BLOCK
 
 
 def test_a_cycle_in_a_bank_takes_as_many_bytes_of_numbers_as_counted() -> None:
@@ -274,7 +269,7 @@ def test_machines_of_nothing_are_refused(option: str) -> None:
 def test_the_committed_report_is_what_its_results_say() -> None:
     results = json.loads(COMMITTED.read_text())
     whole = COMMITTED.with_name("report.md").read_text()  # its checks are made no more
-    for section in re.split(r"\n(?=## )", page(results).markdown())[1:-1]:
+    for section in re.split(r"\n(?=## )", report(results).markdown())[1:-1]:
         assert section.strip() in whole
     rates = Rates.read(COMMITTED, COMMITTED)
     recipe = paper()

@@ -8,8 +8,8 @@ import torch
 from cycle_rows import SCHEMA, cycles_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import Entry, windows_of
 
+from respire.benchmark.per_sample import Entry, windows_of
 from respire.features.bank import GPU_SHARE, CycleBank, _home
 from respire.features.pipeline import Pipeline
 from respire.features.splice import gather, pad

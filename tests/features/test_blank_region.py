@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from reference import blank_rows, clip_blank_region
 from torch.nn.functional import interpolate
 
+from respire.benchmark.per_sample import blank_rows, clip_blank_region
 from respire.features.blank_region import BlankRegion, stretch
 from respire.recipe.fields import Features
 from respire.recipe.presets import released_code

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from respire.features.frequency_warp import Warp, frequency_maps
-from respire.features.melspectrogram import LogMelSpectrogram
+from respire.features.melspectrogram import LogMelSpectrogram, mel_filters
 from respire.recipe.fields import Features
 from respire.recipe.presets import quick
 
@@ -44,6 +44,17 @@ def test_decibels_equal_librosas(features):
         )
         theirs = librosa.power_to_db(power, ref=np.max, top_db=features.top_db)
         np.testing.assert_allclose(mel, theirs, atol=5e-3)
+
+
+@pytest.mark.parametrize("rate_hz", [4000, 8000])
+@pytest.mark.parametrize("high_hz", [900.0, 2000.0])
+@pytest.mark.parametrize(("n_mels", "n_fft", "low_hz"), [(64, 256, 50.0), (3, 400, 0.0)])
+def test_the_mel_filters_are_librosas_bit_for_bit(n_mels, n_fft, low_hz, high_hz, rate_hz):
+    features = Features(n_mels=n_mels, n_fft=n_fft, mel_low_hz=low_hz, mel_high_hz=high_hz)
+    theirs = librosa.filters.mel(sr=rate_hz, n_fft=n_fft, n_mels=n_mels, fmin=low_hz, fmax=high_hz)
+    ours = mel_filters(features, rate_hz)
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_silent_window_is_finite():

@@ -8,9 +8,9 @@ import torch
 from cycle_rows import cycles_table
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from reference import image_of
 from torch import Tensor
 
+from respire.benchmark.per_sample import image_of
 from respire.features.bank import CycleBank
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline

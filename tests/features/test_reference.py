@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-import reference
 import soundfile
 import torch
 from cycle_rows import cycles_table
-from reference import Entry, Sample, coloured, entries_of, windows_of
 from scipy.signal import butter, resample_poly, sosfiltfilt
 
+from respire.benchmark import per_sample as reference
+from respire.benchmark.per_sample import Entry, Sample, windows_of
 from respire.data.corpora.synthetic_sounds import MICROPHONES, Patient, record
 from respire.features.augment import draw_effects
 from respire.features.bank import CycleBank
@@ -85,6 +85,20 @@ def with_audio(table: pa.Table, audio: list[np.ndarray]) -> pa.Table:
     return table.set_column(index, field, pa.array(audio, field.type))
 
 
+def entries_of(recordings: Sequence[Sequence[tuple[np.ndarray, int]]]) -> list[Entry]:
+    """Cycles of recordings, each (audio, class), in their order."""
+    entries: list[Entry] = []
+    for recording in recordings:
+        first, last = len(entries), len(entries) + len(recording) - 1
+        for index, (audio, label) in enumerate(recording, first):
+            before, after = (
+                index - 1 if index > first else None,
+                index + 1 if index < last else None,
+            )
+            entries.append(Entry(audio, label, before, after))
+    return entries
+
+
 def entries_from(table: pa.Table, recipe: Recipe) -> list[Entry]:
     """What the reference takes of the same recordings."""
     recordings = []
@@ -150,16 +164,9 @@ def training_samples(
     return [Sample(**sample) for sample in drawn]
 
 
-@cache
-def colours(colour_map: str) -> np.ndarray:
-    """Standardised colours of all shades, [256, 3]."""
-    colour = coloured(np.arange(256)[None], Features(colour_map=colour_map))[0] / 255
-    return (colour - reference.IMAGENET_MEAN) / reference.IMAGENET_STD
-
-
 def steps_between(ours: np.ndarray, theirs: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Differences of images, as multiples of the largest one between two neighbouring shades."""
-    one = np.abs(np.diff(colours(recipe.features.colour_map), axis=0)).max()
+    one = np.abs(np.diff(reference.standardised(recipe.features.colour_map), axis=0)).max()
     return np.abs(ours - theirs) / one
 
 

@@ -6,8 +6,8 @@ import torch
 from cycle_rows import cycles_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import Entry, Sample, fill_window
 
+from respire.benchmark.per_sample import Entry, Sample, fill_window
 from respire.features.bank import FULL_SCALE, CycleBank
 from respire.features.concatenate import Lead, alone
 from respire.features.keyed import sample_keys, uniform

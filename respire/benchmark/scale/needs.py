@@ -1,27 +1,34 @@
-"""What a run needs by hours of recordings: counts, bytes and seconds.
+"""What a run needs by hours of recordings, in counts, bytes and seconds, and what gives out first.
 
 Everything grows in proportion to the hours. What an hour holds and what each piece of work costs is
-measured (``Rates``); what machines there are is said by the user
-(``Machines``); nothing else goes in. No GPU's speed is known here: it is given, or bounded.
+measured (``Rates``); what machines there are is said by the user (``Machines``); nothing else goes
+in. No GPU's speed is known here: it is given, or bounded.
 """
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from respire.data.rows import RECORDINGS_A_BLOCK
 from respire.data.splits.draw import TEST_SHARE, VALIDATION_SHARE
 from respire.errors import InputError
+from respire.features.bank import GPU_SHARE
 from respire.recipe.recipe import Recipe
 
-BLOCK = 32
-"""Recordings of a Ray Data block (data/cycles.py)."""
 TABLE_BYTES = 8 * 8
 """Of a cycle in a bank: six int64 columns, its place among those of its class, its identity."""
 CHECKPOINT_COPIES = {"sgd": 3, "adamw": 4}
 """Of the weights in a checkpoint: the chosen epoch's, the last one's, and the optimiser's."""
 TRAIN_SHARE = (1 - TEST_SHARE) * (1 - VALIDATION_SHARE)
 SELECTOR_SHARE = (1 - TEST_SHARE) * VALIDATION_SHARE
+GIB = 2**30
+OBJECT_STORE_SHARE = 0.3
+"""Of a node's memory, what Ray's object store may take by default."""
+QUEUED_TASKS = 1_000_000
+"""Tasks queued on one node that Ray has been tested with (its release/benchmarks/README.md)."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,8 @@ class Rates:
 
         Args:
             file: of experiments/scale.py, or of experiments/benchmark.py, which says how long
-                finding and preparing recordings takes on its machine; the rest is ``otherwise``'s.
-            otherwise: of experiments/scale.py.
+                finding and preparing recordings takes on its machine.
+            otherwise: of experiments/scale.py, for the rest.
 
         Raises:
             InputError: the file is neither.
@@ -150,33 +157,28 @@ def needs(
     audio = 2.0 * recipe.preprocess.sample_rate_hz * cycle_s
     recordings, cycles = round(hours * rates.recordings), round(hours * rates.cycles)
     train, selector, test = (share * audio for share in (TRAIN_SHARE, SELECTOR_SHARE, TEST_SHARE))
-    shards = machines.workers if recipe.optimisation.bank == "sharded" else 1
-    copies = machines.workers // shards
+    workers, optimisation = machines.workers, recipe.optimisation
+    shards = workers if optimisation.bank == "sharded" else 1
+    copies = workers // shards
     windows = round(TRAIN_SHARE * cycles)
     trained = windows * flops + SELECTOR_SHARE * cycles * flops / 3  # forward: a third
-    rate = machines.windows_per_s
-    epoch_s = None if rate is None else trained / flops / rate / machines.workers
-    bound_s = None
-    if machines.peak_tflops is not None:
-        bound_s = trained / (machines.peak_tflops * 1e12 * machines.utilisation) / machines.workers
-    epochs = recipe.optimisation.epochs
+    rate, peak = machines.windows_per_s, machines.peak_tflops
+    epoch_s = None if rate is None else trained / flops / rate / workers
+    bound_s = None if peak is None else trained / (peak * 1e12 * machines.utilisation) / workers
     table = TABLE_BYTES + rates.frame_bytes
+    kept = (copies + 1) * TRAIN_SHARE + 2 * SELECTOR_SHARE + TEST_SHARE
     return {
         "recordings": recordings,
         "cycles": cycles,
         "patients": round(hours * rates.patients),
         "file_bytes": hours * rates.file_bytes,
         "parquet_bytes": rates.parquet_bytes * cycle_s,
-        "blocks": math.ceil(recordings / BLOCK),
+        "blocks": math.ceil(recordings / RECORDINGS_A_BLOCK),
         "catalogue_s": recordings * rates.catalogue_s,
         "fingerprint_s": hours * rates.file_bytes * rates.fingerprint_s,
         "prepare_s": recordings * rates.prepare_s / machines.cores,
         # On the driver: each worker's rows and the selector's; for stage 2 both again; the test's.
-        "read_s": cycle_s
-        * (
-            (machines.workers + 4) * rates.scan_s
-            + ((copies + 1) * TRAIN_SHARE + 2 * SELECTOR_SHARE + TEST_SHARE) * rates.keep_s
-        ),
+        "read_s": cycle_s * ((workers + 4) * rates.scan_s + kept * rates.keep_s),
         "catalogue_bytes": cycles * rates.catalogue_bytes,
         "cycles_bytes": audio,
         "train_bank_bytes": train / shards,
@@ -191,15 +193,105 @@ def needs(
         + max(rates.read_copies * train, 2 * (train + selector)),
         # Rows and banks of stage 1; or, on one worker, those of the baselines.
         "worker_bytes": (1 + rates.bank_copies) * max(train / shards + selector, train + test),
-        "steps_an_epoch": math.ceil(windows / recipe.optimisation.batch_size),
+        "steps_an_epoch": math.ceil(windows / optimisation.batch_size),
         "plan_bytes": 16.0 * windows / shards,
         "index_bytes": 8.0
         * recipe.features.samples(recipe.preprocess.sample_rate_hz)
-        * math.ceil(recipe.optimisation.batch_size / machines.workers),
-        "checkpoint_bytes": 4.0 * parameters * CHECKPOINT_COPIES[recipe.optimisation.optimiser],
+        * math.ceil(optimisation.batch_size / workers),
+        "checkpoint_bytes": 4.0 * parameters * CHECKPOINT_COPIES[optimisation.optimiser],
         "epoch_flops": trained,
         "epoch_s": epoch_s,
         "epoch_bound_s": bound_s,
-        "training_s": None if epoch_s is None else epochs * epoch_s,
-        "training_bound_s": None if bound_s is None else epochs * bound_s,
+        "training_s": None if epoch_s is None else optimisation.epochs * epoch_s,
+        "training_bound_s": None if bound_s is None else optimisation.epochs * bound_s,
     }
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Something that ends before the recordings do.
+
+    Attributes:
+        name: what is full.
+        unit: of ``need`` and ``room``: "bytes", "tasks" or "workers".
+        need: of this run.
+        room: what there is.
+        hours: at which it is full with these machines; infinite where they play no part.
+        remedy: what to do then.
+        fatal: whether the run ends there; otherwise it goes on more slowly.
+    """
+
+    name: str
+    unit: str
+    need: float
+    room: float
+    hours: float
+    remedy: str
+    fatal: bool = True
+
+
+def limits(
+    hours: float, machines: Machines, recipe: Recipe, needed: Mapping[str, Any]
+) -> list[Limit]:
+    """Where each limit lies, the first one first; ``needed`` is what ``needs`` says."""
+    bank = GPU_SHARE * machines.gpu_gib * GIB
+    host, driver = machines.host_gib * GIB, machines.driver_gib * GIB
+    store, batch = OBJECT_STORE_SHARE * driver, recipe.optimisation.batch_size
+
+    def limit(name: str, key: str, room: float, remedy: str, fatal: bool = True) -> Limit:
+        unit = "bytes" if key.endswith("_bytes") else "tasks"
+        need = needed[key]
+        return Limit(name, unit, need, room, hours * room / need, remedy, fatal)
+
+    found = [
+        limit(
+            "a worker's training bank, on its GPU",
+            "train_bank_bytes",
+            bank,
+            "none needed: the bank stays in host memory; more workers",
+            fatal=False,
+        ),
+        limit(
+            "the selector, whole on every worker's GPU",
+            "selector_bank_bytes",
+            bank,
+            "none needed: it stays in host memory; more workers do not help",
+            fatal=False,
+        ),
+        limit(
+            "rows in the object store of the driver's node",
+            "object_store_bytes",
+            store,
+            "the sharded bank; a larger driver; else Ray writes them to its disk",
+            fatal=False,
+        ),
+        limit(
+            "all training rows as one object, for the baselines",
+            "largest_object_bytes",
+            store,
+            "a larger driver; else Ray keeps them on its disk",
+            fatal=False,
+        ),
+        limit(
+            "the driver: catalogue, and training rows, which stage 2 reads there",
+            "driver_bytes",
+            driver,
+            "a larger driver",
+        ),
+        limit(
+            "a worker's memory: its bank, or both of the baselines",
+            "worker_bytes",
+            host,
+            "larger nodes; more workers do not help the baselines",
+        ),
+        limit("Ray tasks queued at once, one a block", "blocks", QUEUED_TASKS, "larger blocks"),
+        Limit(
+            "windows of the global batch, at least one a worker",
+            "workers",
+            machines.workers,
+            batch,
+            0.0 if machines.workers > batch else math.inf,
+            "fewer workers, or a larger batch, which is another recipe",
+        ),
+    ]
+    return sorted(found, key=lambda limit: limit.hours)

@@ -7,9 +7,8 @@ from typing import Any
 
 import respire
 from respire.benchmark.machine import train_flops
-from respire.benchmark.scale.limits import limits
-from respire.benchmark.scale.needs import Machines, Rates, needs
-from respire.benchmark.scale.page import page
+from respire.benchmark.scale.needs import Machines, Rates, limits, needs
+from respire.benchmark.scale.report import report
 from respire.errors import InputError
 from respire.features.pipeline import image_size
 from respire.models.network import respirenet
@@ -79,6 +78,6 @@ def reckon(
             "skipped": [],
         }
     )
-    report = page(results)
-    report.write(folder)
-    return f"{report.lead}\nreport: {folder.uri}/report.html"
+    page = report(results)
+    page.write(folder)
+    return f"{page.lead}\nreport: {folder.uri}/report.html"

@@ -6,11 +6,11 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from respire.benchmark.scale.limits import GIB, OBJECT_STORE_SHARE
+from respire.benchmark.scale.needs import GIB, OBJECT_STORE_SHARE
+from respire.report.table import Table
 from respire.features.bank import GPU_SHARE
 from respire.report.page import Page, Picture, Section
 from respire.report.style import COLOURS, STYLE, titled
-from respire.report.table import Table
 
 Part = Mapping[str, Any]
 
@@ -53,7 +53,7 @@ CURVES = {
 }
 
 
-def page(results: Part) -> Page:
+def report(results: Part) -> Page:
     """The report of a results.json of experiments/scale.py."""
     sections = [
         Section("What is needed", [_machines(results), *needed(results["runs"])]),

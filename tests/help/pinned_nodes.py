@@ -1,7 +1,4 @@
-"""Two workers on two nodes of a core each, against one: windows a second, and where the rest goes.
-
-The nodes are on this machine: what a network between them would add is not in it.
-"""
+"""Two workers on two nodes of a core each, against one. The nodes are on this machine."""
 
 import os
 import statistics
@@ -11,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import ray
@@ -24,7 +20,6 @@ from respire.benchmark.growth import small_corpus
 from respire.benchmark.preparation import prepare
 from respire.benchmark.ray_cost import after_the_first, train_on_ray
 from respire.data.splits.split import Cut
-from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe.recipe import Recipe
@@ -41,27 +36,36 @@ EXCHANGES = 20
 """Exchanges of gradients that are timed; the first does not count."""
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Seconds.
+
+    Attributes:
+        one: of each epoch of a worker on one node.
+        two: of two workers on two nodes.
+        apart: of two processes that exchange nothing, the slower one's.
+        exchange: in which an epoch's gradients are exchanged, nobody waiting for another.
+    """
+
+    one: list[float]
+    two: list[float]
+    apart: list[float]
+    exchange: float
+
+
 def bindable() -> list[int]:
     """Those that this process may use; empty where the system cannot bind a process to some."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
-def measure_nodes(recipe: Recipe, storage: Storage, epochs: int) -> dict[str, Any]:
+def seconds_of_epochs(recipe: Recipe, storage: Storage, epochs: int) -> Measured:
     """Train stage 1 on one node and on two, and in two processes that exchange nothing.
 
     Args:
         recipe: all of it but the number of epochs.
         storage: a folder that holds nothing of this yet.
         epochs: epochs that count, after a first one.
-
-    Returns:
-        The part "nodes" of results.json.
-
-    Raises:
-        InputError: there are not two cores that processes can be bound to.
     """
-    if len(bindable()) < NODES:
-        raise InputError(f"--parts nodes: needs {NODES} cores to bind a node to each; leave it out")
     recipe = replace(recipe, optimisation=replace(recipe.optimisation, epochs=1 + epochs))
     with tempfile.TemporaryDirectory() as temporary, pinned_nodes():
         corpus = prepare(small_corpus(Path(temporary)), recipe.preprocess, storage / "cycles")
@@ -80,23 +84,9 @@ def measure_nodes(recipe: Recipe, storage: Storage, epochs: int) -> dict[str, An
             )
         ]
         windows = int(corpus.cycles["recording"].isin(cut.train).sum())
-    seconds["apart"], exchange_s = _apart(recipe, shares)
+    apart, exchange_s = _apart(recipe, shares)
     steps = -(-windows // recipe.optimisation.batch_size)
-    median = {way: statistics.median(of) for way, of in seconds.items()}
-    return {
-        "windows": windows,
-        "steps": steps,
-        "epoch_s": seconds,
-        "epoch_s_median": median,
-        "windows_per_s": {way: windows / of for way, of in median.items()},
-        "exchange_s": exchange_s,
-        "exchanged_mib": _gradient(recipe).nbytes / 2**20,
-        "of_two": {
-            "computing_s": median["apart"],
-            "exchange_s": steps * exchange_s,
-            "rest_s": median["two"] - median["apart"] - steps * exchange_s,
-        },
-    }
+    return Measured(seconds["one"], seconds["two"], apart, steps * exchange_s)
 
 
 @contextmanager

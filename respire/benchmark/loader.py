@@ -1,0 +1,133 @@
+"""What everybody else does: windows drawn and made one by one in worker processes.
+
+The thin layer on top of per_sample.py that lets chance decide as the recipe says, to measure the
+pipeline against.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from respire.benchmark.per_sample import Entry, Sample, training_image
+from respire.features.bank import FULL_SCALE, CycleBank
+from respire.features.concatenate import MIXED
+from respire.labels import NORMAL
+from respire.recipe.recipe import Recipe
+
+ONE_OF = ("noise", "speed", "loudness", "pitch", "vtlp")
+"""Effects of which a window gets one at most, if the recipe says so."""
+FIELDS = {
+    "noise": ("noise_snr_db", "noise_snr_db"),
+    "speed": ("speed_factor", "speed"),
+    "loudness": ("loudness_factor", "loudness"),
+    "pitch": ("pitch_semitones", "pitch_semitones"),
+    "vtlp": ("vtlp_factor", "vtlp"),
+}
+"""The recipe's field with an effect's range, and the sample's with its parameter."""
+
+
+class PerSample(Dataset):
+    """Training windows of a bank's cycles as float32 [3, H, W] and class."""
+
+    def __init__(self, bank: CycleBank, recipe: Recipe):
+        self.recipe = recipe
+        self.window = recipe.features.samples(recipe.preprocess.sample_rate_hz)
+        audio = bank.audio.cpu().numpy().astype(np.float32) / np.float32(FULL_SCALE)
+        columns = (bank.first, bank.length, bank.label, bank.previous, bank.following)
+        self.entries = [
+            Entry(audio[first : first + length], label, *(n if n >= 0 else None for n in beside))
+            for first, length, label, *beside in zip(*(c.tolist() for c in columns), strict=True)
+        ]
+        labels = np.array([entry.label for entry in self.entries])
+        self.of_class = [np.flatnonzero(labels == label) for label in range(len(recipe.classes))]
+        shortest = min(len(entry.audio) for entry in self.entries)
+        self.coins = 2 + self.window // max(1, shortest)
+        self.random = np.random.default_rng(0)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, chosen: int) -> tuple[np.ndarray, int]:
+        sample = self.draw(chosen)
+        return training_image(self.entries, sample, self.recipe), sample.label
+
+    def draw(self, chosen: int) -> Sample:
+        """Let chance decide about the next window of a cycle."""
+        label = self.entries[chosen].label
+        return Sample(
+            label,
+            made_of=self.draw_pair(label) or (chosen,),
+            takes_before=self.random.random(self.coins) < 0.5,
+            ends_with_cycle=bool(self.random.random() < 0.5),
+            **self.draw_effects(),
+        )
+
+    def draw_pair(self, label: int) -> tuple[int, ...]:
+        """Two cycles for a new sample of a class, or none where the sample stays as it is."""
+        recipe, classes = self.recipe.concatenation, self.recipe.classes
+        have = len(self.of_class[label])
+        wanted = recipe.multiple_of_normal * len(self.of_class[NORMAL])
+        if recipe.scheme == "off" or self.random.random() >= 1 - have / max(wanted, have):
+            return ()
+        pair = [label, label]
+        if recipe.scheme == "mixed":
+            rules = MIXED[classes[label]]
+            rule = rules[self.random.choice(len(rules), p=[share for share, *_ in rules])]
+            mixed = [classes.index(name) for name in rule[1:]]
+            pair = mixed if all(len(self.of_class[part]) for part in mixed) else pair
+        return tuple(int(self.random.choice(self.of_class[part])) for part in pair)
+
+    def draw_effects(self) -> dict[str, Any]:
+        """Fields of ``Sample``: which effects the next window gets, and how strong."""
+        recipe, features = self.recipe.augmentation, self.recipe.features
+        coin, below = self.random.random(), 0.0
+        chosen = []
+        for name in (*ONE_OF, "shift", "time_mask", "frequency_mask"):
+            chance = getattr(recipe, f"{name}_p")
+            if recipe.one_at_most and name in ONE_OF:
+                gets, below = below <= coin < below + chance, below + chance
+            else:
+                gets = self.random.random() < chance
+            chosen += [name] * gets
+        drawn: dict[str, Any] = {
+            FIELDS[name][1]: self.random.uniform(*getattr(recipe, FIELDS[name][0]))
+            for name in chosen
+            if name in FIELDS
+        }
+        if "noise" in chosen:
+            drawn["noise"] = self.random.standard_normal(self.window, dtype=np.float32)
+        if "shift" in chosen:
+            drawn["shift"] = int(self.random.integers(self.window))
+        frames = 1 + self.window // features.hop
+        for name, size in (("time_mask", frames), ("frequency_mask", features.n_mels)):
+            if name in chosen:
+                share = self.random.uniform(*getattr(recipe, f"{name}_share"))
+                length = round(share * size)
+                drawn[name] = int(self.random.integers(size - length + 1)), length
+        return drawn
+
+
+def per_sample_loader(
+    bank: CycleBank, recipe: Recipe, chosen: Sequence[int], workers: int
+) -> DataLoader:
+    """Images of the chosen cycles in batches, made by as many processes."""
+    return DataLoader(
+        PerSample(bank, recipe),
+        batch_size=recipe.optimisation.batch_size,
+        sampler=chosen,
+        num_workers=workers,
+        worker_init_fn=_start_worker,
+        persistent_workers=True,
+    )
+
+
+def _start_worker(_: int) -> None:
+    """Give the process a stream of random numbers of its own, and one thread."""
+    worker = get_worker_info()
+    assert worker is not None
+    assert isinstance(worker.dataset, PerSample)
+    worker.dataset.random = np.random.default_rng(worker.seed)
+    threadpool_limits(1)
