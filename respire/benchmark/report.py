@@ -17,8 +17,8 @@ from respire.benchmark.tables import (
     steps,
     ways,
 )
-from respire.report.table import Table
 from respire.report.page import Page, Picture, Section
+from respire.report.table import Table
 
 PARTS: Mapping[str, tuple[str, tuple[Callable[[Any], Table], ...]]] = {
     "input": ("Input path", (paths, stages, effects)),

@@ -1,12 +1,15 @@
 """results.json as dataclasses: what a question's run finds, and its report reads."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter
 
 Summary = TypeVar("Summary")
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+"""One that may be undefined: NaN, and null in JSON."""
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,16 @@ def read(kind: type[Summary], results: Mapping[str, Any]) -> Summary:
         pydantic.ValidationError: a field is missing, or of another type.
     """
     return TypeAdapter(kind).validate_python(dict(results))
+
+
+def stored(found: Any) -> Any:
+    """What results.json has of a summary: dataclasses as mappings, or as their own ``to_json``."""
+    if is_dataclass(found):
+        if hasattr(found, "to_json"):
+            return found.to_json()
+        return {part.name: stored(getattr(found, part.name)) for part in fields(found)}
+    if isinstance(found, Mapping):
+        return {name: stored(part) for name, part in found.items()}
+    if isinstance(found, list | tuple):
+        return [stored(part) for part in found]
+    return found

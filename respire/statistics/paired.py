@@ -32,15 +32,15 @@ class CorrectedTest:
     The mean of J differences of variance s^2 is given the variance (1 / J + n_test / n_train) s^2.
 
     Attributes:
-        statistic: mean over its standard error; infinite where all differences are the same and
-            not 0, 0 where they are 0.
+        statistic: mean over its standard error; infinite (None in results.json) where all
+            differences are the same and not 0, 0 where they are 0.
         p: two-sided, of no difference.
         low: lower end of the interval of the expected difference, a fraction.
         high: upper end.
         degrees_of_freedom: J - 1.
     """
 
-    statistic: float
+    statistic: float | None
     p: float
     low: float
     high: float
@@ -109,7 +109,7 @@ class Comparison:
             "this_data_set": list(self.this_data_set),
             "conclusive": self.conclusive,
         }
-        if math.isinf(self.new_patients.statistic):
+        if math.isinf(self.new_patients.statistic or 0.0):
             stored["new_patients"]["statistic"] = None
         return stored
 

@@ -4,7 +4,7 @@ import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from respire.recipe.fields import Preprocess
 from respire.recipe.identity import NUMERICS_VERSION, flatten
 from respire.recipe.recipe import Recipe
 from respire.report.page import strict
-from respire.report.typed import Header
+from respire.report.typed import Header, stored
 from respire.runtime.resources import PeakMemory, Stopwatch
 from respire.runtime.session import (
     Queue,
@@ -236,8 +236,7 @@ class Experiment:
 
     def results(self, found: Any, warnings: Sequence[str] = ()) -> dict[str, Any]:
         """The content of results.json: the header, and what was found (see ``finish``)."""
-        told = dict(found) if isinstance(found, Mapping) else asdict(found)
-        return strict(asdict(self.header(warnings)) | told)
+        return strict(stored(self.header(warnings)) | stored(found))
 
     def finish(
         self,

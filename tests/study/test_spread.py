@@ -10,11 +10,13 @@ from respire.data.splits.split import Cut
 from respire.evaluation.assess import NAMES as METRICS
 from respire.metrics import Scores
 from respire.recipe.presets import small
+from respire.report.typed import read, stored
 from respire.statistics.intervals import bootstrap
 from respire.statistics.paired import compare
 from respire.statistics.variance import decompose
 from respire.study.grid import Coordinates, Grid, Variant
 from respire.study.spread import summarise
+from respire.study.spread_summary import Spread
 
 WATCHED = replace(small(), watch_test=True)
 ZERO = replace(WATCHED, features=replace(WATCHED.features, padding="zero"))
@@ -92,10 +94,11 @@ def test_the_interval_of_equal_seeds_is_that_of_one(tmp_path):
     (grid.run_of(Coordinates("smart", 0, 1)).home / "predictions.parquet").write_table(
         (one.home / "predictions.parquet").read_table()
     )
-    split = summarise(grid)["variants"]["smart"]["splits"][0]
+    interval = summarise(grid).variants["smart"].splits[0].scores["stage1"].interval
     expected = bootstrap(one.predictions(), 0)
     assert expected is not None
-    assert split["scores"]["stage1"]["interval"]["score"] == pytest.approx(expected.score)
+    assert interval is not None
+    assert interval.score == pytest.approx(expected.score)
 
 
 def test_two_recipes_are_compared_split_by_split(grid, results):
@@ -154,7 +157,7 @@ def test_what_choosing_on_test_would_have_been_worth_is_told_only_of_watched_run
     assert cost["best"] - cost["chosen"] == pytest.approx(0.01)
     assert cost["best_less_chosen"]["mean"] == pytest.approx(0.01)
     unwatched = finished_grid(tmp_path, {"smart": (Variant(small()), 0.2)}, splits=2, seeds=1)
-    assert summarise(unwatched)["variants"]["smart"]["selection_cost"] is None
+    assert summarise(unwatched).variants["smart"].selection_cost is None
 
 
 def test_one_split_or_one_seed_has_no_spread_and_no_comparison(tmp_path):
@@ -162,8 +165,9 @@ def test_one_split_or_one_seed_has_no_spread_and_no_comparison(tmp_path):
     for name, (splits, seeds) in {"split": (1, 2), "seed": (3, 1)}.items():
         grid = finished_grid(tmp_path / name, variants, splits=splits, seeds=seeds)
         found = summarise(grid)
-        assert found["variants"]["smart"]["variance"]["stage1"]["score"] is None
-        compared = found["comparison"]["stages"]["stage1"]["score"]
+        assert found.variants["smart"].variance["stage1"]["score"] is None
+        assert found.comparison is not None
+        compared = found.comparison.stages["stage1"].score
         assert (compared is None) == (splits == 1)
 
 
@@ -173,12 +177,18 @@ def test_stratified_splits_stand_beside_plain_ones_and_are_not_compared_pair_by_
         "smart, stratified": (Variant(small(), Cut(stratify=True)), 0.2),
     }
     found = summarise(finished_grid(tmp_path, variants, splits=2))
-    assert [of["stratify"] for of in found["variants"].values()] == [False, True]
-    assert found["comparison"] is None
+    assert [variant.stratify for variant in found.variants.values()] == [False, True]
+    assert found.comparison is None
 
 
 def test_results_are_strict_json(results):
     assert json.loads(json.dumps(results, allow_nan=False)) == results
+
+
+def test_nothing_of_results_is_lost_when_they_are_read(results):
+    again = stored(read(Spread, results))
+    assert again == {name: results[name] for name in again}
+    assert {"variants", "comparison", "runs"} <= again.keys()
 
 
 def test_a_run_whose_model_is_gone_is_not_finished(tmp_path) -> None:

@@ -7,10 +7,10 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from respire.benchmark.scale.needs import GIB, OBJECT_STORE_SHARE
-from respire.report.table import Table
 from respire.features.bank import GPU_SHARE
 from respire.report.page import Page, Picture, Section
 from respire.report.style import COLOURS, STYLE, titled
+from respire.report.table import Table
 
 Part = Mapping[str, Any]
 

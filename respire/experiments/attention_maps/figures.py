@@ -13,14 +13,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from respire.labels import CLASSES
+from respire.experiments.attention_maps.summary import Attention, Part
+from respire.experiments.attention_maps.tables import GROUPS, PARTS
 from respire.metrics import percent
+from respire.recipe.recipe import Recipe
 from respire.report.style import COLOURS, STYLE, count, spread, titled
 
 Maps = Mapping[str, np.ndarray]
 """What ``respire.experiments.attention_maps.run`` keeps in maps.npz."""
-GROUPS = {"all": "all windows", "blank_top": "blank on top"}
-PARTS = {"blank": "Blank rows", "lower": "Lower half of the mel bands"}
 TICKS_HZ = (100, 250, 500, 1000, 1500, 2000, 4000, 8000)
 ATTENTION, SPECTROGRAM = "cividis", "gray"
 DASHES = ("-", (0, (4, 1.5)))
@@ -28,17 +28,17 @@ UNIT = "Attention (1: spread evenly)"
 
 
 def single_windows(
-    maps: Maps, recipe: Mapping[str, Any], names: Sequence[str], stamps: Sequence[str] = ()
+    maps: Maps, recipe: Recipe, names: Sequence[str], stamps: Sequence[str] = ()
 ) -> Figure:
     """Single windows as each network is given them, and its attention (the paper's Fig. 3).
 
     Args:
         maps: the examples, a row of panels each.
-        recipe: as in results.json.
+        recipe: what the windows are made by.
         names: of the variants.
         stamps: banners.
     """
-    classes = CLASSES[recipe["task"]]
+    classes = recipe.classes
     shown = len(maps["label"])
     own = [_in_even(maps[f"maps/{name}"]) for name in names]
     brightest = max(float(part.max()) for part in own) or 1.0
@@ -56,11 +56,11 @@ def single_windows(
                 predicted = classes[int(maps[f"predicted/{name}"][row])]
                 _small_title(pair[1], f"{name}: called {predicted}")
                 clipped = cut / maps[f"shade/{name}"].shape[1]
-                told = f"clipped: {clipped:.0%} of rows" if cut else "not clipped"
+                title = f"clipped: {clipped:.0%} of rows" if cut else "not clipped"
                 if index == 0:
                     patient = str(maps["recording"][row]).partition("_")[0]
-                    told = f"patient {patient}: {classes[int(maps['label'][row])]}"
-                _small_title(pair[0], told)
+                    title = f"patient {patient}: {classes[int(maps['label'][row])]}"
+                _small_title(pair[0], title)
             axes[0].set_ylabel("Frequency (Hz)", fontsize=8)
         for axis in panels[-1]:
             axis.set_xlabel("Time (s)", fontsize=8)
@@ -74,23 +74,23 @@ def single_windows(
 
 def mean_maps(
     maps: Maps,
-    found: Mapping[str, Any],
-    recipe: Mapping[str, Any],
+    attention: Attention,
+    recipe: Recipe,
     stamps: Sequence[str] = (),
 ) -> Figure:
     """Mean maps over the test side on the unclipped frequency axis (the paper's Fig. 5).
 
     Args:
         maps: with "mean/VARIANT".
-        found: "attention" of results.json.
-        recipe: as in results.json.
+        attention: how many windows they are of.
+        recipe: what the windows are made by.
         stamps: banners.
     """
-    names = list(found["variants"])
+    names = list(attention.variants)
     groups = [
         (index, group)
         for index, group in enumerate(GROUPS)
-        if all(found["variants"][name][group]["windows"] for name in names)
+        if all(getattr(groups, group).windows for groups in attention.variants.values())
     ]
     brightest = max(
         (float(maps[f"mean/{n}"][i].max()) for n in names for i, _ in groups), default=1
@@ -104,7 +104,7 @@ def mean_maps(
             for axis, name in zip(axes, names, strict=False):
                 mean = maps[f"mean/{name}"][index]
                 drawn = _image(axis, mean, recipe, len(mean), ATTENTION, brightest)
-                n = found["variants"][name][group]["windows"]
+                n = getattr(attention.variants[name], group).windows
                 axis.set_title(f"{name}, {GROUPS[group]} (n = {n:,})", fontsize=8.5)
                 axis.set_xlabel("Time (s)")
             axes[0].set_ylabel("Frequency (Hz)")
@@ -115,22 +115,22 @@ def mean_maps(
     return figure
 
 
-def shares(found: Mapping[str, Any], stamps: Sequence[str] = ()) -> Figure:
+def shares(attention: Attention, stamps: Sequence[str] = ()) -> Figure:
     """Shares of attention on blank rows and in the lower half, beside what even attention has."""
-    names = list(found["variants"])
+    names = list(attention.variants)
     with matplotlib.rc_context(STYLE):
         figure = titled("Where the attention lies", (8.6, 2.9), stamps)
         panels = figure.subplots(1, len(PARTS), sharey=True)
         for axis, (part, title) in zip(panels, PARTS.items(), strict=True):
             for name, offset, colour in zip(names, spread(len(names), 0.3), COLOURS, strict=False):
                 for x, group in enumerate(GROUPS):
-                    means = found["variants"][name][group][part]
+                    means = getattr(getattr(attention.variants[name], group), part)
                     _share(axis, x + offset, means, colour, name if x == 0 else None)
             axis.plot([], [], "_", color="#333333", ms=16, label="spread evenly")
             axis.set_xticks(
                 range(len(GROUPS)),
                 [
-                    f"{label}\nn = {found['variants'][names[0]][group]['windows']:,}"
+                    f"{label}\nn = {getattr(attention.variants[names[0]], group).windows:,}"
                     for group, label in GROUPS.items()
                 ],
             )
@@ -144,29 +144,27 @@ def shares(found: Mapping[str, Any], stamps: Sequence[str] = ()) -> Figure:
 
 def windows_drawn(maps: Maps) -> str:
     """Which windows ``single_windows`` shows, for its caption."""
-    told = [
+    windows = [
         f"{recording}, cycle {cycle} ({percent(float(rows))}% of rows blank on top)"
         for recording, cycle, rows in zip(
             maps["recording"], maps["cycle"], maps["top_rows"], strict=True
         )
     ]
-    return f"{count(len(told), 'window')}, from above: {'; '.join(told)}."
+    return f"{count(len(windows), 'window')}, from above: {'; '.join(windows)}."
 
 
-def _share(axis: Axes, x: float, means: Mapping[str, Any], colour: str, label: str | None) -> None:
-    mean, even = means["attention"], means["rows"]
-    if mean is None:
+def _share(axis: Axes, x: float, means: Part, colour: str, label: str | None) -> None:
+    mean, even = means.attention, means.rows
+    if mean is None or even is None:
         return
-    if mean["low"] is not None:
-        axis.vlines(x, 100 * mean["low"], 100 * mean["high"], color=colour, lw=2)
+    if mean.ends is not None:
+        axis.vlines(x, *(100 * end for end in mean.ends), color=colour, lw=2)
     marker = "o" if colour == COLOURS[0] else "s"
-    axis.plot(x, 100 * mean["value"], marker, color=colour, ms=6, label=label)
-    axis.plot(x, 100 * even["value"], "_", color="#333333", ms=16)
+    axis.plot(x, 100 * mean.value, marker, color=colour, ms=6, label=label)
+    axis.plot(x, 100 * even.value, "_", color="#333333", ms=16)
 
 
-def _profile(
-    axis: Axes, means: Sequence[np.ndarray], names: Sequence[str], recipe: Mapping[str, Any]
-) -> None:
+def _profile(axis: Axes, means: Sequence[np.ndarray], names: Sequence[str], recipe: Recipe) -> None:
     """Mean attention by mel band, low frequencies at the bottom."""
     edges = np.arange(len(means[0]) + 1)
     for mean, name, colour, dashes in zip(means, names, COLOURS, DASHES, strict=False):
@@ -203,13 +201,13 @@ def _profile(
 def _image(
     axis: Axes,
     image: np.ndarray,
-    recipe: Mapping[str, Any],
+    recipe: Recipe,
     bands: int,
     colours: str,
     brightest: float,
 ) -> Any:
     """A picture [M, F] of the lowest ``bands`` mel bands, high frequencies on top."""
-    extent = (0.0, recipe["features"]["window_seconds"], 0.0, float(bands))
+    extent = (0.0, recipe.features.window_seconds, 0.0, float(bands))
     drawn = axis.imshow(
         image, cmap=colours, vmin=0, vmax=brightest, extent=extent, aspect="auto", rasterized=True
     )
@@ -219,11 +217,11 @@ def _image(
     return drawn
 
 
-def _frequencies(axis: Axes, recipe: Mapping[str, Any]) -> None:
+def _frequencies(axis: Axes, recipe: Recipe) -> None:
     """Ticks of an axis in mel bands, in Hz."""
-    features = recipe["features"]
+    features = recipe.features
     centres = librosa.mel_frequencies(
-        features["n_mels"] + 2, fmin=features["mel_low_hz"], fmax=features["mel_high_hz"]
+        features.n_mels + 2, fmin=features.mel_low_hz, fmax=features.mel_high_hz
     )[1:-1]
     top = axis.get_ylim()[1]
     positions = np.interp(TICKS_HZ, centres, np.arange(len(centres)) + 0.5)

@@ -10,15 +10,16 @@ import pandas as pd
 import pyarrow as pa
 
 from respire.data.splits.split import Cut
-from respire.evaluation.grad_cam import (
-    MEASURES,
-    attention,
-    check_recipe,
-    examples,
-    most_blank,
-    patient_mean,
-)
+from respire.evaluation import grad_cam
 from respire.experiments.attention_maps.report import summary, write_report
+from respire.experiments.attention_maps.summary import (
+    WITH,
+    WITHOUT,
+    Attention,
+    AttentionSpread,
+    measured,
+)
+from respire.experiments.attention_maps.tables import GROUPS, PARTS
 from respire.recipe.recipe import Recipe
 from respire.runtime.session import on_worker
 from respire.study.grid import Coordinates, Extent, Grid, Variant, start_grid
@@ -26,11 +27,9 @@ from respire.study.place import Place
 from respire.study.spread import summarise
 
 EXPERIMENT = "attention_maps"
-WITHOUT, WITH = "without BRC", "with BRC"
 WINDOWS, MAPS = "windows.parquet", "maps.npz"
 EXAMPLES = 4
 """Windows that are drawn by themselves (the paper's Fig. 3 has one)."""
-_WINDOW = ["split_seed", "seed", "patient", "recording", "cycle", "window"]
 
 
 def attention_maps(
@@ -52,7 +51,7 @@ def attention_maps(
         InputError: bad input or an unusable setting, found before anything is trained.
         FloatingPointError: a training diverged; the other is kept.
     """
-    check_recipe(recipe)
+    grad_cam.check_recipe(recipe)
     with start_grid(EXPERIMENT, variants(recipe, cut), extent, place, name) as grid:
         grid.run()
         part, folder = grid.experiment.setting.stopwatch.part, grid.experiment.folder
@@ -60,7 +59,7 @@ def attention_maps(
             windows, maps = _look(grid)
         with part("statistics"):
             attention = measured(windows)
-            found = summarise(grid) | {"attention": attention}
+            found = AttentionSpread(**vars(summarise(grid)), attention=attention)
         table = pa.Table.from_pandas(windows, preserve_index=False)
         (folder / WINDOWS).write_table(table)
         (folder / MAPS).write_bytes(_packed(maps))
@@ -83,62 +82,6 @@ def variants(recipe: Recipe, cut: Cut) -> dict[str, Variant]:
     }
 
 
-def measured(windows: pd.DataFrame) -> dict[str, Any]:
-    """How much attention lies where, before and after, and what changes on the same windows.
-
-    Args:
-        windows: those of every run (evaluation/grad_cam.py), with columns variant, split_seed and
-            seed.
-
-    Returns:
-        For each variant, and for "change" (with less without), by "all" and "blank_top" (windows
-        with blank rows on top before clipping) what ``_shares`` gives; variants also have "splits",
-        the same by split seed.
-    """
-    sides = {name: windows[windows["variant"] == name] for name in (WITHOUT, WITH)}
-    before, after = (side.set_index(_WINDOW).sort_index() for side in sides.values())
-    change = before.assign(**{name: after[name] - before[name] for name in MEASURES})
-    return {
-        "variants": {
-            name: _groups(side)
-            | {
-                "splits": {
-                    str(split_seed): _groups(of) for split_seed, of in side.groupby("split_seed")
-                }
-            }
-            for name, side in sides.items()
-        },
-        "change": _groups(change.reset_index()),
-    }
-
-
-def _groups(windows: pd.DataFrame) -> dict[str, Any]:
-    return {"all": _shares(windows), "blank_top": _shares(windows[windows["top_rows"] > 0])}
-
-
-def _shares(windows: pd.DataFrame) -> dict[str, Any]:
-    """Means over windows: of ``blank`` rows and of the ``lower`` half of the mel bands.
-
-    Of each: attention, the share of it that lies there; rows, what attention spread evenly over
-    the image would have; excess, the one less the other. Each has value, low and high, or is None.
-    """
-    known = windows.dropna(subset=["blank_attention", "lower_attention"])
-    patients = known["patient"].to_numpy()
-
-    def means(part: str) -> dict[str, Any]:
-        there, rows = (known[f"{part}_{what}"].to_numpy() for what in ("attention", "rows"))
-        values = {"attention": there, "rows": rows, "excess": there - rows}
-        return {what: patient_mean(of, patients, seed=0) for what, of in values.items()}
-
-    return {
-        "windows": len(known),
-        "patients": int(known["patient"].nunique()),
-        "without_attention": len(windows) - len(known),
-        "blank": means("blank"),
-        "lower": means("lower"),
-    }
-
-
 def _look(grid: Grid) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """The windows of every run, and the arrays that the figures show.
 
@@ -155,18 +98,18 @@ def _look(grid: Grid) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     chosen: list[int] = []
     for at, study in grid.studies.items():
         test, weights = study.prepared.read(study.split.test), grid.run_of(at).fit().weights
-        told = (study.recipe, test, weights, study.compute)
+        given = (study.recipe, test, weights, study.compute)
         gpu = study.compute.device == "cuda"
-        seen = on_worker(attention, *told, gpu=gpu)
+        seen = on_worker(grad_cam.attention, *given, gpu=gpu)
         frames.append(seen.windows.assign(**at._asdict()))
         totals[at.variant] = totals.get(at.variant, 0) + seen.total
         if at == first:
-            chosen = most_blank(seen.windows, EXAMPLES)
+            chosen = grad_cam.most_blank(seen.windows, EXAMPLES)
             drawn = seen.windows.loc[chosen]
             maps |= {name: drawn[name].to_numpy() for name in ("top_rows", "label")}
             maps |= {name: drawn[name].to_numpy().astype(str) for name in ("recording", "cycle")}
         if at == Coordinates(at.variant, first.split_seed, first.seed):
-            shown = on_worker(examples, *told, chosen, gpu=gpu)
+            shown = on_worker(grad_cam.examples, *given, chosen, gpu=gpu)
             maps |= {f"{name}/{at.variant}": part for name, part in shown.items()}
     windows = pd.concat(frames, ignore_index=True)
     for name, total in totals.items():
@@ -183,13 +126,13 @@ def _packed(maps: Mapping[str, np.ndarray]) -> bytes:
     return content.getvalue()
 
 
-def _metrics(found: Mapping[str, Any]) -> dict[str, float]:
+def _metrics(attention: Attention) -> dict[str, float]:
     """Shares of attention, by which MLflow compares."""
     return {
-        f"{name}.{group}.{part}.{what}": mean["value"]
-        for name, groups in {**found["variants"], "change": found["change"]}.items()
-        for group in ("all", "blank_top")
-        for part in ("blank", "lower")
-        for what, mean in groups[group][part].items()
+        f"{name}.{group}.{part}.{what}": mean.value
+        for name, groups in attention.compared.items()
+        for group in GROUPS
+        for part in PARTS
+        for what, mean in vars(getattr(getattr(groups, group), part)).items()
         if mean is not None
     }

@@ -1,17 +1,21 @@
 """The report of how robust a result is: results.json in, conclusions and pages out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from respire.experiments.seed_variance import figures as draw
 from respire.experiments.seed_variance import tables
-from respire.experiments.seed_variance.tables import deviation, within
 from respire.metrics import percent
-from respire.report.numbers import between, points
+from respire.report.numbers import between, signed
 from respire.report.page import Page, Picture, Section
 from respire.report.reproduction import STAGES, made
+from respire.report.table import Table
+from respire.report.typed import Header, read
 from respire.runtime.storage import Storage
 from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
+from respire.statistics.variance import Decomposition, Splits
+from respire.study.spread_summary import Contrast, Spread, VariantSpread
+from respire.study.spread_tables import comparison, scores, within
 
 
 def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
@@ -27,230 +31,199 @@ def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
     Raises:
         InputError: the directory cannot be written.
     """
-    lead, *verdict = conclusions(results)
+    spread, header = read(Spread, results), read(Header, results)
+    lead, *verdict = conclusions(spread, header.stamps)
     return Page(
         results,
-        facts=_facts(results),
+        facts=_facts(spread, header),
         lead=lead,
         verdict=" ".join(verdict),
-        sections=_sections(results),
+        sections=[
+            *_sections(spread, header.stamps),
+            Section("Reproduction", made(results, spread.recipes)),
+        ],
     ).write(directory)
 
 
 def summary(results: Mapping[str, Any]) -> str:
     """What the command prints last: conclusions and the tables they follow from."""
-    shown = [tables.scores(results)]
-    if _spread_is_known(results):
-        shown += [tables.components(results), tables.plan(results)]
-    if results["comparison"] is not None:
-        shown.append(tables.comparison(results))
-    text = [table.markdown(results["stamps"]) for table in shown]
-    return "\n\n".join([*conclusions(results), *text])
+    spread, stamps = read(Spread, results), read(Header, results).stamps
+    shown = [scores(spread), *_components(spread)]
+    if spread.comparison is not None:
+        shown.append(comparison(spread.comparison))
+    text = [table.markdown(stamps) for table in shown]
+    return "\n\n".join([*conclusions(spread, stamps), *text])
 
 
-def conclusions(results: Mapping[str, Any]) -> list[str]:
+def conclusions(spread: Spread, stamps: Sequence[str] = ()) -> list[str]:
     """The three sentences on the first variant, and what sets another apart from it."""
-    name, variant = next(iter(results["variants"].items()))
-    stage = results["stages"][-1]
-    best = max(variant["baselines"], key=lambda b: variant["baselines"][b]["score"])
-    baseline = variant["baselines"][best]
-    found = variant["variance"][stage]["score"]
+    name, variant = next(iter(spread.variants.items()))
+    stage = spread.stages[-1]
+    best, baseline = variant.best_baseline
+    known = variant.variance[stage]["score"]
     beaten = (
-        f"the best baseline ({best}) {percent(baseline['score'])}%, which it beats on "
-        f"{baseline['beaten_on']} of {baseline['splits']} splits"
+        f"the best baseline ({best}) {percent(baseline.score)}%, which it beats on "
+        f"{baseline.beaten_on} of {baseline.splits} splits"
     )
-    if found is None:
-        scored = [split["scores"][stage]["score"] for split in variant["splits"]]
+    if known is None:
         sentences = [
-            f"Recipe {name} reaches a mean Score of {percent(sum(scored) / len(scored))}%, "
+            f"Recipe {name} reaches a mean Score of {percent(variant.means(stage).score)}%, "
             f"{beaten}.",
             "Of one split, or one training seed a split, nothing can be said about the spread: ask "
             "for at least two of each.",
         ]
     else:
         sentences = [
-            f"Over {found['splits']} splits with {found['seeds']} training seeds each, recipe "
-            f"{name} reaches a Score of {percent(found['mean']['value'])}% ({found['level']:.0%} "
-            f"interval of this data set's average {within(found['mean'])}), {beaten}.",
-            _one_run(found),
-            _how_many(found),
+            f"Over {known.splits} splits with {known.seeds} training seeds each, recipe "
+            f"{name} reaches a Score of {percent(known.mean.value)}% ({known.level:.0%} "
+            f"interval of this data set's average {within(known.mean)}), {beaten}.",
+            _one_run(known),
+            _how_many(known),
         ]
-        if not found["conclusive"]:
+        if not known.conclusive:
             sentences.append(
                 f"With fewer than {SPLITS_FOR_CONCLUSION} splits this is a sketch, "
                 "not a conclusion."
             )
-    sentences += _stratified(results["variants"], stage)
-    if results["comparison"] is not None:
-        sentences += _difference(results["comparison"], stage)
-    if results["stamps"]:
-        sentences.append(f"None of this is evidence: {'; '.join(results['stamps'])}.")
+    sentences += _stratified(spread.variants, stage)
+    if spread.comparison is not None:
+        sentences += _difference(spread.comparison, stage)
+    if stamps:
+        sentences.append(f"None of this is evidence: {'; '.join(stamps)}.")
     return sentences
 
 
-def _one_run(found: Mapping[str, Any]) -> str:
-    share = found["share"]
+def _one_run(known: Decomposition) -> str:
+    share, half = known.share, known.single_half_width
     whose = (
         "all runs agree"
         if share is None
-        else f"the choice of test patients makes {share['value']:.0%} of that variance "
-        f"({share['low']:.0%}–{share['high']:.0%}), the training seed the rest"
+        else f"the choice of test patients makes {share.value:.0%} of that variance "
+        f"({share.low:.0%}–{share.high:.0%}), the training seed the rest"
     )
-    half = found["single_half_width"]
     return (
-        f"The Score of one training on one split should be read as ± {points(half['value'])} "
+        f"The Score of one training on one split should be read as ± {percent(half.value)} "
         f"points ({within(half)}): {whose}."
     )
 
 
-def _how_many(found: Mapping[str, Any]) -> str:
-    plan, new = found["plan"], found["plan"]["new_patients"]
-    least = plan["least_half_width"]
+def _how_many(known: Decomposition) -> str:
+    plan, least = known.plan, known.plan.least_half_width
     of_new = (
         f"for new patients no number of splits is enough: this data set tells their average to "
-        f"± {points(least['value'])} points at best ({within(least)})"
-        if new["value"] is None
-        else f"for new patients it takes {_number(new)}"
+        f"± {percent(least.value)} points at best ({within(least)})"
+        if plan.new_patients.value is None
+        else f"for new patients it takes {_number(plan.new_patients)}"
     )
     return (
-        f"To know the average of this data set to ± 1 point takes {_number(plan['this_data_set'])} "
+        f"To know the average of this data set to ± 1 point takes {_number(plan.this_data_set)} "
         f"with one training each; {of_new}."
     )
 
 
-def _stratified(variants: Mapping[str, Any], stage: str) -> Iterator[str]:
+def _number(splits: Splits) -> str:
+    low, high = ("no number" if n is None else f"{n:,}" for n in (splits.low, splits.high))
+    return f"{splits.value:,} splits ({low}–{high})"
+
+
+def _stratified(variants: Mapping[str, VariantSpread], stage: str) -> Iterator[str]:
     """What stratifying does to the spread between splits, of each recipe that has both kinds."""
-    plain = {name: v for name, v in variants.items() if not v["stratify"]}
+    plain = {name: variant for name, variant in variants.items() if not variant.stratify}
     for variant in variants.values():
-        found = variant["variance"][stage]["score"]
-        if not variant["stratify"] or found is None:
-            continue
-        name = next(name for name, v in plain.items() if v["recipe"] == variant["recipe"])
-        spread = deviation(found, "between")
-        before = deviation(plain[name]["variance"][stage]["score"], "between")
-        yield (
-            f"Stratified by device and class, splits of recipe {name} differ with a standard "
-            f"deviation of {points(spread['value'])} points ({within(spread)}), plain ones with "
-            f"{points(before['value'])} ({within(before)})."
-        )
+        if variant.stratify:
+            name = next(name for name, v in plain.items() if v.recipe == variant.recipe)
+            ours, theirs = (v.variance[stage]["score"] for v in (variant, plain[name]))
+            if ours is not None and theirs is not None:
+                spread, before = ours.between.root(), theirs.between.root()
+                yield (
+                    f"Stratified by device and class, splits of recipe {name} differ with a "
+                    f"standard deviation of {percent(spread.value)} points ({within(spread)}), "
+                    f"plain ones with {percent(before.value)} ({within(before)})."
+                )
 
 
-def _difference(comparison: Mapping[str, Any], stage: str) -> Iterator[str]:
-    found = comparison["stages"][stage]["score"]
-    if found is None:
+def _difference(contrast: Contrast, stage: str) -> Iterator[str]:
+    compared = contrast.stages[stage].score
+    if compared is None:
         return
-    test, posterior = found["new_patients"], found["posterior"]
+    test, posterior = compared.new_patients, compared.posterior
     yield (
-        f"{comparison['a']} scores {100 * found['mean']:+.1f} points over {comparison['b']} on the "
-        f"same {found['splits']} splits ({found['level']:.0%} interval for new patients "
-        f"{between((test['low'], test['high']))}, p = {test['p']:.2g}): better by more than a "
-        f"point with probability {posterior['a_better']:.2f}, worse with "
-        f"{posterior['b_better']:.2f}, practically equal with {posterior['equal']:.2f}."
+        f"{contrast.a} scores {signed(compared.mean)} points over {contrast.b} on the "
+        f"same {compared.splits} splits ({compared.level:.0%} interval for new patients "
+        f"{between((test.low, test.high))}, p = {test.p:.2g}): better by more than a "
+        f"point with probability {posterior.a_better:.2f}, worse with "
+        f"{posterior.b_better:.2f}, practically equal with {posterior.equal:.2f}."
     )
 
 
-def _sections(results: Mapping[str, Any]) -> list[Section]:
-    variants, stage, stamps = results["variants"], results["stages"][-1], results["stamps"]
-    label = STAGES[stage]
-    sections = [
-        Section(
-            "Results",
-            [tables.scores(results)],
-            [
-                Picture(
-                    "score-by-split",
-                    f"{label}: Score of every run (rings), the split's mean (dash) and its "
-                    "interval over patients (bar), the splits ordered by their means; grey: the "
-                    "mean over splits and its interval.",
-                    draw.score_by_split(variants, results["runs"], stage, stamps),
-                )
-            ],
-        ),
-        *_spread(results, stage),
-    ]
-    if results["comparison"] is not None:
-        sections.append(
-            Section(
-                "Comparison",
-                [tables.comparison(results)],
-                [
-                    Picture(
-                        "differences",
-                        f"{label}: difference on each split (dot; bar: interval over its patients, "
-                        "the two models as they are), its mean with the interval for these "
-                        "patients (square) and for new ones (diamond). Grey: within a point.",
-                        draw.paired_differences(results["comparison"], stage, stamps),
-                    )
-                ],
-            )
-        )
-    selection = tables.selection(results)
-    return [
-        *sections,
-        Section(
-            "What makes a split lucky",
-            [
-                tables.correlations(results),
-                tables.splits(results),
-                tables.ends_of_range(results),
-            ],
-            [
-                Picture(
-                    "score-composition",
-                    f"{label}: mean Score of each split against what its test side is made of, "
-                    "with Pearson's r and its interval.",
-                    draw.score_composition(variants, stage, stamps),
-                )
-            ],
-        ),
-        *([Section("Choosing the epoch on test", [selection])] if selection else []),
-        Section("Runs", [tables.runs(results)]),
-        Section("Reproduction", made(results, tables.recipes(results))),
-    ]
-
-
-def _spread_is_known(results: Mapping[str, Any]) -> bool:
-    """Whether there are splits and seeds enough to tell their parts in it."""
-    stage = results["stages"][-1]
-    return all(v["variance"][stage]["score"] is not None for v in results["variants"].values())
-
-
-def _spread(results: Mapping[str, Any], stage: str) -> list[Section]:
-    if not _spread_is_known(results):
+def _components(spread: Spread) -> list[Table]:
+    """Where the spread comes from; nothing without splits and seeds enough to tell."""
+    stage = spread.stages[-1]
+    if any(variant.variance[stage]["score"] is None for variant in spread.variants.values()):
         return []
-    caption = (
-        f"{STAGES[stage]}: standard deviation between splits, between training seeds of a split, "
-        "and of one training on one split, with intervals."
+    return [tables.components(spread), tables.plan(spread)]
+
+
+def _sections(spread: Spread, stamps: Sequence[str]) -> Iterator[Section]:
+    label = STAGES[spread.stages[-1]]
+    yield Section(
+        "Results",
+        [scores(spread)],
+        [
+            Picture(
+                "score-by-split",
+                f"{label}: Score of every run (rings), the split's mean (dash) and its "
+                "interval over patients (bar), the splits ordered by their means; grey: the "
+                "mean over splits and its interval.",
+                draw.score_by_split(spread, stamps),
+            )
+        ],
     )
-    figure = draw.variance_components(results["variants"], stage, results["stamps"])
-    return [
-        Section(
-            "Where the spread comes from",
-            [tables.components(results), tables.plan(results)],
-            [Picture("variance-components", caption, figure)],
+    components = _components(spread)
+    if components:
+        caption = (
+            f"{label}: standard deviation between splits, between training seeds of a split, "
+            "and of one training on one split, with intervals."
         )
-    ]
+        figure = draw.variance_components(spread, stamps)
+        picture = Picture("variance-components", caption, figure)
+        yield Section("Where the spread comes from", components, [picture])
+    if spread.comparison is not None:
+        caption = (
+            f"{label}: difference on each split (dot; bar: interval over its patients, "
+            "the two models as they are), its mean with the interval for these "
+            "patients (square) and for new ones (diamond). Grey: within a point."
+        )
+        figure = draw.paired_differences(spread.comparison, stamps)
+        picture = Picture("differences", caption, figure)
+        yield Section("Comparison", [comparison(spread.comparison)], [picture])
+    caption = (
+        f"{label}: mean Score of each split against what its test side is made of, "
+        "with Pearson's r and its interval."
+    )
+    figure = draw.score_composition(spread, stamps)
+    yield Section(
+        "What makes a split lucky",
+        [tables.correlations(spread), tables.splits(spread), tables.ends_of_range(spread)],
+        [Picture("score-composition", caption, figure)],
+    )
+    selection = tables.selection(spread)
+    if selection:
+        yield Section("Choosing the epoch on test", [selection])
+    yield Section("Runs", [tables.runs(spread)])
 
 
-def _facts(results: Mapping[str, Any]) -> str:
-    variants = results["variants"]
-    recipe = next(iter(variants.values()))["recipe"]
-    disjoint = "" if results["split"] == "60-40" else "patient-disjoint "
+def _facts(spread: Spread, header: Header) -> str:
+    recipe = next(iter(spread.variants.values())).recipe
+    disjoint = "" if spread.split == "60-40" else "patient-disjoint "
     return (
-        f"Recipes {', '.join(variants)} · {recipe['task']} · {len(results['split_seeds'])} "
-        f"{disjoint}{results['split']} splits (seeds {_span(results['split_seeds'])}) × "
-        f"{len(results['seeds'])} training seeds ({_span(results['seeds'])}) · inner seed "
-        f"{results['inner_seed']} · {recipe['optimisation']['epochs']} epochs, chosen on "
-        f"{recipe['selection']} · respire {results['respire_version']}"
+        f"Recipes {', '.join(spread.variants)} · {recipe.task} · {len(spread.split_seeds)} "
+        f"{disjoint}{spread.split} splits (seeds {_span(spread.split_seeds)}) × "
+        f"{len(spread.seeds)} training seeds ({_span(spread.seeds)}) · inner seed "
+        f"{spread.inner_seed} · {recipe.optimisation.epochs} epochs, chosen on "
+        f"{recipe.selection} · respire {header.respire_version}"
     )
 
 
-def _span(seeds: list[int]) -> str:
+def _span(seeds: Sequence[int]) -> str:
     return f"{seeds[0]}–{seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
-
-
-def _number(splits: Mapping[str, Any]) -> str:
-    low, high = (
-        "no number" if splits[end] is None else f"{splits[end]:,}" for end in ("low", "high")
-    )
-    return f"{splits['value']:,} splits ({low}–{high})"

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
@@ -12,6 +11,7 @@ from respire.recipe.recipe import Recipe
 from respire.study.grid import Extent, Variant, start_grid
 from respire.study.place import Place
 from respire.study.spread import summarise
+from respire.study.spread_summary import Spread
 
 RUNS = "runs.csv"
 
@@ -39,11 +39,11 @@ def seed_variance(
     with start_grid("seed_variance", _variants(recipes, cut), extent, place, name) as grid:
         grid.run()
         with grid.experiment.setting.stopwatch.part("statistics"):
-            found = summarise(grid)
+            spread = summarise(grid)
         folder = grid.experiment.folder
-        (folder / RUNS).write_bytes(pd.DataFrame(found["runs"]).to_csv(index=False).encode())
+        (folder / RUNS).write_bytes(pd.DataFrame(spread.runs).to_csv(index=False).encode())
         results = grid.experiment.finish(
-            found, lambda results: write_report(results, folder), _metrics(found), files=(RUNS,)
+            spread, lambda results: write_report(results, folder), _metrics(spread), files=(RUNS,)
         )
     return summary(results)
 
@@ -57,14 +57,13 @@ def _variants(recipes: Mapping[str, Recipe], cut: Cut) -> dict[str, Variant]:
     return variants
 
 
-def _metrics(found: Mapping[str, Any]) -> dict[str, float]:
+def _metrics(spread: Spread) -> dict[str, float]:
     """Means and half-widths, by which MLflow compares."""
-    metrics = {}
-    for name, variant in found["variants"].items():
-        for stage, of_stage in variant["variance"].items():
-            for metric, known in of_stage.items():
-                if known is not None:
-                    label = f"{name}.{stage}.{metric}"
-                    metrics[f"{label}.mean"] = known["mean"]["value"]
-                    metrics[f"{label}.single_half_width"] = known["single_half_width"]["value"]
-    return metrics
+    return {
+        f"{name}.{stage}.{metric}.{part}": getattr(known, part).value
+        for name, variant in spread.variants.items()
+        for stage, of_stage in variant.variance.items()
+        for metric, known in of_stage.items()
+        for part in ("mean", "single_half_width")
+        if known is not None
+    }

@@ -5,21 +5,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from finished import finished_grid
+from finished import finished_grid, results_of
 from pages import rows, shown_images
 
 from respire.data.splits.split import Cut
-from respire.experiments.attention_maps.report import (
-    by_split,
-    conclusions,
-    shares,
-    summary,
-    write_report,
-)
-from respire.experiments.attention_maps.run import WITH, WITHOUT, measured, variants
+from respire.experiments.attention_maps.report import conclusions, summary, write_report
+from respire.experiments.attention_maps.run import variants
+from respire.experiments.attention_maps.summary import WITH, WITHOUT, AttentionSpread, measured
+from respire.experiments.attention_maps.tables import by_split, shares
 from respire.metrics import percent
 from respire.recipe.presets import small
-from respire.report.page import strict
+from respire.report.typed import read
 from respire.runtime.storage import Storage
 from respire.study.spread import summarise
 
@@ -87,8 +83,16 @@ def made_up(folder, windows: pd.DataFrame, **recipe: Any) -> dict[str, Any]:
     }
     splits = windows["split_seed"].nunique()
     grid = finished_grid(folder, compared, splits=splits, seeds=1)
-    found = grid.experiment.results(summarise(grid) | {"attention": measured(windows)})
-    return json.loads(json.dumps(strict(found)))
+    found = AttentionSpread(**vars(summarise(grid)), attention=measured(windows))
+    return json.loads(json.dumps(results_of(grid, found)))
+
+
+def typed(results: dict[str, Any]) -> AttentionSpread:
+    return read(AttentionSpread, results)
+
+
+def sentences(results: dict[str, Any]) -> list[str]:
+    return conclusions(typed(results), results["stamps"])
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +101,7 @@ def results(tmp_path_factory):
 
 
 def test_the_first_sentence_says_the_attention_on_blank_rows_before(results):
-    lead, after, lower, caveat, *_ = conclusions(results)
+    lead, after, lower, caveat, *_ = sentences(results)
     found = results["attention"]["variants"][WITHOUT]["blank_top"]
     blank = found["blank"]["attention"]
     assert f"In the {found['windows']:,} test windows (of 25 patients)" in lead
@@ -119,11 +123,11 @@ def test_what_clipping_does_by_itself_is_taken_off_the_change(results):
     assert change["rows"]["value"] == pytest.approx(by_itself)
     assert change["excess"]["value"] == pytest.approx(0.6 - by_itself, abs=0.01)
     assert change["excess"]["low"] < change["excess"]["value"] < change["excess"]["high"]
-    assert f"{100 * by_itself:+.1f} points of it are what clipping does" in conclusions(results)[2]
+    assert f"{100 * by_itself:+.1f} points of it are what clipping does" in sentences(results)[2]
 
 
 def test_the_table_has_a_row_for_each_group_part_variant_and_change(results):
-    told = rows(shares(results).markdown())[2:]
+    told = rows(shares(typed(results).attention).markdown())[2:]
     assert [row[:3] for row in told] == [
         [group, part, name]
         for group in ("all windows", "blank on top")
@@ -142,19 +146,22 @@ def test_windows_without_a_map_are_counted_and_in_no_mean():
     windows.loc[gone, ["blank_attention", "lower_attention"]] = np.nan
     windows.loc[gone, ["blank_rows", "lower_rows"]] = 7.0
     found = measured(windows)
-    assert found["variants"][WITH]["all"]["without_attention"] == 25
-    assert found["variants"][WITH]["all"]["windows"] == 475
-    assert found["variants"][WITH]["all"]["blank"]["rows"]["value"] == pytest.approx(0.05)
-    assert found["variants"][WITHOUT]["all"]["windows"] == 500
+    after = found.variants[WITH].all
+    assert (after.without_attention, after.windows) == (25, 475)
+    assert after.blank.rows is not None
+    assert after.blank.rows.value == pytest.approx(0.05)
+    assert found.variants[WITHOUT].all.windows == 500
     # A change needs both.
-    assert found["change"]["all"]["windows"] == 475
+    assert found.change.all.windows == 475
 
 
 def test_a_change_is_of_the_same_windows_in_whatever_order():
     windows = windows_of(12)
     shuffled = windows.sample(frac=1, random_state=0)
-    ours, theirs = (measured(of)["change"]["all"]["lower"] for of in (windows, shuffled))
-    assert ours["attention"]["value"] == pytest.approx(theirs["attention"]["value"])
+    ours, theirs = (measured(of).change.all.lower.attention for of in (windows, shuffled))
+    assert ours is not None
+    assert theirs is not None
+    assert ours.value == pytest.approx(theirs.value)
 
 
 def test_the_recipe_stays_but_for_its_blank_region():
@@ -168,9 +175,9 @@ def test_the_recipe_stays_but_for_its_blank_region():
 
 def test_without_windows_that_clipping_changes_nothing_is_concluded(tmp_path):
     found = made_up(tmp_path, windows_of(4, blank=0.0))
-    (only,) = conclusions(found)
+    (only,) = sentences(found)
     assert "nothing can be said" in only
-    assert "–" in shares(found).markdown()
+    assert "–" in shares(typed(found).attention).markdown()
     assert set(write_report(found, made_up_maps(), Storage.at(tmp_path / "page"))) == {
         f"{name}.{ending}" for name in FIGURES for ending in ("png", "svg")
     }
@@ -183,22 +190,22 @@ def test_networks_that_have_learned_little_are_called_so(results):
     }
     for scores in scored.values():
         scores |= {"se": 0.5, "sp": 0.9, "score": 0.7}
-    assert "bar" not in " ".join(conclusions(told))
+    assert "bar" not in " ".join(sentences(told))
     scored[WITH]["se"] = 0.2
-    assert f"the network trained {WITH} (Se 20.0%" in conclusions(told)[-1]
+    assert f"the network trained {WITH} (Se 20.0%" in sentences(told)[-1]
     scored[WITH] |= {"se": 0.5, "score": 0.4}
-    assert f"the network trained {WITH} (Se 50.0%, Score 40.0%)" in conclusions(told)[-1]
+    assert f"the network trained {WITH} (Se 50.0%, Score 40.0%)" in sentences(told)[-1]
 
 
 def test_a_stamped_result_is_called_no_evidence(tmp_path):
     found = made_up(tmp_path, windows_of(12), selection="test")
-    assert conclusions(found)[-1] == "None of this is evidence: selected on test."
+    assert sentences(found)[-1] == "None of this is evidence: selected on test."
     assert summary(found).count("**SELECTED ON TEST**") == 2
 
 
 def test_several_splits_are_listed_one_by_one(tmp_path):
     found = made_up(tmp_path, windows_of(12, splits=3))
-    told = rows(by_split(found).markdown())[2:]
+    told = rows(by_split(typed(found).attention).markdown())[2:]
     assert [row[:2] for row in told[::2]] == [
         [name, str(split)] for name in (WITHOUT, WITH) for split in range(3)
     ]
@@ -210,7 +217,7 @@ def test_several_splits_are_listed_one_by_one(tmp_path):
         for part in ("blank", "lower")
         for what in ("attention", "rows")
     ]
-    assert not any("another seed" in sentence for sentence in conclusions(found))
+    assert not any("another seed" in sentence for sentence in sentences(found))
 
 
 def test_the_page_shows_every_figure(results, tmp_path):

@@ -6,13 +6,16 @@ from finished import finished_grid, results_of
 from pages import rows, shown_images
 
 from respire.data.splits.split import Cut
+from respire.evaluation.assess import NAMES
 from respire.experiments.seed_variance.report import conclusions, summary, write_report
 from respire.metrics import percent
 from respire.recipe.presets import small
+from respire.report.typed import read
 from respire.runtime.storage import Storage
 from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
 from respire.study.grid import Variant
 from respire.study.spread import summarise
+from respire.study.spread_summary import Spread
 
 FIGURES = ["score-by-split", "variance-components", "score-composition"]
 WATCHED = replace(small(), watch_test=True)
@@ -47,8 +50,12 @@ def compared(pair):
     return json.loads(pair)
 
 
+def sentences(results):
+    return conclusions(read(Spread, results), results["stamps"])
+
+
 def test_three_sentences_say_the_mean_one_runs_worth_and_how_many_splits(results):
-    lead, one_run, how_many = conclusions(results)
+    lead, one_run, how_many = sentences(results)
     found = results["variants"]["small"]["variance"]["stage1"]["score"]
     mean, half, least = found["mean"], found["single_half_width"], found["plan"]["least_half_width"]
     assert f"a Score of {percent(mean['value'])}% (95% interval" in lead
@@ -64,7 +71,7 @@ def test_few_splits_are_said_to_conclude_nothing(tmp_path):
     grid = finished_grid(
         tmp_path, {"small": (Variant(small()), 0.2)}, splits=SPLITS_FOR_CONCLUSION - 1
     )
-    said = conclusions(results_of(grid, summarise(grid)))
+    said = sentences(results_of(grid, summarise(grid)))
     assert (
         said[-1]
         == f"With fewer than {SPLITS_FOR_CONCLUSION} splits this is a sketch, not a conclusion."
@@ -75,13 +82,13 @@ def test_few_splits_are_said_to_conclude_nothing(tmp_path):
 def test_one_split_or_one_seed_is_reported_without_components(splits, seeds, tmp_path):
     grid = finished_grid(tmp_path, {"small": (Variant(small()), 0.2)}, splits=splits, seeds=seeds)
     results = results_of(grid, summarise(grid))
-    assert "nothing can be said about the spread" in conclusions(results)[1]
+    assert "nothing can be said about the spread" in sentences(results)[1]
     write_report(results, Storage.at(tmp_path / "report"))
 
 
 def test_the_comparison_is_one_more_sentence_and_a_table(compared):
     found = compared["comparison"]["stages"]["stage2"]["score"]
-    last = conclusions(compared)[-1]
+    last = sentences(compared)[-1]
     assert f"small scores {100 * found['mean']:+.1f} points over small,features.padding" in last
     assert f"with probability {found['posterior']['a_better']:.2f}" in last
     test = found["new_patients"]
@@ -100,14 +107,14 @@ def test_stratified_splits_are_set_against_plain_ones(tmp_path):
         results["variants"][name]["variance"]["stage1"]["score"]["standard_deviations"]["between"]
         for name in ("small, stratified", "small")
     )
-    said = conclusions(results)[-1]
+    said = sentences(results)[-1]
     assert f"a standard deviation of {100 * spread['value']:.1f} points" in said
     assert f"plain ones with {100 * before['value']:.1f} " in said
 
 
 def test_stamps_are_above_every_table_and_nothing_is_evidence(results, tmp_path):
     results["stamps"] = ["selected on test"]
-    assert conclusions(results)[-1] == "None of this is evidence: selected on test."
+    assert sentences(results)[-1] == "None of this is evidence: selected on test."
     write_report(results, Storage.at(tmp_path))
     page = (tmp_path / "report.html").read_text()
     stamp = '<strong class="stamp">selected on test</strong>'
@@ -143,9 +150,31 @@ def test_every_run_is_in_the_table_of_runs(results, tmp_path):
     write_report(results, Storage.at(tmp_path))
     cells = rows((tmp_path / "report.md").read_text())
     for run in results["runs"]:
-        scores = [percent(run[metric]) for metric in ("se", "sp", "score")]
+        scores = [percent(run[metric]) for metric in NAMES]
         where = ["small", str(run["split_seed"]), str(run["seed"]), "Stage 1"]
         assert [*where, *scores, str(run["epoch"]), f"{run['cycles']:,}"] in cells
+
+
+def test_an_undefined_score_is_a_dash_and_its_split_the_last_of_the_table(results, tmp_path):
+    variant = results["variants"]["small"]
+    undefined = variant["splits"][0]
+    undefined["scores"]["stage1"] |= {"se": None, "score": None, "interval": None}
+    for run in results["runs"]:
+        if run["split_seed"] == undefined["split_seed"]:
+            run |= {"se": None, "score": None}
+    variant["baselines"]["majority"] |= {"score": None, "standard_deviation": None}
+    variant["selection_cost"] |= {"best": None, "best_less_chosen": None}
+    write_report(results, Storage.at(tmp_path))
+    text = (tmp_path / "report.md").read_text()
+    cells = rows(text)
+    assert ["small", "Stage 1", "–"] in [row[:3] for row in cells]
+    seed = str(undefined["split_seed"])
+    of_split = [row for row in cells if row[:2] == ["small", seed]]
+    assert of_split[0][:4] == ["small", seed, "–", "–"]
+    assert of_split[0] == [row for row in cells if len(row) == len(of_split[0])][-1]
+    ours = [run for run in results["runs"] if str(run["split_seed"]) == seed]
+    assert [row[4:7] for row in of_split[1:]] == [["–", percent(run["sp"]), "–"] for run in ours]
+    assert "nan" not in text
 
 
 @pytest.mark.slow

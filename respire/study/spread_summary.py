@@ -1,0 +1,199 @@
+"""What is said of a finished grid: fields of results.json (experiments/results/SCHEMA.md)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, make_dataclass
+from typing import Any
+
+import numpy as np
+
+from respire.evaluation.assess import NAMES
+from respire.recipe.recipe import Recipe
+from respire.report.typed import Number, stored
+from respire.statistics.composition import Correlation
+from respire.statistics.intervals import Intervals, PatientDifference
+from respire.statistics.paired import Comparison
+from respire.statistics.variance import Decomposition
+
+
+def _each(kind: Any, names: Iterable[str]) -> Any:
+    """A dataclass with a field of this kind by each name."""
+    fields = [(name, kind) for name in names]
+    return make_dataclass("_Each", fields, frozen=True, kw_only=True)
+
+
+_Statistics: Any = _each(Number, NAMES)
+_Comparisons: Any = _each(Comparison | None, NAMES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(_Statistics):
+    """Every statistic (evaluation/assess.py) by its name, NaN where undefined."""
+
+    @property
+    def measures(self) -> list[float]:
+        """In the order of every table."""
+        return [getattr(self, name) for name in NAMES]
+
+
+@dataclass(frozen=True)
+class Covered(Intervals):
+    """Intervals, and how often such ones hold the truth, simulated."""
+
+    coverage: Number
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageMeans(Measured):
+    """Means over training seeds, and the interval over the test side's patients."""
+
+    interval: Covered | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSpread:
+    """One split: its test side, shares of its cycles by their names, and Scores by stage."""
+
+    split_seed: int
+    cycles: int
+    patients: int
+    both_cycles: int
+    shares: Mapping[str, float]
+    patients_off_test: int
+    scores: Mapping[str, StageMeans]
+
+    def amount(self, what: str) -> float:
+        """Of what the test side is made of: "cycles", or a share of them."""
+        return self.cycles if what == "cycles" else self.shares[what]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineSpread(Measured):
+    """Means of a baseline over splits, its Score's spread, and on how many it is beaten."""
+
+    standard_deviation: float | None
+    splits: int
+    beaten_on: int
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What a patient brings to a test side (statistics/composition.py)."""
+
+    patient: int | str
+    devices: str
+    cycles: int
+    abnormal: float
+    recognised: float
+
+
+@dataclass(frozen=True)
+class EndOfRange:
+    """The worst or the best split, and its patients, the largest first."""
+
+    split_seed: int
+    patients: Sequence[Patient]
+
+
+@dataclass(frozen=True)
+class SelectionCost:
+    """Stage 1's mean test Score at the chosen, the last and the test-best epoch."""
+
+    runs: int
+    chosen: Number
+    last: Number
+    best: Number
+    best_less_chosen: Comparison | None
+
+
+@dataclass(frozen=True)
+class VariantSpread:
+    """All that is said of one variant by itself (experiments/results/SCHEMA.md)."""
+
+    recipe: Recipe
+    stratify: bool
+    splits: Sequence[SplitSpread]
+    variance: Mapping[str, Mapping[str, Decomposition | None]]
+    coverage: Mapping[str, float] | None
+    baselines: Mapping[str, BaselineSpread]
+    composition: Mapping[str, Correlation | None]
+    ends: Mapping[str, EndOfRange]
+    selection_cost: SelectionCost | None
+
+    def means(self, stage: str) -> Measured:
+        """Over all splits."""
+        scores = [split.scores[stage].measures for split in self.splits]
+        return Measured(**dict(zip(NAMES, np.mean(scores, axis=0).tolist(), strict=True)))
+
+    def worst_first(self, stage: str) -> list[SplitSpread]:
+        """The splits by their Scores, those without one last."""
+        order = np.argsort([split.scores[stage].score for split in self.splits], kind="stable")
+        return [self.splits[index] for index in order]
+
+    @property
+    def best_baseline(self) -> tuple[str, BaselineSpread]:
+        """The one of the highest mean Score, with its name."""
+        return max(self.baselines.items(), key=lambda baseline: baseline[1].score)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageContrast(_Comparisons):
+    """A less B by split, in their order and over patients; and the comparison of each statistic."""
+
+    differences: Mapping[str, Sequence[Number]]
+    patients: Mapping[str, PatientDifference | None]
+
+
+@dataclass(frozen=True)
+class DifferenceCoverage:
+    """How often the interval for new patients holds the truth where differences so correlate."""
+
+    correlation: float
+    coverage: float
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two recipes on the same plain splits, A less B."""
+
+    a: str
+    b: str
+    split_seeds: Sequence[int]
+    stages: Mapping[str, StageContrast]
+    coverage: Sequence[DifferenceCoverage]
+
+
+@dataclass(frozen=True)
+class _Where:
+    variant: str
+    split_seed: int
+    seed: int
+    stage: str
+
+
+@dataclass(frozen=True)
+class RunScores(Measured, _Where):
+    """A stage of one run (``Grid.table``)."""
+
+    cycles: int
+    patients: int
+    epoch: int
+    key: str
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What results.json has beside its header (experiments/results/SCHEMA.md)."""
+
+    split: str
+    split_seeds: Sequence[int]
+    seeds: Sequence[int]
+    inner_seed: int
+    stages: Sequence[str]
+    variants: Mapping[str, VariantSpread]
+    comparison: Contrast | None
+    runs: Sequence[RunScores]
+
+    @property
+    def recipes(self) -> dict[str, dict[str, Any]]:
+        """The recipe of every variant, as a mapping."""
+        return {name: stored(variant.recipe) for name, variant in self.variants.items()}

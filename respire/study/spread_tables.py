@@ -1,0 +1,92 @@
+"""Tables of a finished grid that more than one question shows: Scores, and two recipes compared."""
+
+from collections.abc import Sequence
+
+from respire.evaluation.assess import LABELS
+from respire.metrics import percent
+from respire.report.numbers import NONE, between, ends, signed
+from respire.report.reproduction import STAGES
+from respire.report.table import Table
+from respire.statistics.variance import Estimate
+from respire.study.spread_summary import Contrast, DifferenceCoverage, Spread
+
+
+def scores(spread: Spread) -> Table:
+    """Means over splits and seeds, baselines beside them."""
+    rows = []
+    for name, variant in spread.variants.items():
+        splits = len(variant.splits)
+        for stage in spread.stages:
+            score = variant.variance[stage]["score"]
+            known = (NONE, NONE)
+            if score is not None:
+                known = within(score.mean), percent(score.total.root().value)
+            means = map(percent, variant.means(stage).measures)
+            rows.append((name, STAGES[stage], *means, *known, str(len(spread.seeds) * splits)))
+        for baseline, means_of in variant.baselines.items():
+            known = NONE, percent(means_of.standard_deviation)
+            means = map(percent, means_of.measures)
+            rows.append((name, f"baseline: {baseline}", *means, *known, str(means_of.splits)))
+    return Table(
+        "Mean test scores (%)",
+        ("Recipe", "", *LABELS.values(), "Interval of mean Score", "SD of a run", "n"),
+        tuple(rows),
+        text_columns=2,
+        note="n: runs; of a baseline, splits. Interval: of this data set's average over splits "
+        "(t, by the mean square between splits). SD: of the Score of one training on one split, "
+        "in points.",
+    )
+
+
+def comparison(contrast: Contrast) -> Table:
+    """The paired comparison of two recipes."""
+    rows = []
+    for stage, of_stage in contrast.stages.items():
+        for metric, label in LABELS.items():
+            compared = getattr(of_stage, metric)
+            if compared is None:
+                continue
+            test, belief = compared.new_patients, compared.posterior
+            rows.append(
+                (
+                    f"{STAGES[stage]}, {label}",
+                    signed(compared.mean),
+                    percent(compared.standard_deviation),
+                    between(compared.this_data_set),
+                    between((test.low, test.high)),
+                    f"{test.p:.2g}",
+                    *(f"{p:.2f}" for p in (belief.a_better, belief.equal, belief.b_better)),
+                    str(compared.splits),
+                )
+            )
+    return Table(
+        f"{contrast.a} (A) less {contrast.b} (B), points",
+        (
+            *("", "Mean", "SD", "Interval, these patients", "Interval, new patients", "p"),
+            *("A better", "Equal", "B better", "n"),
+        ),
+        tuple(rows),
+        note="n: splits, training seeds averaged. These patients: t interval of the average over "
+        "splits. New patients and p: corrected resampled t-test (Nadeau and Bengio 2003). A "
+        "better, equal, B better: probabilities by the Bayesian correlated t-test (Benavoli et al. "
+        "2017), equal being within a point either way." + _held(contrast.coverage),
+    )
+
+
+def within(estimate: Estimate) -> str:
+    """Both ends of an estimate in percent."""
+    return ends((estimate.low, estimate.high))
+
+
+def _held(coverage: Sequence[DifferenceCoverage]) -> str:
+    """How often the interval for new patients holds the truth, as the end of a note."""
+    if not coverage:
+        return ""
+    held = ", ".join(
+        f"{known.coverage:.0%} of the time where any two correlate by {known.correlation:.2f}"
+        for known in coverage
+    )
+    return (
+        f" On simulated differences the interval for new patients holds the truth {held}; it is "
+        f"made for the second."
+    )
