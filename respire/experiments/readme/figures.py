@@ -1,6 +1,6 @@
 """The README's two pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib
@@ -10,39 +10,38 @@ from matplotlib.figure import Figure
 from respire.experiments.readme.window import Window
 from respire.report.style import COLOURS, STYLE, titled
 
-Results = Mapping[str, Any]
 
-
-def score_by_split(results: Results) -> Figure:
-    """Every run of the first variant by its split, beside what calling everything normal has.
-
-    Args:
-        results: of seed_variance.
-    """
+def score_by_split(results: Mapping[str, Any]) -> Figure:
+    """Every run of seed_variance's first variant, beside what calling everything normal has."""
     name, variant = next(iter(results["variants"].items()))
     runs = [run for run in results["runs"] if (run["variant"], run["stage"]) == (name, "stage1")]
     splits = sorted(variant["splits"], key=lambda split: split["scores"]["stage1"]["score"])
+    intervals = [split["scores"]["stage1"]["interval"]["score"] for split in splits]
+    seeds = [split["split_seed"] for split in splits]
     with matplotlib.rc_context(STYLE):
         title = f"The same recipe on {len(splits)} splits of the same patients"
         figure = titled(title, (8.6, 3.3), results["stamps"])
         axis = figure.subplots()
-        for x, split in enumerate(splits):
-            interval = split["scores"]["stage1"]["interval"]
-            if interval is not None:
-                label = "95% interval over the test patients" if x == 0 else None
-                axis.vlines(
-                    x, *_percent(interval["score"]), COLOURS[0], lw=9, alpha=0.2, label=label
-                )
-        position = {split["split_seed"]: x for x, split in enumerate(splits)}
-        places = [position[run["split_seed"]] for run in runs]
-        scores = _percent([run["score"] for run in runs])
-        axis.plot(places, scores, "o", color=COLOURS[0], mfc="white", label="one training")
+        axis.vlines(
+            np.arange(len(splits)),
+            *(100 * np.array(intervals).T),
+            color=COLOURS[0],
+            lw=9,
+            alpha=0.2,
+            label="95% interval over the test patients",
+        )
+        axis.plot(
+            [seeds.index(run["split_seed"]) for run in runs],
+            [100 * run["score"] for run in runs],
+            *"o",
+            color=COLOURS[0],
+            mfc="white",
+            label="one training",
+        )
         majority = 100 * variant["baselines"]["majority"]["score"]
         axis.axhline(majority, color=COLOURS[1], ls="--", label="calling everything normal")
-        axis.set_xticks(
-            range(len(splits)),
-            [f"{s['split_seed']}\n{s['cycles']:,}\n{s['patients']}" for s in splits],
-        )
+        ticks = [f"{s['split_seed']}\n{s['cycles']:,}\n{s['patients']}" for s in splits]
+        axis.set_xticks(range(len(splits)), ticks)
         axis.set_xlabel("Split seed, its test cycles and its test patients")
         axis.set_ylabel("ICBHI Score (%)")
         axis.set_title(f"Recipe {name}, n = {len(runs)} trainings")
@@ -54,42 +53,30 @@ def strip(window: Window) -> Figure:
     """One window on its way from the recording to the logits."""
     with matplotlib.rc_context(STYLE | {"axes.grid": False, "image.cmap": "magma"}):
         figure = titled("One cycle of the synthetic corpus (n = 1)", (11.5, 2.3), ())
-        cycle, splice, mel, clipped, logits = figure.subplots(
-            1, 5, width_ratios=[0.6, 1.3, 1.3, 1.3, 0.9]
-        )
-        rate = window.sample_rate_hz
-        cycle.plot(np.arange(window.ends[0]) / rate, window.waveform[: window.ends[0]], lw=0.4)
-        cycle.set_title(f"a cycle ({window.label})")
-        begins = [0, *window.ends[:-1]]
-        for begin, end, which in zip(begins, window.ends, window.cycles, strict=True):
-            colour = COLOURS[0 if which == window.cycles[0] else 1]
-            place = np.arange(begin, end) / rate
-            splice.plot(place, window.waveform[begin:end], lw=0.4, color=colour)
-        splice.set_title("spliced with neighbours (orange)")
-        for axis in (cycle, splice):
-            axis.set_ylim(-1.05 * abs(window.waveform).max(), 1.05 * abs(window.waveform).max())
+        axes = figure.subplots(1, 5, width_ratios=[0.8, 1.3, 1.2, 1.2, 0.8])
+        for axis, pieces in zip(axes, (window.pieces[:1], window.pieces), strict=False):
+            for time_s, samples, own in pieces:
+                axis.plot(time_s, samples, lw=0.4, color=COLOURS[not own])
+            axis.set_ylabel("amplitude (no unit)")
             axis.set_yticks([])
-        cycle.set_ylabel("amplitude (no unit)")
-        seconds = len(window.waveform) / rate
-        for axis, shade, title in (
-            (mel, window.mel, "log-mel"),
-            (clipped, window.clipped, "blank rows clipped"),
-        ):
+        for axis, shade in zip(axes[2:], (window.mel, window.clipped), strict=False):
+            seconds = window.pieces[-1].time_s[-1]
             axis.imshow(shade, aspect="auto", extent=(0, seconds, len(shade), 0))
             axis.set_ylabel("mel band, from the top")
+        names = list(window.logits)
+        shown = [COLOURS[0 if name == window.label else 5] for name in names]
+        axes[4].barh(names, list(window.logits.values()), color=shown)
+        axes[4].invert_yaxis()
+        axes[4].axvline(0, color="#333333", lw=0.8)
+        titles = (
+            window.label,
+            "splice: neighbours orange",
+            "log-mel",
+            "blank rows clipped",
+            "logits",
+        )
+        units = (*["time (s)"] * 4, "logit (no unit)")
+        for axis, title, unit in zip(axes, titles, units, strict=True):
             axis.set_title(title)
-        for axis in (cycle, splice, mel, clipped):
-            axis.set_xlabel("time (s)")
-        names, values = zip(*window.logits.items(), strict=True)
-        colours = [COLOURS[0 if name == window.label else 5] for name in names]
-        logits.barh(range(len(names)), values, color=colours)
-        logits.set_yticks(range(len(names)), names)
-        logits.invert_yaxis()
-        logits.axvline(0, color="#333333", lw=0.8)
-        logits.set_xlabel("logit (no unit)")
-        logits.set_title(f"logits (dark: {window.label})")
+            axis.set_xlabel(unit)
     return figure
-
-
-def _percent(fractions: Sequence[float]) -> np.ndarray:
-    return 100 * np.asarray(fractions, dtype=np.float64)

@@ -7,12 +7,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from respire.experiments.readme.figures import score_by_split, strip
-from respire.experiments.readme.rows import ROWS, read, rows, with_rows
-from respire.experiments.readme.window import Window, synthetic_window
+from respire.experiments.readme.rows import ROWS, SEEDS, read, rows, with_rows
+from respire.experiments.readme.window import Piece, Window, synthetic_window
 
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "experiments" / "results"
-SEEDS = "seed_variance/small-8x2"
 
 
 def words(figure: Figure) -> str:
@@ -32,8 +31,8 @@ def test_a_row_follows_its_results(tmp_path: Path) -> None:
             reach = results["variants"]["small"]["variance"]["stage1"]["score"]["single_half_width"]
             reach |= {"value": 0.0123, "low": 0.01, "high": 0.2}
         (tmp_path / name / "results.json").write_text(json.dumps(results))
-    assert "± 1.2 points (1.0–20.0)" in rows(tmp_path)
-    assert "± 1.2 points" not in rows(RESULTS)
+    assert "To ± 1.2 (1.0–20.0) points" in rows(tmp_path)
+    assert "± 1.2" not in rows(RESULTS)
 
 
 def test_only_what_stands_between_the_marks_is_made_anew() -> None:
@@ -54,14 +53,15 @@ def test_the_picture_of_splits_has_every_run_its_axes_and_its_n() -> None:
 
 
 def test_the_strip_shows_a_window_from_its_waveform_to_its_logits() -> None:
+    time_s, samples = np.arange(8000) / 4000, np.sin(np.arange(8000))
     window = Window(
         label="wheeze",
-        sample_rate_hz=4000,
-        waveform=np.sin(np.arange(8000, dtype=np.float32)),
-        cycles=(3, 4),
-        ends=(3000, 8000),
-        mel=np.zeros((8, 20), np.float32),
-        clipped=np.ones((8, 20), np.float32),
+        pieces=[
+            Piece(time_s[:3000], samples[:3000], True),
+            Piece(time_s[3000:], samples[3000:], False),
+        ],
+        mel=np.zeros((8, 20)),
+        clipped=np.ones((8, 20)),
         logits={"normal": -1.0, "wheeze": 2.0},
     )
     figure = strip(window)
@@ -69,7 +69,7 @@ def test_the_strip_shows_a_window_from_its_waveform_to_its_logits() -> None:
     for word in ("time (s)", "mel band", "logit", "wheeze", "n = 1"):
         assert word in said
     cycle, splice, mel, clipped, logits = figure.axes
-    assert cycle.lines[0].get_xdata()[-1] == pytest.approx(2999 / 4000)
+    assert [len(line.get_xdata()) for line in cycle.lines] == [3000]
     assert [len(line.get_xdata()) for line in splice.lines] == [3000, 5000]
     assert mel.images[0].get_array().max() == 0
     assert clipped.images[0].get_array().min() == 1
@@ -77,11 +77,14 @@ def test_the_strip_shows_a_window_from_its_waveform_to_its_logits() -> None:
 
 
 @pytest.mark.slow
-def test_a_synthetic_window_is_filled_by_cycles_and_clipped() -> None:
-    window = synthetic_window(epochs=1, patients=24)
-    assert window.ends[-1] == len(window.waveform) == 7 * window.sample_rate_hz
-    assert len(window.cycles) == len(window.ends) > 1
-    assert window.label in window.logits
-    assert len(set(window.cycles)) > 1
-    assert window.mel.shape == window.clipped.shape
-    assert (window.mel != window.clipped).any()
+def test_a_synthetic_window_is_filled_by_its_cycle_and_neighbours_and_clipped() -> None:
+    window = synthetic_window(epochs=1)
+    samples = np.concatenate([piece.samples for piece in window.pieces])
+    assert len(samples) == 7 * 4000
+    assert np.isfinite(samples).all()
+    assert {piece.own for piece in window.pieces} == {True, False}
+    assert window.pieces[0].own
+    assert window.pieces[-1].time_s[-1] == pytest.approx(7, abs=1e-3)
+    assert set(window.logits) == {"normal", "crackle", "wheeze", "both"}
+    assert window.label in set(window.logits) - {"normal"}
+    assert window.mel[0].max() < window.clipped[0].max()
