@@ -14,6 +14,7 @@ from respire.data.prepare import by_recording, prepare_block
 from respire.data.splits.split import Cut
 from respire.features.bank import CycleBank
 from respire.features.colour import shades
+from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.features.splice import gather, pad
 from respire.models.network import respirenet
@@ -58,7 +59,8 @@ def synthetic_window(epochs: int = 12) -> Window:
     fit(network, train, None, recipe, optimisation, compute, seed=0)
 
     pipeline, every = Pipeline(recipe, "cpu"), torch.arange(len(test))
-    splice = pad(test, every, pipeline.window, "smart", test.identity)
+    keys = sample_keys(0, 0, test.identity)
+    splice = pad(test, every, pipeline.window, "smart", keys)
     waveform = gather(test, splice, pipeline.window)
     mel = shades(pipeline.spectrogram(waveform))
     clipped = pipeline.blank_region(mel)
