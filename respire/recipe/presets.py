@@ -31,7 +31,7 @@ def released_code() -> Recipe:
     cycle itself repeated before or after it, on test too; a blank row too many clipped; VTLP that
     does nothing; loss weights .1/.3/.3/.3 on top of class-uniform batches; weight decay; the epoch
     with the best accuracy **on test**, so that every result is stamped. CBA is off unless asked
-    for (``--recipe.concatenation.scheme mixed``), as in the code. README, "Recipes", has the rest.
+    for (``--recipe.concatenation.scheme mixed``), as in the code. recipe/README.md has the rest.
     """
     return Recipe(
         preset="released-code",

@@ -1,0 +1,1 @@
+"""The README's pictures and result rows, made from committed results.json."""
