@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -38,12 +38,13 @@ def summarise(grid: Grid) -> Spread:
     variants = {
         name: _variant(grid, runs[runs["variant"] == name], tested, name) for name in grid.variants
     }
+    records: Sequence[Any] = runs.to_dict("records")
     return Spread(
         **grid.facts(),
         stages=list(grid.stages),
         variants=variants,
         comparison=_comparison(grid, runs, tested, variants),
-        runs=[RunScores(**run._asdict()) for run in runs.itertuples(index=False)],
+        runs=[RunScores(**record) for record in records],
     )
 
 
@@ -97,8 +98,9 @@ def _split(
     scores = {}
     for stage in grid.stages:
         interval = bootstrap(tested[name, split_seed, stage], split_seed)
+        means = ours.loc[ours["stage"] == stage, list(NAMES)].mean()
         scores[stage] = StageMeans(
-            **ours.loc[ours["stage"] == stage, list(NAMES)].mean().to_dict(),
+            **{name: float(means[name]) for name in NAMES},
             interval=None if interval is None else Covered(**vars(interval), coverage=known),
         )
     made_of = composition(test, study.devices)

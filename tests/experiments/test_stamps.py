@@ -14,8 +14,8 @@ from respire.experiments.attention_maps.run import attention_maps
 from respire.experiments.full.run import full
 from respire.experiments.paper_tables.run import run_table
 from respire.experiments.paper_tables.window_length import question
-from respire.experiments.search.summary import SearchPlan
 from respire.experiments.search.run import search
+from respire.experiments.search.summary import SearchPlan
 from respire.experiments.seed_variance.run import seed_variance
 from respire.recipe.presets import quick
 from respire.recipe.recipe import Recipe

@@ -158,7 +158,8 @@ def _share(axis: Axes, x: float, means: Part, colour: str, label: str | None) ->
     if mean is None or even is None:
         return
     if mean.ends is not None:
-        axis.vlines(x, *(100 * end for end in mean.ends), color=colour, lw=2)
+        low, high = mean.ends
+        axis.vlines(x, 100 * low, 100 * high, color=colour, lw=2)
     marker = "o" if colour == COLOURS[0] else "s"
     axis.plot(x, 100 * mean.value, marker, color=colour, ms=6, label=label)
     axis.plot(x, 100 * even.value, "_", color="#333333", ms=16)

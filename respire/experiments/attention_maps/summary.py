@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -120,7 +121,8 @@ def _shares(windows: pd.DataFrame) -> Shares:
 
     def part(name: str) -> Part:
         there, rows = (known[f"{name}_{what}"].to_numpy() for what in ("attention", "rows"))
-        means = (patient_mean(values, patients, seed=0) for values in (there, rows, there - rows))
+        kinds = (there, rows, there - rows)
+        means: list[Any] = [patient_mean(values, patients, seed=0) for values in kinds]
         return Part(*(None if mean is None else Mean(**mean) for mean in means))
 
     return Shares(
