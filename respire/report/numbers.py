@@ -1,5 +1,6 @@
 """How numbers are written in tables and sentences."""
 
+import math
 from collections.abc import Sequence
 
 from respire.metrics import percent
@@ -18,6 +19,11 @@ def ends(interval: Sequence[float] | None) -> str:
     return NONE if interval is None else "–".join(map(percent, interval))
 
 
+def signed(difference: float) -> str:
+    """A difference of fractions in points; NONE where it is NaN."""
+    return NONE if math.isnan(difference) else f"{100 * difference:+.1f}"
+
+
 def between(interval: Sequence[float] | None) -> str:
     """Both ends of an interval of differences, in points."""
-    return NONE if interval is None else " to ".join(f"{100 * end:+.1f}" for end in interval)
+    return NONE if interval is None else " to ".join(map(signed, interval))

@@ -1,12 +1,15 @@
 """results.json as dataclasses: what a question's run finds, and its report reads."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter
 
 Summary = TypeVar("Summary")
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+"""One that may be undefined: NaN, and null in JSON."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +22,13 @@ class Header:
         respire_version: that ran it.
         numerics_version: raised when the mathematics changes.
         key: of all that can change its numbers.
-        selection: the side that chose epochs.
+        selection: the side that chose epochs; empty where nothing is trained.
         stamps: what every table and figure must carry, loudly.
         warnings: what a reader must know.
         skipped: recordings left out, one line each.
         seconds: by part, and in total.
         peak_memory_mib: the most that was needed.
-        environment: device, precision, workers, memory and versions.
+        environment: versions, and where something is trained device, precision, workers, memory.
     """
 
     experiment: str
