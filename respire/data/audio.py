@@ -14,8 +14,8 @@ UNKNOWN_SIZE = 0xFFFFFFFF
 """What a WAV says of its length, of the whole and of the audio, that was written to a pipe."""
 
 
-def read_duration_s(filesystem: fs.FileSystem, path: str) -> float:
-    """A recording's length in seconds by its header.
+def read_header(filesystem: fs.FileSystem, path: str) -> tuple[float, int]:
+    """A recording's length in seconds and sample rate in Hz by its header.
 
     Raises:
         InputError: the header cannot be read, or promises more audio than the file holds.
@@ -30,7 +30,7 @@ def read_duration_s(filesystem: fs.FileSystem, path: str) -> float:
                 if audio.frames:  # a torn FLAC shows only where its last sample should be
                     audio.seek(audio.frames - 1)
                     audio.read(1)
-                return audio.frames / audio.samplerate
+                return audio.frames / audio.samplerate, audio.samplerate
     except (OSError, sf.LibsndfileError) as error:
         raise InputError(f"{path}: audio cannot be read or is torn ({error}); {REMEDY}") from error
 

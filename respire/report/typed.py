@@ -22,13 +22,13 @@ class Header:
         respire_version: that ran it.
         numerics_version: raised when the mathematics changes.
         key: of all that can change its numbers.
-        selection: the side that chose epochs.
+        selection: the side that chose epochs; empty where nothing is trained.
         stamps: what every table and figure must carry, loudly.
         warnings: what a reader must know.
         skipped: recordings left out, one line each.
         seconds: by part, and in total.
         peak_memory_mib: the most that was needed.
-        environment: device, precision, workers, memory and versions.
+        environment: versions, and where something is trained device, precision, workers, memory.
     """
 
     experiment: str

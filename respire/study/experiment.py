@@ -213,7 +213,6 @@ class Experiment:
             warnings: what turned out only while it ran.
         """
         setting, studies = self.setting, list(self.setting.studies.values())
-        seconds = {part: round(s, 2) for part, s in setting.stopwatch.seconds.items()}
         return Header(
             experiment=setting.question,
             name=self.name,
@@ -224,7 +223,7 @@ class Experiment:
             stamps=self.stamps,
             warnings=(*self.warnings, *warnings),
             skipped=_each(study.skipped for study in studies),
-            seconds=seconds | {"total": round(sum(seconds.values()), 2)},
+            seconds=timed(setting.stopwatch),
             peak_memory_mib=round(setting.memory.mebibytes, 1),
             environment={
                 "device": studies[0].compute.name,
@@ -270,6 +269,12 @@ class Experiment:
         report = (self.folder / "report.html").shown
         print(f"report: {report}\nMLflow: {self.tracker.where}", flush=True)
         return results
+
+
+def timed(stopwatch: Stopwatch) -> dict[str, float]:
+    """Seconds of each part, and in total."""
+    seconds = {part: round(s, 2) for part, s in stopwatch.seconds.items()}
+    return seconds | {"total": round(sum(seconds.values()), 2)}
 
 
 def claim(folder: Storage, identity: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyarrow import fs
 from scipy.signal import csd, welch
 
-from respire.data.audio import read_audio, read_duration_s
+from respire.data.audio import read_audio, read_header
 from respire.data.preprocess import preprocess, slice_cycles
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
@@ -63,7 +63,7 @@ def test_a_wav_written_to_a_pipe_reads_whole(tmp_path: Path) -> None:
     for unknown in (4, size_of_data):
         streamed[unknown : unknown + 4] = struct.pack("<I", 0xFFFFFFFF)
     (tmp_path / "a.wav").write_bytes(streamed)
-    assert read_duration_s(fs.LocalFileSystem(), str(tmp_path / "a.wav")) == 500 / 4000
+    assert read_header(fs.LocalFileSystem(), str(tmp_path / "a.wav")) == (500 / 4000, 4000)
     assert len(read_audio(str(tmp_path / "a.wav"))[0]) == 500
 
 

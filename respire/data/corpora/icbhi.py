@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import fs
 
-from respire.data.audio import read_duration_s
+from respire.data.audio import read_header
 from respire.data.corpora.icbhi_format import (
     Cycle,
     RecordingName,
@@ -270,7 +270,7 @@ def _read_recording(source: _Source, files: list[str]) -> tuple[str, list[Cycle]
             f"{audio}: no annotation beside it; add {PurePosixPath(audio).stem}.txt, "
             f"or leave the recording out with --skip-bad"
         )
-    duration_s = read_duration_s(source.filesystem, audio)
+    duration_s, _ = read_header(source.filesystem, audio)
     return audio, parse_annotation(source.read_text(texts[0]), texts[0], duration_s)
 
 

@@ -1,6 +1,7 @@
 """Census: what a data set is made of, counted from its catalogue."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,49 +23,145 @@ LENGTHS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 """Ranges of cycle lengths that are counted; they overlap."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """Some cycles: how many, and of whom. Fields of a census: experiments/results/SCHEMA.md."""
+
+    recordings: int
+    patients: int
+    cycles: int
+    classes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class DevicePart(Part):
+    """Those of a device; shares are fractions, None where there is nothing to take one of."""
+
+    share: float
+    cycles_a_patient: float | None
+    share_of_class: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Side(Part):
+    """Those of a side of the official split."""
+
+    share: float | None
+    devices: Mapping[str, Part]
+
+
+@dataclass(frozen=True)
+class SharedPatient:
+    """Someone on both sides of the official split."""
+
+    patient: int
+    train_recordings: int
+    test_recordings: int
+    test_cycles: int
+    test_both: int
+
+
+@dataclass(frozen=True)
+class Official:
+    """The official split, and who is on both of its sides."""
+
+    sides: Mapping[str, Side]
+    unlisted_recordings: int
+    listed_without_recording: int
+    shared_patients: int
+    shared: tuple[SharedPatient, ...]
+    touched_cycles: int
+    touched_both: int
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Where patients were recorded."""
+
+    used: int
+    recordings: Mapping[str, int]
+    patients_by_number: Mapping[str, int]
+    patients_at_all: int
+    share_at_all: float
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Of recordings, in seconds."""
+
+    shortest: float
+    mean: float
+    median: float
+    longest: float
+
+
+@dataclass(frozen=True)
+class CycleLengths(Lengths):
+    """Of cycles, in seconds, with how many there are of some lengths."""
+
+    quantiles: Mapping[str, float]
+    counts: Mapping[str, int]
+    shares: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class SampleRates:
+    """Of the files; recordings by rate."""
+
+    lowest_hz: int
+    highest_hz: int
+    recordings: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Census(Part):
+    """A data set."""
+
+    hours: float
+    class_shares: Mapping[str, float]
+    devices: Mapping[str, DevicePart]
+    devices_used: int
+    patients_by_device: int
+    several_devices: Mapping[str, tuple[str, ...]]
+    locations: Locations
+    cycle_s: CycleLengths
+    recording_s: Lengths
+    sample_rates: SampleRates
+    official: Official | None
+
+
 def census(
     cycles: pd.DataFrame, recordings: pd.DataFrame, official: Mapping[str, str] | None
-) -> dict[str, Any]:
+) -> Census:
     """Count a data set.
 
     Args:
         cycles: catalogue (data/corpora/icbhi.py), one row a cycle, at least one.
         recordings: by recording name, with columns ``duration_s`` and ``rate_hz`` of its audio.
         official: each recording's side in the official split, or None without a list.
-
-    Returns:
-        JSON-able; its content is the README's, under ``census`` of the audit. Shares are fractions,
-        and None where there is nothing to take a share of.
     """
-    whole = {**_made_of(cycles), "hours": float(recordings["duration_s"].sum() / 3600)}
-    classes = whole["classes"]
-    devices = {}
-    for device in DEVICES:
-        part = _made_of(cycles[cycles["device"] == device])
-        devices[device] = {
-            **part,
-            "share": part["cycles"] / len(cycles),
-            "cycles_a_patient": _share(part["cycles"], part["patients"]),
-            "share_of_class": {
-                name: _share(part["classes"][name], classes[name]) for name in NAMES
-            },
-        }
-    return {
-        **whole,
-        "class_shares": {name: count / len(cycles) for name, count in classes.items()},
-        "devices": devices,
-        "devices_used": sum(device["cycles"] > 0 for device in devices.values()),
-        "patients_by_device": sum(device["patients"] for device in devices.values()),
-        "several_devices": _several_devices(cycles),
-        "locations": _locations(cycles),
-        "cycle_s": _cycle_lengths(cycles),
-        "recording_s": _ends(recordings["duration_s"].to_numpy()),
-        "sample_rates": _sample_rates(recordings),
-        "official": None if official is None else official_overlap(cycles, official),
+    whole = _made_of(cycles)
+    devices = {
+        device: _of_device(cycles[cycles["device"] == device], cycles, whole["classes"])
+        for device in DEVICES
     }
+    return Census(
+        **whole,
+        hours=float(recordings["duration_s"].sum() / 3600),
+        class_shares={name: count / len(cycles) for name, count in whole["classes"].items()},
+        devices=devices,
+        devices_used=sum(device.cycles > 0 for device in devices.values()),
+        patients_by_device=sum(device.patients for device in devices.values()),
+        several_devices=_several_devices(cycles),
+        locations=_locations(cycles),
+        cycle_s=_cycle_lengths(cycles),
+        recording_s=Lengths(**_ends(recordings["duration_s"].to_numpy())),
+        sample_rates=_sample_rates(recordings["rate_hz"]),
+        official=None if official is None else official_overlap(cycles, official),
+    )
 
 
-def official_overlap(cycles: pd.DataFrame, official: Mapping[str, str]) -> dict[str, Any]:
+def official_overlap(cycles: pd.DataFrame, official: Mapping[str, str]) -> Official:
     """What the official split is made of, and who is on both of its sides.
 
     Args:
@@ -72,42 +169,32 @@ def official_overlap(cycles: pd.DataFrame, official: Mapping[str, str]) -> dict[
         official: each listed recording's side, "train" or "test".
     """
     side = cycles["recording"].map(official)
-    on = {name: cycles[side == name] for name in ("train", "test")}
-    shared = sorted(set(on["train"]["patient"]) & set(on["test"]["patient"]))
-    touched = on["test"][on["test"]["patient"].isin(shared)]
-    return {
-        "sides": {
-            name: {
+    train, test = (cycles[side == name] for name in ("train", "test"))
+    shared = sorted(set(train["patient"]) & set(test["patient"]))
+    touched = test[test["patient"].isin(shared)]
+    return Official(
+        sides={
+            name: Side(
                 **_made_of(part),
-                "share": _share(len(part), int(side.notna().sum())),
-                "devices": {device: _made_of(part[part["device"] == device]) for device in DEVICES},
-            }
-            for name, part in on.items()
+                share=_share(len(part), int(side.notna().sum())),
+                devices={d: Part(**_made_of(part[part["device"] == d])) for d in DEVICES},
+            )
+            for name, part in (("train", train), ("test", test))
         },
-        "unlisted_recordings": int(cycles.loc[side.isna(), "recording"].nunique()),
-        "listed_without_recording": len(set(official) - set(cycles["recording"])),
-        "shared_patients": len(shared),
-        "shared": [
-            {
-                "patient": int(patient),
-                **{
-                    f"{name}_recordings": _distinct(part[part["patient"] == patient], "recording")
-                    for name, part in on.items()
-                },
-                "test_cycles": int((touched["patient"] == patient).sum()),
-                "test_both": int(
-                    (touched.loc[touched["patient"] == patient, "label"] == BOTH).sum()
-                ),
-            }
+        unlisted_recordings=int(cycles.loc[side.isna(), "recording"].nunique()),
+        listed_without_recording=len(set(official) - set(cycles["recording"])),
+        shared_patients=len(shared),
+        shared=tuple(
+            _shared(int(patient), *(part[part["patient"] == patient] for part in (train, test)))
             for patient in shared
-        ],
-        "touched_cycles": len(touched),
-        "touched_both": int((touched["label"] == BOTH).sum()),
-    }
+        ),
+        touched_cycles=len(touched),
+        touched_both=_both(touched),
+    )
 
 
 def _made_of(cycles: pd.DataFrame) -> dict[str, Any]:
-    """Recordings, patients, cycles, and cycles of each class."""
+    """The fields of ``Part``."""
     counts = np.bincount(cycles["label"], minlength=len(NAMES))
     return {
         "recordings": _distinct(cycles, "recording"),
@@ -117,29 +204,44 @@ def _made_of(cycles: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _several_devices(cycles: pd.DataFrame) -> dict[str, list[str]]:
+def _of_device(cycles: pd.DataFrame, whole: pd.DataFrame, classes: Mapping[str, int]) -> DevicePart:
+    part = Part(**_made_of(cycles))
+    return DevicePart(
+        **vars(part),
+        share=len(cycles) / len(whole),
+        cycles_a_patient=_share(part.cycles, part.patients),
+        share_of_class={name: _share(part.classes[name], classes[name]) for name in NAMES},
+    )
+
+
+def _shared(patient: int, train: pd.DataFrame, test: pd.DataFrame) -> SharedPatient:
+    heard, tested = (_distinct(part, "recording") for part in (train, test))
+    return SharedPatient(patient, heard, tested, len(test), _both(test))
+
+
+def _several_devices(cycles: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """Patients who were recorded on more than one device, by their number as text."""
     used = cycles.groupby("patient")["device"].unique()
     return {
-        str(patient): [device for device in DEVICES if device in devices]
+        str(patient): tuple(device for device in DEVICES if device in devices)
         for patient, devices in used.items()
         if len(devices) > 1
     }
 
 
-def _locations(cycles: pd.DataFrame) -> dict[str, Any]:
+def _locations(cycles: pd.DataFrame) -> Locations:
     visited = cycles.groupby("patient")["location"].nunique()
     everywhere = int((visited == len(LOCATIONS)).sum())
     parts = {place: cycles[cycles["location"] == place] for place in LOCATIONS}
-    return {
-        "used": _distinct(cycles, "location"),
-        "recordings": {place: _distinct(part, "recording") for place, part in parts.items()},
-        "patients_by_number": {
+    return Locations(
+        used=_distinct(cycles, "location"),
+        recordings={place: _distinct(part, "recording") for place, part in parts.items()},
+        patients_by_number={
             str(number): int((visited == number).sum()) for number in range(1, len(LOCATIONS) + 1)
         },
-        "patients_at_all": everywhere,
-        "share_at_all": everywhere / len(visited),
-    }
+        patients_at_all=everywhere,
+        share_at_all=everywhere / len(visited),
+    )
 
 
 def lengths_s(cycles: pd.DataFrame) -> np.ndarray:
@@ -148,18 +250,19 @@ def lengths_s(cycles: pd.DataFrame) -> np.ndarray:
     return (cycles["end_s"] - cycles["start_s"]).round(6).to_numpy()
 
 
-def _cycle_lengths(cycles: pd.DataFrame) -> dict[str, Any]:
+def _cycle_lengths(cycles: pd.DataFrame) -> CycleLengths:
     length_s = lengths_s(cycles)
     within = {name: inside(length_s) for name, inside in LENGTHS.items()}
-    return {
+    return CycleLengths(
         **_ends(length_s),
-        "quantiles": {str(q): float(np.quantile(length_s, q)) for q in QUANTILES},
-        "counts": {name: int(inside.sum()) for name, inside in within.items()},
-        "shares": {name: float(inside.mean()) for name, inside in within.items()},
-    }
+        quantiles={str(q): float(np.quantile(length_s, q)) for q in QUANTILES},
+        counts={name: int(inside.sum()) for name, inside in within.items()},
+        shares={name: float(inside.mean()) for name, inside in within.items()},
+    )
 
 
 def _ends(seconds: np.ndarray) -> dict[str, float]:
+    """The fields of ``Lengths``."""
     return {
         "shortest": float(seconds.min()),
         "mean": float(seconds.mean()),
@@ -168,13 +271,14 @@ def _ends(seconds: np.ndarray) -> dict[str, float]:
     }
 
 
-def _sample_rates(recordings: pd.DataFrame) -> dict[str, Any]:
-    counts = recordings["rate_hz"].value_counts().sort_index()
-    return {
-        "lowest_hz": int(counts.index[0]),
-        "highest_hz": int(counts.index[-1]),
-        "recordings": {str(rate): int(count) for rate, count in counts.items()},
-    }
+def _sample_rates(rates_hz: pd.Series) -> SampleRates:
+    counts = rates_hz.value_counts().sort_index()
+    recordings = {str(rate): int(count) for rate, count in counts.items()}
+    return SampleRates(int(counts.index[0]), int(counts.index[-1]), recordings)
+
+
+def _both(cycles: pd.DataFrame) -> int:
+    return int((cycles["label"] == BOTH).sum())
 
 
 def _distinct(cycles: pd.DataFrame, column: str) -> int:

@@ -1,9 +1,10 @@
 """The paper's numbers beside those of a data set, and what explains a difference."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from respire.experiments.audit.census import Part
 from respire.experiments.audit.claims import PATIENTS, RECORDINGS, Claim, number_of
 
 Status = Literal["agrees", "differs", "depends on the copy", "not checked"]
@@ -31,10 +32,6 @@ class Checked:
     status: Status
     why: str
 
-    def to_json(self) -> dict[str, Any]:
-        """The form kept in results.json."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Erratum:
@@ -50,14 +47,10 @@ class Erratum:
     what: str
     why: str
 
-    def to_json(self) -> dict[str, Any]:
-        """The form kept in results.json."""
-        return asdict(self)
 
-
-def is_published(census: Mapping[str, Any]) -> bool:
+def is_published(census: Part) -> bool:
     """Whether a census looks like that of the data set the paper writes about."""
-    return (census["recordings"], census["patients"]) == (RECORDINGS, PATIENTS)
+    return (census.recordings, census.patients) == (RECORDINGS, PATIENTS)
 
 
 def check(measured: Mapping[str, Any], claims: Sequence[Claim]) -> list[Checked]:
@@ -113,12 +106,12 @@ def shown(printed: str, ours: float | None) -> str:
 
 def look_up(measured: Mapping[str, Any], at: str) -> float | None:
     """The number at a place named by dots; None where there is none."""
-    found: Any = measured
+    value: Any = measured
     for key in at.split("."):
-        if found is None or key not in found:
+        if value is None or key not in value:
             return None
-        found = found[key]
-    return None if found is None else float(found)
+        value = value[key]
+    return None if value is None else float(value)
 
 
 def _explained(claim: Claim, measured: Mapping[str, Any], right: Mapping[str, Claim]) -> str:

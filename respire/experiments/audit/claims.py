@@ -76,11 +76,6 @@ _TABLE_5 = {
 _CYCLES = {"normal": "3642", "crackle": "1864", "wheeze": "886", "both": "506"}
 
 
-def _table_3() -> Iterator[Claim]:
-    for device, share in _TABLE_3.items():
-        yield Claim("Table 3", f"{device}, share of cycles", share, f"devices.{device}.share")
-
-
 def _table_4() -> Iterator[Claim]:
     for device, row in _TABLE_4.items():
         patients, *cycles, total = row.split()
@@ -89,13 +84,6 @@ def _table_4() -> Iterator[Claim]:
         for name, count in zip(CLASSES["4-class"], cycles, strict=True):
             yield Claim("Table 4", f"{device}, {name}", count, f"{at}.classes.{name}")
         yield Claim("Table 4", f"{device}, cycles", total, f"{at}.cycles")
-
-
-def _table_5() -> Iterator[Claim]:
-    for device, row in _TABLE_5.items():
-        for name, share in zip(CLASSES["4-class"], row.split(), strict=True):
-            what = f"{device}, share of all {name}"
-            yield Claim("Table 5", what, share, f"devices.{device}.share_of_class.{name}")
 
 
 CLAIMS: tuple[Claim, ...] = (
@@ -139,7 +127,10 @@ CLAIMS: tuple[Claim, ...] = (
         told="{official[touched_cycles]} test cycles are theirs, {official[touched_both]} of them "
         "both",
     ),
-    *_table_3(),
+    *(
+        Claim("Table 3", f"{device}, share of cycles", share, f"devices.{device}.share")
+        for device, share in _TABLE_3.items()
+    ),
     *(
         Claim("Section 6.1", f"{name} cycles", count, f"classes.{name}")
         for name, count in _CYCLES.items()
@@ -154,7 +145,11 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     *_table_4(),
     Claim("Table 4", "patients, added up over devices", "130", "patients_by_device"),
-    *_table_5(),
+    *(
+        Claim("Table 5", f"{device}, share of all {n}", s, f"devices.{device}.share_of_class.{n}")
+        for device, row in _TABLE_5.items()
+        for n, s in zip(CLASSES["4-class"], row.split(), strict=True)
+    ),
     Claim("Section 6.1, text", "Meditron, patients", "64", "devices.Meditron.patients"),
     Claim("Section 6.1, text", "Meditron, cycles", "1468", "devices.Meditron.cycles"),
     Claim(

@@ -1,6 +1,5 @@
 """Figures of a data set: cycles by device and class, their lengths, and blank rows."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import matplotlib
@@ -8,6 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from respire.experiments.audit.census import Census
+from respire.experiments.audit.summary import BlankRows
 from respire.labels import CLASSES
 from respire.report.style import COLOURS, STYLE, count, spread, titled
 
@@ -18,18 +19,18 @@ MARKS_S = (3.0, 4.0, 6.0)
 """Lengths that the paper's Figure 4 speaks of."""
 
 
-def cycles_by_device(census: Mapping[str, Any]) -> Figure:
+def cycles_by_device(census: Census) -> Figure:
     """Cycles of each class by device, as bars with their numbers on top."""
-    names, devices = CLASSES["4-class"], census["devices"]
+    names, devices = CLASSES["4-class"], census.devices
     with matplotlib.rc_context(STYLE):
-        figure = titled(f"Cycles by device and class (n = {census['cycles']:,})", (8.6, 3.8), [])
+        figure = titled(f"Cycles by device and class (n = {census.cycles:,})", (8.6, 3.8), [])
         axis = figure.subplots()
         for name, offset, colour, hatch in zip(
             names, spread(len(names), 0.21), COLOURS, HATCHES, strict=False
         ):
             bars = axis.bar(
                 np.arange(len(devices)) + offset,
-                [part["classes"][name] for part in devices.values()],
+                [part.classes[name] for part in devices.values()],
                 0.2,
                 color=colour,
                 hatch=hatch,
@@ -40,7 +41,7 @@ def cycles_by_device(census: Mapping[str, Any]) -> Figure:
         axis.set_xticks(
             range(len(devices)),
             [
-                f"{device}\nn = {part['cycles']:,} cycles\n{count(part['patients'], 'patient')}"
+                f"{device}\nn = {part.cycles:,} cycles\n{count(part.patients, 'patient')}"
                 for device, part in devices.items()
             ],
         )
@@ -94,31 +95,31 @@ def cycle_lengths(lengths_s: np.ndarray, window_s: float) -> Figure:
     return figure
 
 
-def blank_rows(blank: Mapping[str, Any]) -> Figure:
+def blank_rows(blank: BlankRows) -> Figure:
     """Share of windows whose top row is blank by device, and the same of every row."""
-    parts = {name: part for name, part in blank["devices"].items() if part["windows"]}
+    parts = {name: part for name, part in blank.devices.items() if part.windows}
     with matplotlib.rc_context(STYLE):
-        figure = titled(f"Blank rows (n = {blank['all']['windows']:,} windows)", (8.6, 3.8), [])
+        figure = titled(f"Blank rows (n = {blank.all.windows:,} windows)", (8.6, 3.8), [])
         left, right = figure.subplots(1, 2)
         for place, (part, colour, hatch) in enumerate(
             zip(parts.values(), COLOURS, HATCHES, strict=False)
         ):
             bars = left.bar(
-                place, 100 * part["top_row"], 0.6, color=colour, hatch=hatch, edgecolor="white"
+                place, 100 * (part.top_row or 0), 0.6, color=colour, hatch=hatch, edgecolor="white"
             )
             left.bar_label(bars, fmt="{:.1f}", fontsize=8, padding=1)
-        left.set_title(f"Top row ({blank['row_hz'][0]:,.0f} Hz)")
+        left.set_title(f"Top row ({blank.row_hz[0]:,.0f} Hz)")
         left.set_xticks(
             range(len(parts)),
-            [f"{name}\nn = {part['windows']:,}" for name, part in parts.items()],
+            [f"{name}\nn = {part.windows:,}" for name, part in parts.items()],
         )
         left.tick_params(axis="x", length=0)
         left.set_ylim(0, 108)
         left.set_xlabel("Device")
         left.set_ylabel("Windows whose top row is blank (%)")
         for (name, part), colour, line in zip(parts.items(), COLOURS, LINES, strict=False):
-            shares = 100 * np.array(part["rows"])
-            right.plot(blank["row_hz"], shares, color=colour, ls=line, lw=1.6, label=name)
+            shares = 100 * np.array(part.rows)
+            right.plot(blank.row_hz, shares, color=colour, ls=line, lw=1.6, label=name)
         right.set_title("Every row")
         right.set_ylim(0, 108)
         right.set_xlabel("Frequency at the middle of the row (Hz)")

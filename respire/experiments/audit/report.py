@@ -1,29 +1,23 @@
 """The report of what a data set is made of, and of what the paper says about it."""
 
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
-from respire.experiments.audit.figures import blank_rows as draw_blank_rows
-from respire.experiments.audit.figures import cycle_lengths, cycles_by_device
-from respire.experiments.audit.tables import (
-    Results,
-    against_the_paper,
-    blank_rows,
-    devices,
-    errata,
-    lengths,
-    official,
-    patients,
-    recordings,
-    shared_patients,
-    shares,
-)
+from respire.experiments.audit import figures, tables
+from respire.experiments.audit.summary import AuditSummary
 from respire.metrics import percent
 from respire.report.page import Page, Picture, Section
 from respire.report.style import count
+from respire.report.typed import read
 from respire.runtime.storage import Storage
 
 
-def write_report(results: Results, lengths_s: np.ndarray, directory: Storage) -> list[str]:
+def write_report(
+    results: Mapping[str, Any], lengths_s: np.ndarray, directory: Storage
+) -> list[str]:
     """Write results.json, report.md, the self-contained report.html and the figures.
 
     Args:
@@ -37,109 +31,92 @@ def write_report(results: Results, lengths_s: np.ndarray, directory: Storage) ->
     Raises:
         InputError: the directory cannot be written.
     """
-    census, blank = results["census"], results["blank_rows"]
-    paper = [] if results["paper"] is None else [errata(results), against_the_paper(results)]
-    overlap = [] if census["official"] is None else [official(results), shared_patients(results)]
-    window_s = results["recipe"]["features"]["window_seconds"]
+    audit = read(AuditSummary, results)
+    census, blank, recipe, paper = audit.census, audit.blank_rows, audit.recipe, audit.paper
+    split = census.official
+    by_device = Picture(
+        "cycles-by-device",
+        "Cycles of each class by device (the paper's Table 4).",
+        figures.cycles_by_device(census),
+    )
+    by_length = Picture(
+        "cycle-lengths",
+        "Length of the cycles (the paper's Figure 4). Longer ones than the dashed line do not fit "
+        "the window.",
+        figures.cycle_lengths(lengths_s, recipe.features.window_seconds),
+    )
+    by_row = Picture(
+        "blank-rows",
+        "Windows whose top row is blank, and in how many each row is.",
+        figures.blank_rows(blank),
+    )
+    sections = [
+        Section(
+            "Devices and classes", [tables.devices(census), tables.shares(census)], [by_device]
+        ),
+        Section("Patients", [tables.patients(census)]),
+        Section(
+            "Lengths and sample rates",
+            [tables.lengths(census), tables.recordings(census)],
+            [by_length],
+        ),
+        Section("Blank rows", [tables.blank_rows(blank, recipe)], [by_row]),
+    ]
+    if split is not None:
+        overlap = [tables.official(split), tables.shared_patients(split)]
+        sections.insert(-1, Section("Official split", overlap))
+    if paper is not None:
+        numbers = [tables.errata(paper), tables.against_the_paper(paper)]
+        sections.insert(0, Section("The paper", numbers))
     return Page(
         results,
-        facts=f"{census['patients']:,} patients, {census['recordings']:,} recordings, "
-        f"{census['cycles']:,} cycles, {census['hours']:.2f} h · nothing was trained · "
+        facts=f"{census.patients:,} patients, {census.recordings:,} recordings, "
+        f"{census.cycles:,} cycles, {census.hours:.2f} h · nothing was trained · "
         f"respire {results['respire_version']}",
-        lead=lead(results),
-        verdict=verdict(results),
-        sections=[
-            *([Section("The paper", paper)] * bool(paper)),
-            Section(
-                "Devices and classes",
-                [devices(results), shares(results)],
-                [
-                    Picture(
-                        "cycles-by-device",
-                        "Cycles of each class by device (the paper's Table 4).",
-                        cycles_by_device(census),
-                    )
-                ],
-            ),
-            Section("Patients", [patients(results)]),
-            Section(
-                "Lengths and sample rates",
-                [lengths(results), recordings(results)],
-                [
-                    Picture(
-                        "cycle-lengths",
-                        "Length of the cycles (the paper's Figure 4). Longer ones than the dashed "
-                        "line do not fit the window.",
-                        cycle_lengths(lengths_s, window_s),
-                    )
-                ],
-            ),
-            *([Section("Official split", overlap)] * bool(overlap)),
-            Section(
-                "Blank rows",
-                [blank_rows(results)],
-                [
-                    Picture(
-                        "blank-rows",
-                        "Windows whose top row is blank, and in how many each row is.",
-                        draw_blank_rows(blank),
-                    )
-                ],
-            ),
-        ],
+        lead=lead(audit),
+        verdict=verdict(audit),
+        sections=sections,
     ).write(directory)
 
 
-def summary(results: Results) -> str:
+def summary(results: Mapping[str, Any]) -> str:
     """What the command prints last."""
-    tables = [
-        devices(results),
-        *([] if results["census"]["official"] is None else [official(results)]),
-        blank_rows(results),
+    audit = read(AuditSummary, results)
+    split, wrong = audit.census.official, audit.paper.errata if audit.paper else ()
+    shown = [
+        tables.devices(audit.census),
+        *([] if split is None else [tables.official(split)]),
+        tables.blank_rows(audit.blank_rows, audit.recipe),
     ]
-    wrong = [] if results["paper"] is None else results["paper"]["errata"]
-    listed = [
-        f"- {erratum['where']}: {erratum['what']}" + f" – {erratum['why']}" * bool(erratum["why"])
-        for erratum in wrong
-    ]
-    parts = [lead(results), *(["\n".join(listed)] * bool(listed)), verdict(results)]
-    return "\n\n".join([*parts, *(table.markdown() for table in tables)])
+    listed = [f"- {one.where}: {one.what}" + f" – {one.why}" * bool(one.why) for one in wrong]
+    parts = [lead(audit), *(["\n".join(listed)] * bool(listed)), verdict(audit)]
+    return "\n\n".join([*parts, *(table.markdown() for table in shown)])
 
 
-def lead(results: Results) -> str:
+def lead(audit: AuditSummary) -> str:
     """How the data stands to the paper, in a sentence."""
-    paper = results["paper"]
+    paper = audit.paper
     if paper is None:
-        return f"Nothing is compared with the paper: {results['not_compared']}."
-    numbers = paper["numbers"]
-    left = {
-        status: sum(one["status"] == status for one in numbers)
-        for status in ("differs", "depends on the copy", "not checked")
-    }
-    others = [
-        f", {left[status]} {words}"
-        for status, words in (
-            ("depends on the copy", "hang on how this copy's audio was processed"),
-            ("not checked", "could not be checked"),
-        )
-        if left[status]
-    ]
-    different = len(paper["errata"])
+        return f"Nothing is compared with the paper: {audit.not_compared}."
+    numbers = Counter(one.status for one in paper.numbers)
+    copy, unchecked = numbers["depends on the copy"], numbers["not checked"]
     return (
-        f"{paper['agree']} of the paper's {paper['checked']} numbers about the data set agree with "
-        f"it; {left['differs']} differ ({different} {'erratum' if different == 1 else 'errata'})"
-        f"{''.join(others)}."
+        f"{paper.agree} of the paper's {paper.checked} numbers about the data set agree with it; "
+        f"{numbers['differs']} differ ({len(paper.errata)} "
+        f"{'erratum' if len(paper.errata) == 1 else 'errata'})"
+        + f", {copy} hang on how this copy's audio was processed" * bool(copy)
+        + f", {unchecked} could not be checked" * bool(unchecked)
+        + "."
     )
 
 
-def verdict(results: Results) -> str:
+def verdict(audit: AuditSummary) -> str:
     """What a reader should keep in mind."""
-    official_ = results["census"]["official"]
-    blank = results["blank_rows"]["all"]
-    told = f"{percent(blank['top_row'])}% of the windows are blank at the top."
-    if official_ is None:
-        return told
+    split = audit.census.official
+    blank = f"{percent(audit.blank_rows.all.top_row)}% of the windows are blank at the top."
+    if split is None:
+        return blank
     return (
-        f"{count(official_['shared_patients'], 'patient')} on both sides of the official split, "
-        f"with {count(official_['touched_cycles'], 'test cycle')}. {told}"
+        f"{count(split.shared_patients, 'patient')} on both sides of the official split, "
+        f"with {count(split.touched_cycles, 'test cycle')}. {blank}"
     )

@@ -1,8 +1,7 @@
 """The audit of a data set: what it is made of and what the paper says."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
 import librosa
 import numpy as np
@@ -11,28 +10,28 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-import respire
-from respire.data.audio import read_audio
+from respire.data.audio import read_header
 from respire.data.corpora import icbhi
-from respire.data.corpora.corpus import SYNTHETIC, open_corpus
+from respire.data.corpora.corpus import open_corpus
 from respire.data.corpora.icbhi_format import DEVICES
-from respire.data.preprocess import preprocess, slice_cycles
+from respire.data.prepare import ERROR, by_recording, prepare_block
 from respire.errors import InputError
-from respire.experiments.audit.census import census, lengths_s
+from respire.experiments.audit.census import Census, census, lengths_s
 from respire.experiments.audit.check import check, errata, is_published
 from respire.experiments.audit.claims import CLAIMS, PATIENTS, RECORDINGS
 from respire.experiments.audit.report import summary, write_report
+from respire.experiments.audit.summary import AuditSummary, BlankPart, BlankRows, Paper
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.recipe.fields import Features, Preprocess
 from respire.recipe.identity import digest, recipe_identity
 from respire.recipe.recipe import Recipe
-from respire.report.page import strict
 from respire.runtime.resources import Stopwatch, cores, set_up_torch
+from respire.runtime.storage import Storage
 from respire.study.experiment import claim
 from respire.study.place import Place
+from respire.study.survey import Survey
 
-SYNTHETIC_WARNING = "the recordings are synthetic: they are made in the image of ICBHI 2017"
 BATCH = 256
 """Windows whose shades a thread holds at once, some 15 MB."""
 THREADS = cores()
@@ -66,115 +65,67 @@ def audit(recipe: Recipe, place: Place, name: str | None = None) -> str:
         "preprocess": recipe_identity(recipe.preprocess),
         "features": recipe_identity(recipe.features),
     }
-    name = name or f"{recipe.preset}-{digest(identity)[:8]}"
+    key = digest(identity)
+    name = name or f"{recipe.preset}-{key[:8]}"
     folder = place.home / "audit" / name
     folder.check_writable()
     claim(folder, identity)
     with stopwatch.part("recordings"):
-        decoded, skipped = _decode(corpus.cycles, recipe.preprocess, place.skip_bad)
-    cycles = corpus.cycles[corpus.cycles["recording"].isin(decoded)].reset_index(drop=True)
+        prepared, skipped = _prepare(corpus.cycles, recipe.preprocess, place.skip_bad)
+        good = corpus.cycles["recording"].isin(prepared.column("recording").to_pylist())
+        cycles = corpus.cycles[good].reset_index(drop=True)
+        counted = census(cycles, _headers(cycles), official)
     with stopwatch.part("blank rows"):
-        blank = blank_rows(_bank(cycles, decoded, recipe), recipe)
-    audio = pd.DataFrame(
-        {
-            "duration_s": [one.duration_s for one in decoded.values()],
-            "rate_hz": [one.rate_hz for one in decoded.values()],
-        },
-        index=list(decoded),
+        blank = blank_rows(CycleBank.from_table(prepared, recipe.task), recipe)
+    unlisted = (
+        f"{corpus.directory}: no {icbhi.SPLIT_LIST} below it, so the official split is not counted"
     )
-    counted = census(cycles, audio, official)
-    results = strict(
-        {
-            "experiment": "audit",
-            "name": name,
-            "respire_version": respire.__version__,
-            "recipe": asdict(recipe),
-            "census": counted,
-            "blank_rows": blank,
-            **_against_the_paper(counted, blank),
-            "warnings": _warnings(place, corpus.directory, listed),
-            "skipped": [*corpus.skipped, *skipped],
-            "seconds": stopwatch.seconds,
-        }
+    results = Survey("audit", name, key, folder, corpus, stopwatch).finish(
+        _summarise(recipe, counted, blank),
+        lambda results: write_report(results, lengths_s(cycles), folder),
+        warnings=() if listed else (unlisted,),
+        skipped=skipped,
     )
-    with stopwatch.part("report"):
-        write_report(results, lengths_s(cycles), folder)
-    print(f"report: {(folder / 'report.html').shown}", flush=True)
     return summary(results)
 
 
-@dataclass(frozen=True)
-class _Decoded:
-    """A recording, decoded and cut.
-
-    Attributes:
-        duration_s: of the file.
-        rate_hz: of the file.
-        audio: int16 [sum], its cycles joined, after preprocessing.
-        samples: int32 [c], the length of each.
-    """
-
-    duration_s: float
-    rate_hz: int
-    audio: np.ndarray
-    samples: np.ndarray
-
-
-def _decode(
+def _prepare(
     cycles: pd.DataFrame, recipe: Preprocess, skip_bad: bool
-) -> tuple[dict[str, _Decoded], list[str]]:
-    """Every recording by its name, and why some were left out.
+) -> tuple[pa.Table, list[str]]:
+    """Every recording's cycles, and why some were left out.
 
     Raises:
         InputError: a recording cannot be decoded or cut, unless ``skip_bad``; or none can.
     """
-
-    def read(audio: str, part: pd.DataFrame) -> _Decoded:
-        samples, rate = read_audio(audio)
-        waveform = preprocess(samples, rate, recipe)
-        starts_s, ends_s = part["start_s"].tolist(), part["end_s"].tolist()
-        try:
-            cut = slice_cycles(waveform, starts_s, ends_s, recipe.sample_rate_hz)
-        except InputError as error:
-            raise InputError(f"{audio}: {error}") from error
-        return _Decoded(len(samples) / rate, rate, *cut)
-
-    decoded: dict[str, _Decoded] = {}
-    skipped: list[str] = []
+    rows = by_recording(cycles)
+    blocks, skipped = [], []
     # Decoding, resampling and filtering all let other threads run.
     with ThreadPoolExecutor(THREADS) as pool:
-        readings = {
-            str(recording): pool.submit(read, part["audio"].iloc[0], part)
-            for recording, part in cycles.groupby("recording", sort=True)
-        }
-        for recording, reading in readings.items():
-            try:
-                decoded[recording] = reading.result()
-            except InputError as error:
-                if not skip_bad:
-                    pool.shutdown(cancel_futures=True)
-                    raise
-                skipped.append(str(error))
-    if not decoded:
+        for block in pool.map(
+            lambda row: prepare_block(rows.slice(row, 1), recipe), range(len(rows))
+        ):
+            (error,) = block.column(ERROR.name).to_pylist()
+            if error is None:
+                blocks.append(block)
+            elif skip_bad:
+                skipped.append(error)
+            else:
+                pool.shutdown(cancel_futures=True)
+                raise InputError(error)
+    if not blocks:
         raise InputError(f"every recording is bad, the first because: {skipped[0]}")
-    return decoded, skipped
+    return pa.concat_tables(blocks), skipped
 
 
-def _bank(cycles: pd.DataFrame, decoded: dict[str, _Decoded], recipe: Recipe) -> CycleBank:
-    rows = cycles.groupby("recording", sort=True).agg(
-        patient=("patient", "first"),
-        device=("device", "first"),
-        cycle=("cycle", list),
-        label=("label", list),
-    )
-    cut = [decoded[str(recording)] for recording in rows.index]
-    table = pa.Table.from_pandas(rows.reset_index(), preserve_index=False)
-    table = table.append_column("samples", pa.array([one.samples for one in cut]))
-    table = table.append_column("audio", pa.array([one.audio for one in cut]))
-    return CycleBank.from_table(table, recipe.task)
+def _headers(cycles: pd.DataFrame) -> pd.DataFrame:
+    """Length and sample rate of every file."""
+    files = [Storage(audio).filesystem() for audio in cycles["audio"].unique()]
+    with ThreadPoolExecutor(THREADS) as pool:
+        headers = pool.map(lambda file: read_header(*file), files)
+        return pd.DataFrame(headers, columns=["duration_s", "rate_hz"])
 
 
-def blank_rows(bank: CycleBank, recipe: Recipe) -> dict[str, Any]:
+def blank_rows(bank: CycleBank, recipe: Recipe) -> BlankRows:
     """How many windows are blank at the top, and how much of them is clipped, by device.
 
     The windows are those of evaluation, and the recipe says what is blank (features/blank_region).
@@ -182,12 +133,6 @@ def blank_rows(bank: CycleBank, recipe: Recipe) -> dict[str, Any]:
     Args:
         bank: the cycles, on the CPU.
         recipe: of the images.
-
-    Returns:
-        JSON-able: ``row_hz``, the middle of each row from the top; and ``all`` and ``devices``,
-        each windows, top_row (share of windows whose top row is blank), cut (mean share of rows
-        that are clipped) and rows (of each row, the share of windows in which it is blank). Shares
-        are None where there are no windows.
     """
     pipeline = Pipeline(recipe, "cpu")
     bank = pipeline.windows(bank)
@@ -203,50 +148,35 @@ def blank_rows(bank: CycleBank, recipe: Recipe) -> dict[str, Any]:
     share_cut = torch.cat(clipped).numpy() / is_blank.shape[1]
     device = bank.cycles["device"].to_numpy()
 
-    def of(chosen: np.ndarray) -> dict[str, Any]:
+    def part(chosen: np.ndarray) -> BlankPart:
         if not chosen.any():
-            return {"windows": 0, "top_row": None, "cut": None, "rows": None}
-        rows = is_blank[chosen].mean(0).tolist()
-        cut = float(share_cut[chosen].mean())
-        return {"windows": int(chosen.sum()), "top_row": rows[0], "cut": cut, "rows": rows}
+            return BlankPart(0, None, None, None)
+        rows = tuple(is_blank[chosen].mean(0).tolist())
+        return BlankPart(int(chosen.sum()), rows[0], float(share_cut[chosen].mean()), rows)
 
-    return {
-        "row_hz": _row_hz(recipe.features),
-        "all": of(np.ones(len(bank), dtype=bool)),
-        "devices": {name: of(device == name) for name in DEVICES},
-    }
+    return BlankRows(
+        _row_hz(recipe.features),
+        part(np.ones(len(bank), dtype=bool)),
+        {name: part(device == name) for name in DEVICES},
+    )
 
 
-def _row_hz(features: Features) -> list[float]:
+def _row_hz(features: Features) -> tuple[float, ...]:
+    """The middle of each row, from the top."""
     edges = librosa.mel_frequencies(
         features.n_mels + 2, fmin=features.mel_low_hz, fmax=features.mel_high_hz
     )
-    return edges[-2:0:-1].tolist()
+    return tuple(edges[-2:0:-1].tolist())
 
 
-def _against_the_paper(counted: dict[str, Any], blank: dict[str, Any]) -> dict[str, Any]:
+def _summarise(recipe: Recipe, counted: Census, blank: BlankRows) -> AuditSummary:
     if not is_published(counted):
-        return {
-            "paper": None,
-            "not_compared": f"{counted['recordings']:,} recordings of {counted['patients']:,} "
-            f"patients are not the paper's {RECORDINGS} of {PATIENTS}",
-        }
-    checked = check({**counted, "blank_rows": blank}, CLAIMS)
-    return {
-        "paper": {
-            "checked": len(checked),
-            "agree": sum(one.status == "agrees" for one in checked),
-            "numbers": [one.to_json() for one in checked],
-            "errata": [erratum.to_json() for erratum in errata(checked)],
-        },
-        "not_compared": None,
-    }
-
-
-def _warnings(place: Place, directory: str, listed: bool) -> list[str]:
-    warnings = [SYNTHETIC_WARNING] if place.data == SYNTHETIC else []
-    if not listed:
-        warnings.append(
-            f"{directory}: no {icbhi.SPLIT_LIST} below it, so the official split is not counted"
+        other = (
+            f"{counted.recordings:,} recordings of {counted.patients:,} patients are not the "
+            f"paper's {RECORDINGS} of {PATIENTS}"
         )
-    return warnings
+        return AuditSummary(recipe, counted, blank, None, other)
+    checked = check(asdict(counted) | {"blank_rows": asdict(blank)}, CLAIMS)
+    agree = sum(one.status == "agrees" for one in checked)
+    paper = Paper(len(checked), agree, tuple(checked), tuple(errata(checked)))
+    return AuditSummary(recipe, counted, blank, paper, None)

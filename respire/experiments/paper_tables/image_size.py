@@ -15,11 +15,11 @@ def question(recipe: Recipe, cut: Cut, sizes: tuple[int, ...]) -> Question:
         upsample: replace(recipe, features=replace(recipe.features, upsample=upsample))
         for upsample in sorted(set(sizes))
     }
-    names = {upsample: "{}x{}".format(*image_size(of)) for upsample, of in enlarged.items()}
+    names = {upsample: "{}x{}".format(*image_size(larger)) for upsample, larger in enlarged.items()}
     smallest = names[min(names)]
     return Question(
         "Image size",
-        {names[upsample]: Variant(of, cut) for upsample, of in enlarged.items()},
+        {names[upsample]: Variant(larger, cut) for upsample, larger in enlarged.items()},
         [Row(name, name, against="" if name == smallest else smallest) for name in names.values()],
         axis="Times enlarged",
         along={name: upsample for upsample, name in names.items()},

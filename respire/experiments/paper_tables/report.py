@@ -1,15 +1,21 @@
-"""The report of a paper's table: results.json in, sentences and pages out."""
+"""The report of a paper's table: sentences and pages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from respire.experiments.paper_tables import figures as draw
 from respire.experiments.paper_tables import tables
+from respire.experiments.paper_tables.summary import TableSummary, highest
 from respire.labels import CLASSES
 from respire.metrics import percent
-from respire.report.numbers import between, ends
+from respire.report.confusion import confusion
+from respire.report.numbers import between, ends, signed
 from respire.report.page import Page, Picture, Section
 from respire.report.reproduction import made
+from respire.report.style import count
+from respire.report.typed import read
 from respire.runtime.storage import Storage
 from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
 
@@ -27,149 +33,117 @@ def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
     Raises:
         InputError: the directory cannot be written.
     """
+    table = read(TableSummary, results)
+    recipe = next(iter(table.recipes.values()))
+    kinds = dict.fromkeys(f"{row.split} {row.task}" for row in table.rows)
     return Page(
         results,
-        facts=_facts(results),
-        lead=lead(results),
-        verdict=" ".join(verdict(results)),
-        sections=_sections(results),
+        facts=f"Recipe {recipe['preset']} · {', '.join(kinds)} · split seeds "
+        f"{', '.join(map(str, table.split_seeds))} · training seeds "
+        f"{', '.join(map(str, table.seeds))} · inner seed {table.inner_seed} · "
+        f"{recipe['optimisation']['epochs']} epochs · respire {results['respire_version']}",
+        lead=lead(table),
+        verdict=" ".join(verdict(table)),
+        sections=[
+            *_sections(table, results["stamps"]),
+            Section("Runs", [tables.runs(table)]),
+            Section("Reproduction", made(results, table.recipes)),
+        ],
     ).write(directory)
 
 
 def summary(results: Mapping[str, Any]) -> str:
     """What the command prints last."""
-    shown = [tables.scores(results), *tables.differences(results), *tables.by_device(results)]
-    said = [lead(results), " ".join(verdict(results))]
-    return "\n\n".join([*said, *(table.markdown(results["stamps"]) for table in shown)])
+    table = read(TableSummary, results)
+    shown = [tables.scores(table), *tables.differences(table), *tables.by_device(table)]
+    said = [lead(table), " ".join(verdict(table))]
+    return "\n\n".join([*said, *(one.markdown(results["stamps"]) for one in shown)])
 
 
-def lead(results: Mapping[str, Any]) -> str:
+def lead(table: TableSummary) -> str:
     """The Score of the best row of the first split and task, and its best baseline."""
-    first = results["rows"][0]
-    best = max(
-        (row for row in results["rows"] if tables.group(row) == tables.group(first)),
-        key=lambda row: row["score"] or 0.0,
+    group = table.rows[0].group
+    best = highest(row for row in table.rows if row.group == group)
+    baseline = highest(one for one in table.baselines if one.group == group)
+    over = (
+        f"{table.title}: over {count(len(table.split_seeds), 'split')} with "
+        f"{count(len(table.seeds), 'training seed')} each"
     )
-    baseline = max(
-        (of for of in results["baselines"] if tables.group(of) == tables.group(first)),
-        key=lambda of: of["score"],
-    )
-    interval = "" if best["interval"] is None else f" ({ends(best['interval'])})"
-    above = "" if best["score"] > baseline["score"] else ", and none of the rows beats it"
+    if best is None or baseline is None:
+        return f"{over}, no Score is defined: the test cycles are all normal, or none is."
+    interval = "" if best.interval is None else f" ({ends(best.interval)})"
+    above = "" if best.score > baseline.score else ", and none of the rows beats it"
     return (
-        f"{results['title']}: over {_count(results)}, {best['name']} has the highest Score, "
-        f"{percent(best['score'])}%{interval}; the best baseline ({baseline['name']}) has "
-        f"{percent(baseline['score'])}%{above}."
+        f"{over}, {best.name} has the highest Score, {percent(best.score)}%{interval}; the best "
+        f"baseline ({baseline.name}) has {percent(baseline.score)}%{above}."
     )
 
 
-def verdict(results: Mapping[str, Any]) -> Iterator[str]:
+def verdict(table: TableSummary) -> Iterator[str]:
     """What follows, in sentences: which differences these patients show, and how sure that is."""
-    compared = [row for row in results["rows"] if row["difference"] is not None]
-    known = [row for row in compared if row["difference"]["these_patients"] is not None]
-    shown = [row for row in known if not _holds_zero(row["difference"]["these_patients"])]
-    for row in shown:
-        difference = row["difference"]
-        yield (
-            f"{row['name']} is {100 * difference['mean']['score']:+.1f} points from "
-            f"{row['against']} ({between(difference['these_patients'])})."
-        )
-    if known and len(shown) < len(known):
-        left = len(known) - len(shown)
+    known = shown = 0
+    for row in table.rows:
+        apart = row.difference
+        if apart is None or apart.these_patients is None:
+            continue
+        known += 1
+        if not apart.these_patients[0] <= 0 <= apart.these_patients[1]:
+            shown += 1
+            yield (
+                f"{row.name} is {signed(apart.mean['score'])} points from {row.against} "
+                f"({between(apart.these_patients)})."
+            )
+    if left := known - shown:
         rest = f"the other {left}" if shown else f"all {left}" if left > 1 else "the one"
         yield (
             f"The interval of {rest} difference{'s' * (left > 1)} holds 0: "
             f"these runs do not tell which is better."
         )
-    if len(known) > 1:
+    if known > 1:
         yield (
-            f"Of {len(known)} such intervals one in twenty misses by chance; they are of these "
+            f"Of {known} such intervals one in twenty misses by chance; they are of these "
             "patients, and for new ones wider."
         )
-    if len(results["split_seeds"]) < SPLITS_FOR_CONCLUSION:
+    if len(table.split_seeds) < SPLITS_FOR_CONCLUSION:
         yield f"With fewer than {SPLITS_FOR_CONCLUSION} splits this is a sketch, not a conclusion."
 
 
-def _holds_zero(interval: list[float]) -> bool:
-    return interval[0] <= 0 <= interval[1]
-
-
-def _sections(results: Mapping[str, Any]) -> list[Section]:
-    stamps, rows = results["stamps"], results["rows"]
-    scores = [
+def _sections(table: TableSummary, stamps: Sequence[str]) -> Iterator[Section]:
+    pictures = [
         Picture(
             "scores",
             "Score of each row: rings are splits, the dot their mean with the interval of this "
             "data set's average; the diamond is what the paper prints, the line the best baseline.",
-            draw.scores(rows, results["baselines"], stamps),
+            draw.scores(table, stamps),
         )
     ]
-    if results["axis"]:
-        scores.append(
-            Picture(
-                "along",
-                f"Score against {results['axis'].lower()}: rings are splits, the line their mean "
-                "with the interval of this data set's average; dashed: the paper.",
-                draw.along(rows, results["axis"], stamps),
-            )
+    if table.axis:
+        caption = (
+            f"Score against {table.axis.lower()}: rings are splits, the line their mean with the "
+            "interval of this data set's average; dashed: the paper."
         )
-    sections = [Section("Scores", [tables.scores(results), tables.recall(results)], scores)]
-    if tables.differences(results):
+        pictures.append(Picture("along", caption, draw.along(table, stamps)))
+    yield Section("Scores", [tables.scores(table), tables.recall(table)], pictures)
+    if differences := tables.differences(table):
         caption = (
             "Difference of Score from the row that each is compared with, on the same splits: "
             "rings are splits, the dot their mean with the interval for these patients, the thin "
             "bar that for new ones; the diamond is what the paper prints."
         )
-        pictures = [Picture("differences", caption, draw.differences(rows, stamps))]
-        sections.append(Section("Differences", list(tables.differences(results)), pictures))
-    if results["training_size"] is not None:
-        sections.append(_devices(results))
-    drawn = [row for row in rows if row["name"] in results["confusions"]]
-    if drawn:
+        picture = Picture("differences", caption, draw.differences(table, stamps))
+        yield Section("Differences", differences, [picture])
+    if table.training_size is not None:
+        caption = (
+            "Abnormal cycles recognised on each device against its cycles in training; a point is "
+            "a device on one split (section 2.1 of the paper calls them strongly correlated)."
+        )
+        size = Picture("training-size", caption, draw.training_size(table.training_size, stamps))
+        caption = "Score on the test cycles of each device, all splits together."
+        devices = Picture("devices", caption, draw.devices(table, stamps))
+        shown = [*tables.by_device(table), *tables.training_size(table)]
+        yield Section("Devices", shown, [devices, size])
+    if drawn := [row for row in table.rows if row.name in table.confusions]:
         caption = "Test cycles of all splits by true and predicted class (as Fig. 6 of the paper)."
-        classes = CLASSES[drawn[0]["task"]]
-        pictures = [Picture("confusion", caption, draw.confusions(drawn, classes, stamps))]
-        sections.append(Section("Confusion", [], pictures))
-    return [
-        *sections,
-        Section("Runs", [tables.runs(results)]),
-        Section("Reproduction", made(results, results["recipes"])),
-    ]
-
-
-def _devices(results: Mapping[str, Any]) -> Section:
-    rows, stamps = results["rows"], results["stamps"]
-    return Section(
-        "Devices",
-        [*tables.by_device(results), *tables.training_size(results)],
-        [
-            Picture(
-                "devices",
-                "Score on the test cycles of each device, all splits together.",
-                draw.devices(rows, stamps),
-            ),
-            Picture(
-                "training-size",
-                "Abnormal cycles recognised on each device against its cycles in training; a point "
-                "is a device on one split (section 2.1 of the paper calls them strongly "
-                "correlated).",
-                draw.training_size(results["training_size"], stamps),
-            ),
-        ],
-    )
-
-
-def _count(results: Mapping[str, Any]) -> str:
-    splits, seeds = len(results["split_seeds"]), len(results["seeds"])
-    return f"{splits} split{'s' * (splits > 1)} with {seeds} training seed{'s' * (seeds > 1)} each"
-
-
-def _facts(results: Mapping[str, Any]) -> str:
-    recipe = next(iter(results["recipes"].values()))
-    kinds = dict.fromkeys(f"{row['split']} {row['task']}" for row in results["rows"])
-    return (
-        f"Recipe {recipe['preset']} · {', '.join(kinds)} · split seeds "
-        f"{', '.join(map(str, results['split_seeds']))} · training seeds "
-        f"{', '.join(map(str, results['seeds']))} · inner seed {results['inner_seed']} · "
-        f"{recipe['optimisation']['epochs']} epochs · respire {results['respire_version']}"
-    )
+        matrices = {row.name: np.array(row.confusion) for row in drawn}
+        figure = confusion(matrices, CLASSES[drawn[0].task], stamps)
+        yield Section("Confusion", [], [Picture("confusion", caption, figure)])

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from respire.evaluation.assess import NAMES
+from respire.experiments.paper_tables.contrasts import summarise
 from respire.experiments.paper_tables.question import Question
 from respire.experiments.paper_tables.report import summary, write_report
-from respire.experiments.paper_tables.summary import summarise
 from respire.study.grid import Extent, start_grid
 from respire.study.place import Place
 
@@ -37,10 +38,10 @@ def run_table(
     question = question.only(rows)
     with start_grid(experiment, question.variants, extent, place, name) as grid:
         grid.run()
-        found = summarise(grid, question)
+        table = summarise(grid, question)
         results = grid.experiment.finish(
-            found,
+            table,
             lambda results: write_report(results, grid.experiment.folder),
-            {f"{row['name']}.score": row["score"] for row in found["rows"]},
+            {f"{row.name}.{name}": getattr(row, name) for row in table.rows for name in NAMES},
         )
     return summary(results)

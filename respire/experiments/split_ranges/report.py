@@ -1,6 +1,7 @@
 """The report of what random splits are made of."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -12,6 +13,7 @@ from respire.metrics import percent
 from respire.report.page import Page, Picture, Section
 from respire.report.style import STYLE, colours, titled
 from respire.report.table import Table
+from respire.report.typed import read
 from respire.runtime.storage import Storage
 
 COUNTS = ("cycles", "patients", "both_cycles")
@@ -20,6 +22,36 @@ COLUMNS = 4
 BINS = 30
 DASHES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (8, 3)), (0, (4, 2, 1, 2, 1, 2)))
 """Of the official test side and five folds."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A number of a published test side, and the share of random ones below it."""
+
+    value: float
+    below: float
+
+
+@dataclass(frozen=True)
+class RangesSummary:
+    """What random test sides are made of.
+
+    Attributes:
+        draws: splits of each kind.
+        split_seeds: the first and the last.
+        patients: of the data set.
+        cycles: of the data set.
+        ranges: of each kind of split and number of its test side, the ends of the 95% range about
+            the median.
+        placed: published test sides among the plain ones, each number.
+    """
+
+    draws: int
+    split_seeds: tuple[int, int]
+    patients: int
+    cycles: int
+    ranges: Mapping[str, Mapping[str, tuple[float, ...]]]
+    placed: Mapping[str, Mapping[str, Placed]]
 
 
 def write_report(
@@ -35,61 +67,60 @@ def write_report(
     Raises:
         InputError: the directory cannot be written.
     """
-    first, last = results["split_seeds"]
-    caption = f"Test sides of {results['draws']:,} random 80-20 splits by what they are made of" + (
-        "; lines: published test sides." if results["placed"] else "."
+    sides = read(RangesSummary, results)
+    first, last = sides.split_seeds
+    caption = f"Test sides of {sides.draws:,} random 80-20 splits by what they are made of" + (
+        "; lines: published test sides." if sides.placed else "."
     )
     Page(
         results,
-        facts=f"{results['patients']} patients, {results['cycles']:,} cycles · split seeds "
-        f"{first}–{last} · nothing was trained · respire {results['respire_version']}",
-        lead=lead(results),
+        facts=f"{sides.patients} patients, {sides.cycles:,} cycles · split seeds {first}–{last} · "
+        f"nothing was trained · respire {results['respire_version']}",
+        lead=lead(sides),
         verdict="What is tested differs that much from one seed to the next; a Score follows it.",
         sections=[
-            Section("Ranges", [ranges(results), *([placed(results)] * bool(results["placed"]))]),
-            Section("Distributions", [], [Picture("splits", caption, draw(results, drawn))]),
+            Section("Ranges", _tables(sides)),
+            Section("Distributions", [], [Picture("splits", caption, draw(sides, drawn))]),
         ],
     ).write(directory)
 
 
 def summary(results: Mapping[str, Any]) -> str:
     """What the command prints last."""
-    shown = [ranges(results), *([placed(results)] * bool(results["placed"]))]
-    return "\n\n".join([lead(results), *(table.markdown() for table in shown)])
+    sides = read(RangesSummary, results)
+    return "\n\n".join([lead(sides), *(table.markdown() for table in _tables(sides))])
 
 
-def lead(results: Mapping[str, Any]) -> str:
+def lead(sides: RangesSummary) -> str:
     """The ranges in a sentence."""
-    of = results["ranges"]["plain"]
 
     def between(number: str) -> str:
-        low, _, high = of[number]
+        low, _, high = sides.ranges["plain"][number]
         return (
             f"{low:,.0f}–{high:,.0f}" if number in COUNTS else f"{100 * low:.0f}–{100 * high:.0f}%"
         )
 
     return (
-        f"95% of {results['draws']:,} random splits by patient have {between('cycles')} test "
+        f"95% of {sides.draws:,} random splits by patient have {between('cycles')} test "
         f"cycles, {between('normal')} of them normal, {between('both_cycles')} both, and "
         f"{between('AKGC417L')} from the AKGC417L; their five largest patients make "
         f"{between('largest')}."
     )
 
 
-def ranges(results: Mapping[str, Any]) -> Table:
+def _tables(sides: RangesSummary) -> list[Table]:
+    return [ranges(sides), *([placed(sides)] * bool(sides.placed))]
+
+
+def ranges(sides: RangesSummary) -> Table:
     """The 95% range and the median of every number."""
     return Table(
         "Test sides of random 80-20 splits",
         ("Splits", "Of the test side", "2.5%", "Median", "97.5%", "n"),
         tuple(
-            (
-                kind,
-                _label(number),
-                *(_shown(number, value) for value in of),
-                f"{results['draws']:,}",
-            )
-            for kind, numbers in results["ranges"].items()
-            for number, of in numbers.items()
+            (kind, _label(number), *(_shown(number, end) for end in ends), f"{sides.draws:,}")
+            for kind, numbers in sides.ranges.items()
+            for number, ends in numbers.items()
         ),
         text_columns=2,
         note="n: splits. Shares in % of the test cycles; largest: of the five patients with the "
@@ -97,21 +128,18 @@ def ranges(results: Mapping[str, Any]) -> Table:
     )
 
 
-def placed(results: Mapping[str, Any]) -> Table:
+def placed(sides: RangesSummary) -> Table:
     """Published test sides among the random ones."""
     return Table(
         "Published test sides among them",
         ("Test side", "Of it", "Value", "Random splits below (%)", "n"),
         tuple(
             (
-                label,
-                _label(number),
-                _shown(number, of["value"]),
-                percent(of["below"]),
-                f"{results['draws']:,}",
+                *(label, _label(number), _shown(number, side.value), percent(side.below)),
+                f"{sides.draws:,}",
             )
-            for label, numbers in results["placed"].items()
-            for number, of in numbers.items()
+            for label, numbers in sides.placed.items()
+            for number, side in numbers.items()
         ),
         text_columns=2,
         note="n: random splits. Those that are equal count half. The official test side has about "
@@ -119,10 +147,10 @@ def placed(results: Mapping[str, Any]) -> Table:
     )
 
 
-def draw(results: Mapping[str, Any], drawn: Mapping[str, pd.DataFrame]) -> Figure:
+def draw(sides: RangesSummary, drawn: Mapping[str, pd.DataFrame]) -> Figure:
     """A histogram of every number, with the published test sides."""
     numbers = [
-        number for number in results["ranges"]["plain"] if number not in ("patients", "both_cycles")
+        number for number in sides.ranges["plain"] if number not in ("patients", "both_cycles")
     ]
     rows = -(-len(numbers) // COLUMNS)
     with matplotlib.rc_context(STYLE):
@@ -136,21 +164,11 @@ def draw(results: Mapping[str, Any], drawn: Mapping[str, pd.DataFrame]) -> Figur
                 np.concatenate([scale * table[number] for table in drawn.values()]), BINS
             )
             for (kind, table), colour in zip(drawn.items(), colours(len(drawn)), strict=True):
-                axis.hist(
-                    scale * table[number],
-                    edges,
-                    color=colour,
-                    alpha=0.55,
-                    label=f"{kind} (n = {len(table):,} splits)",
-                )
-            for index, (label, of) in enumerate(results["placed"].items()):
-                axis.axvline(
-                    scale * of[number]["value"],
-                    color="#333333",
-                    lw=1.3,
-                    ls=DASHES[index % len(DASHES)],
-                    label=label,
-                )
+                label = f"{kind} (n = {len(table):,} splits)"
+                axis.hist(scale * table[number], edges, color=colour, alpha=0.55, label=label)
+            for index, (label, side) in enumerate(sides.placed.items()):
+                dashes, at = DASHES[index % len(DASHES)], scale * side[number].value
+                axis.axvline(at, color="#333333", lw=1.3, ls=dashes, label=label)
             axis.set_xlabel(_label(number) + ("" if number in COUNTS else "\n(% of cycles)"))
         for axis in grid[:, 0]:
             axis.set_ylabel("Splits")

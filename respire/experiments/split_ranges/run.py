@@ -2,21 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-import respire
 from respire.data.corpora import icbhi
 from respire.data.corpora.corpus import open_corpus
 from respire.data.splits.draw import devices_of, draw_test_sides
 from respire.data.splits.split import Cut
 from respire.errors import InputError
-from respire.experiments.split_ranges.report import summary, write_report
+from respire.experiments.split_ranges.report import Placed, RangesSummary, summary, write_report
+from respire.recipe.identity import digest
+from respire.runtime.resources import Stopwatch
 from respire.statistics.composition import composition
 from respire.study.experiment import claim
 from respire.study.place import Place
+from respire.study.survey import Survey
 
 EXPERIMENT = "split_ranges"
 DRAWS = 1000
@@ -41,47 +42,48 @@ def describe(cut: Cut, place: Place, folds: str | None = None, name: str | None 
     Raises:
         InputError: bad input, or storage that cannot be written.
     """
-    corpus = open_corpus(place.data, place.skip_bad)
-    cycles, directory = corpus.cycles, corpus.directory
+    stopwatch = Stopwatch()
+    with stopwatch.part("catalogue"):
+        corpus = open_corpus(place.data, place.skip_bad)
+    cycles = corpus.cycles
     name = name or f"splits-{corpus.fingerprint[:8]}"
+    known = _known(corpus.directory, cycles, folds)
+    listed = {label: np.flatnonzero(tested).tolist() for label, tested in known.items()}
+    key = digest([corpus.fingerprint, cut.split_seed, cut.stratify, listed])
     folder = place.home / EXPERIMENT / name
     folder.check_writable()
     claim(folder, {"splits_of": corpus.fingerprint})
-    known = _known(directory, cycles, folds)
     devices = devices_of(cycles)
     seeds = range(cut.split_seed, cut.split_seed + DRAWS)
-    drawn = {
-        kind: pd.DataFrame(
-            [
-                composition(cycles[cycles["patient"].isin(tested)], devices)
-                for tested in draw_test_sides(cycles, seeds, stratify)
-            ]
-        )
-        for kind, stratify in (("plain", False), ("stratified", True))
-        if cut.stratify or not stratify
-    }
-    results = {
-        "experiment": EXPERIMENT,
-        "name": name,
-        "respire_version": respire.__version__,
-        "draws": DRAWS,
-        "split_seeds": [seeds[0], seeds[-1]],
-        "patients": int(cycles["patient"].nunique()),
-        "cycles": len(cycles),
-        "ranges": {
-            kind: {number: table[number].quantile(RANGE).tolist() for number in table}
+    with stopwatch.part("splits"):
+        drawn = {
+            kind: pd.DataFrame(
+                [
+                    composition(cycles[cycles["patient"].isin(tested)], devices)
+                    for tested in draw_test_sides(cycles, seeds, stratify)
+                ]
+            )
+            for kind, stratify in (("plain", False), ("stratified", True))
+            if cut.stratify or not stratify
+        }
+    sides = RangesSummary(
+        draws=DRAWS,
+        split_seeds=(seeds[0], seeds[-1]),
+        patients=int(cycles["patient"].nunique()),
+        cycles=len(cycles),
+        ranges={
+            kind: {str(number): tuple(of.quantile(RANGE)) for number, of in table.items()}
             for kind, table in drawn.items()
         },
-        "placed": {
+        placed={
             label: _placed(composition(cycles[tested], devices), drawn["plain"])
             for label, tested in known.items()
         },
-        "skipped": list(corpus.skipped),
-    }
+    )
     tables = [table.assign(kind=kind, split_seed=seeds) for kind, table in drawn.items()]
     (folder / DRAWN).write_bytes(pd.concat(tables).to_csv(index=False).encode())
-    write_report(results, drawn, folder)
-    print(f"report: {(folder / 'report.html').shown}", flush=True)
+    survey = Survey(EXPERIMENT, name, key, folder, corpus, stopwatch)
+    results = survey.finish(sides, lambda results: write_report(results, drawn, folder))
     return summary(results)
 
 
@@ -104,16 +106,11 @@ def _known(directory: str, cycles: pd.DataFrame, folds: str | None) -> dict[str,
     return known
 
 
-def _placed(made_of: Mapping[str, float], drawn: pd.DataFrame) -> dict[str, Any]:
+def _placed(made_of: Mapping[str, float], drawn: pd.DataFrame) -> dict[str, Placed]:
     """Each number of a test side, and the share of drawn ones that lie below it."""
-    # Equal ones count half.
-    return {
-        number: {
-            "value": made_of[number],
-            "below": float(
-                np.mean(drawn[number] < made_of[number])
-                + np.mean(drawn[number] == made_of[number]) / 2
-            ),
-        }
-        for number in made_of
-    }
+
+    def below(number: str) -> float:
+        value, others = made_of[number], drawn[number]
+        return float(np.mean(others < value) + np.mean(others == value) / 2)  # equal ones: half
+
+    return {number: Placed(made_of[number], below(number)) for number in made_of}

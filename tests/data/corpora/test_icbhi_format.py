@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs
 
-from respire.data.audio import read_duration_s
+from respire.data.audio import read_header
 from respire.data.corpora.icbhi_format import (
     DEVICES,
     LOCATIONS,
@@ -35,7 +35,7 @@ def noise(path: Path) -> Path:
 
 
 def read(path: Path) -> float:
-    return read_duration_s(fs.LocalFileSystem(), str(path))
+    return read_header(fs.LocalFileSystem(), str(path))[0]
 
 
 @given(

@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def official_of(cycles: pd.DataFrame, seed: int) -> dict[str, str]:
 @settings(max_examples=25)
 def test_every_count_is_that_of_a_loop_over_the_rows(seed: int) -> None:
     cycles = crowd(seed)
-    found = census(cycles, audio_of(cycles), None)
+    found = asdict(census(cycles, audio_of(cycles), None))
     rows = cycles.to_dict("records")
     assert found["cycles"] == len(rows)
     for device, part in found["devices"].items():
@@ -78,7 +79,7 @@ def test_every_count_is_that_of_a_loop_over_the_rows(seed: int) -> None:
 @settings(max_examples=15)
 def test_parts_add_up_to_the_whole(seed: int) -> None:
     cycles = crowd(seed)
-    found = census(cycles, audio_of(cycles), official_of(cycles, seed))
+    found = asdict(census(cycles, audio_of(cycles), official_of(cycles, seed)))
     devices, sides = found["devices"].values(), found["official"]["sides"].values()
     for parts in (devices, sides):
         assert sum(part["cycles"] for part in parts) == found["cycles"]
@@ -93,17 +94,17 @@ def test_parts_add_up_to_the_whole(seed: int) -> None:
 
 def test_a_device_without_recordings_has_zeros_and_no_shares_of_nothing() -> None:
     cycles = crowd(1).assign(label=0)
-    part = census(cycles, audio_of(cycles), None)["devices"]["Litt3200"]
-    assert (part["cycles"], part["patients"], part["recordings"]) == (0, 0, 0)
-    assert part["cycles_a_patient"] is None
-    assert part["share_of_class"] == {"normal": 0, "crackle": None, "wheeze": None, "both": None}
+    part = census(cycles, audio_of(cycles), None).devices["Litt3200"]
+    assert (part.cycles, part.patients, part.recordings) == (0, 0, 0)
+    assert part.cycles_a_patient is None
+    assert part.share_of_class == {"normal": 0, "crackle": None, "wheeze": None, "both": None}
 
 
 def test_lengths_are_counted_with_the_ends_that_their_names_say() -> None:
     lengths = [1.0, 2.999, 3.0, 3.001, 4.0, 5.0, 6.0, 6.001, 7.0, 7.001]
     starts = np.linspace(0, 86.4, len(lengths))  # differences that are not exact
     cycles = crowd(0).head(len(lengths)).assign(start_s=starts, end_s=starts + lengths)
-    found = census(cycles, audio_of(cycles), None)["cycle_s"]
+    found = asdict(census(cycles, audio_of(cycles), None).cycle_s)
     assert lengths_s(cycles).tolist() == lengths
     assert found["counts"] == {
         "under 3 s": 2,
@@ -120,7 +121,7 @@ def test_lengths_are_counted_with_the_ends_that_their_names_say() -> None:
 def test_rates_and_durations_are_those_of_the_recordings() -> None:
     cycles = crowd(3)
     audio = audio_of(cycles)
-    found = census(cycles, audio, None)
+    found = asdict(census(cycles, audio, None))
     assert found["sample_rates"] == {
         "lowest_hz": 4000,
         "highest_hz": 44100,
@@ -135,7 +136,7 @@ def test_rates_and_durations_are_those_of_the_recordings() -> None:
 def test_shared_patients_and_their_test_cycles_are_found(seed: int) -> None:
     cycles = crowd(seed)
     sides = official_of(cycles, seed)
-    found = official_overlap(cycles, sides)
+    found = asdict(official_overlap(cycles, sides))
     seen: dict[int, set[str]] = {}
     for name, side in sides.items():
         seen.setdefault(int(name.split("_")[0]), set()).add(side)
@@ -157,7 +158,7 @@ def test_recordings_only_on_the_list_and_only_here_are_counted() -> None:
     sides = official_of(cycles, 5)
     gone = next(iter(sides))
     del sides[gone]
-    found = official_overlap(cycles, sides | {"999_1b1_Al_sc_Meditron": "test"})
+    found = asdict(official_overlap(cycles, sides | {"999_1b1_Al_sc_Meditron": "test"}))
     assert found["unlisted_recordings"] == 1
     assert found["listed_without_recording"] == 1
     assert sum(side["recordings"] for side in found["sides"].values()) == len(sides)
@@ -166,7 +167,7 @@ def test_recordings_only_on_the_list_and_only_here_are_counted() -> None:
 @needs_real_data
 def test_the_real_data_set_is_as_the_facts_say() -> None:
     catalogue = icbhi.read_catalogue(str(REAL)).cycles
-    found = census(catalogue, audio_of(catalogue), icbhi.official_split(str(REAL)))
+    found = asdict(census(catalogue, audio_of(catalogue), icbhi.official_split(str(REAL))))
     assert (found["recordings"], found["patients"], found["cycles"]) == (920, 126, 6898)
     assert list(found["classes"].values()) == [3642, 1864, 886, 506]
     table = {

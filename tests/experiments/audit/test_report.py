@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from respire.experiments.audit.check import check, errata
 from respire.experiments.audit.claims import CLAIMS
 from respire.experiments.audit.figures import blank_rows, cycle_lengths, cycles_by_device
 from respire.experiments.audit.report import lead, summary, verdict, write_report
+from respire.experiments.audit.summary import AuditSummary
 from respire.labels import CLASSES
+from respire.report.typed import read
 from respire.runtime.storage import Storage
 
 NAMES = CLASSES["4-class"]
@@ -115,8 +118,8 @@ def results(compared: bool = True, official: bool = True) -> dict[str, Any]:
     paper = {
         "checked": len(checked),
         "agree": sum(one.status == "agrees" for one in checked),
-        "numbers": [one.to_json() for one in checked],
-        "errata": [erratum.to_json() for erratum in errata(checked)],
+        "numbers": [asdict(one) for one in checked],
+        "errata": [asdict(erratum) for erratum in errata(checked)],
     }
     return {
         "experiment": "audit",
@@ -175,13 +178,13 @@ def test_errata_are_told_in_words_in_report_and_summary(written: Path) -> None:
 
 def test_the_lead_counts_what_agrees_differs_and_hangs_on_the_copy() -> None:
     numbers = [one["status"] for one in results()["paper"]["numbers"]]
-    text = lead(results())
+    text = lead(read(AuditSummary, results()))
     assert text.startswith(f"{numbers.count('agrees')} of the paper's {len(numbers)} numbers")
     assert f"{numbers.count('differs')} differ ({len(results()['paper']['errata'])} errata)" in text
     assert "2 hang on how this copy's audio was processed" in text
     without = results()
     without["paper"]["numbers"][0]["status"] = "not checked"
-    assert "1 could not be checked" in lead(without)
+    assert "1 could not be checked" in lead(read(AuditSummary, without))
 
 
 def test_without_a_comparison_nothing_of_the_paper_is_shown(tmp_path, lengths) -> None:
@@ -192,8 +195,8 @@ def test_without_a_comparison_nothing_of_the_paper_is_shown(tmp_path, lengths) -
     assert "Errata" not in markdown
     assert "Official split" not in markdown
     assert "Official split" not in summary(bare)
-    assert verdict(bare) == "14.7% of the windows are blank at the top."
-    assert "1 patient on both sides of the official split" in verdict(results())
+    assert verdict(read(AuditSummary, bare)) == "14.7% of the windows are blank at the top."
+    assert "1 patient on both sides of the official split" in verdict(read(AuditSummary, results()))
 
 
 def test_tables_hold_the_census(written: Path) -> None:
@@ -219,7 +222,7 @@ def test_the_page_shows_its_three_figures(written: Path, tmp_path: Path) -> None
 
 
 def test_bars_are_as_high_as_there_are_cycles_and_told_apart_without_colour() -> None:
-    (axis,) = cycles_by_device(counted()).axes
+    (axis,) = cycles_by_device(read(AuditSummary, results()).census).axes
     heights = np.array([[bar.get_height() for bar in bars] for bars in axis.containers])
     assert heights.T.tolist() == [list(classes) for _, *classes in COUNTS.values()]
     looks = {(bars[0].get_hatch() or "") for bars in axis.containers}
@@ -238,9 +241,14 @@ def test_every_cycle_is_in_the_histogram_and_the_window_is_drawn(lengths: np.nda
 
 
 def test_devices_without_windows_are_left_out_of_the_blank_rows_figure() -> None:
-    blank = results()["blank_rows"]
-    blank["devices"]["Meditron"] = {"windows": 0, "top_row": None, "cut": None, "rows": None}
-    left, right = blank_rows(blank).axes
+    without = results()
+    without["blank_rows"]["devices"]["Meditron"] = {
+        "windows": 0,
+        "top_row": None,
+        "cut": None,
+        "rows": None,
+    }
+    left, right = blank_rows(read(AuditSummary, without).blank_rows).axes
     there = [device for device in DEVICES if device != "Meditron"]
     heights = [bar.get_height() for bar in left.patches]
     assert heights == pytest.approx([100 * TOP[device] for device in there])

@@ -18,10 +18,12 @@ from respire.data.corpora import icbhi
 from respire.data.preprocess import preprocess, slice_cycles
 from respire.errors import InputError
 from respire.experiments.audit.run import audit, blank_rows
+from respire.experiments.audit.summary import BlankPart
 from respire.features.bank import CycleBank
 from respire.features.blank_region import BlankRegion
 from respire.features.pipeline import Pipeline
 from respire.recipe.presets import paper, quick, released_code
+from respire.report.typed import Header, read
 from respire.study.place import Place
 
 REAL = Path(__file__).resolve().parents[4] / "shared/data/icbhi"
@@ -76,6 +78,13 @@ def test_a_corpus_that_is_not_the_papers_is_counted_and_not_compared(whole, cycl
     assert "Errata" not in (whole.folder / "report.md").read_text()
 
 
+def test_results_begin_with_the_header_of_every_experiment(whole: Audited) -> None:
+    header = read(Header, whole.results)
+    assert (header.experiment, header.name) == ("audit", "named")
+    assert (header.selection, header.stamps) == ("", ())
+    assert header.seconds["total"] >= header.seconds["blank rows"] > 0
+
+
 def test_rates_and_durations_are_those_of_the_files(whole: Audited, corpus: Path) -> None:
     files = [sf.info(file) for file in corpus.rglob("*.wav")]
     found = whole.results["census"]
@@ -121,14 +130,13 @@ def test_sounds_of_low_frequencies_leave_the_rows_above_blank() -> None:
     sounds = [low.tolist(), noise.tolist()]
     table = table.set_column(table.column_names.index("audio"), "audio", [sounds])
     found = blank_rows(CycleBank.from_table(table, recipe.task), recipe)
-    assert found["devices"]["Litt3200"]["top_row"] == 1
-    assert found["devices"]["Litt3200"]["cut"] > 0.5
-    assert (found["devices"]["Meditron"]["top_row"], found["devices"]["Meditron"]["cut"]) == (0, 0)
-    absent = {"windows": 0, "top_row": None, "cut": None, "rows": None}
-    assert found["devices"]["AKGC417L"] == absent
-    assert (found["all"]["windows"], found["all"]["top_row"]) == (2, 0.5)
-    assert found["row_hz"] == sorted(found["row_hz"], reverse=True)
-    assert 1900 < found["row_hz"][0] < 2000
+    assert found.devices["Litt3200"].top_row == 1
+    assert found.devices["Litt3200"].cut > 0.5
+    assert (found.devices["Meditron"].top_row, found.devices["Meditron"].cut) == (0, 0)
+    assert found.devices["AKGC417L"] == BlankPart(0, None, None, None)
+    assert (found.all.windows, found.all.top_row) == (2, 0.5)
+    assert list(found.row_hz) == sorted(found.row_hz, reverse=True)
+    assert 1900 < found.row_hz[0] < 2000
 
 
 def test_the_rows_said_to_be_clipped_are_those_that_the_recipe_clips() -> None:
@@ -138,11 +146,11 @@ def test_the_rows_said_to_be_clipped_are_those_that_the_recipe_clips() -> None:
     found = blank_rows(bank, recipe)
     pipeline = Pipeline(recipe, "cpu")
     windows = pipeline.windows(bank)
-    assert found["all"]["windows"] == len(windows) > 3
+    assert found.all.windows == len(windows) > 3
     shade = pipeline.unclipped_shades(windows, torch.arange(len(windows)))
     rows = BlankRegion(recipe.features).rows(shade).double().mean() / shade.shape[1]
     assert float(rows) > 0
-    assert found["all"]["cut"] == pytest.approx(float(rows))
+    assert found.all.cut == pytest.approx(float(rows))
 
 
 def test_the_rows_looked_at_are_those_of_the_images_that_a_network_would_see() -> None:

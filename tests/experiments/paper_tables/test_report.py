@@ -2,17 +2,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import finished as made_up
 import pytest
 from finished import finished_grid, results_of
 from pages import rows, shown_images
 
 from respire.data.splits.split import Cut
+from respire.experiments.paper_tables.contrasts import summarise
 from respire.experiments.paper_tables.printed import Printed
 from respire.experiments.paper_tables.question import Question, Row
 from respire.experiments.paper_tables.report import lead, summary, verdict, write_report
-from respire.experiments.paper_tables.summary import summarise
+from respire.experiments.paper_tables.summary import TableSummary
 from respire.metrics import percent
 from respire.recipe.presets import small
+from respire.report.typed import read
 from respire.runtime.storage import Storage
 from respire.study.grid import Variant
 
@@ -76,13 +79,13 @@ def test_devices_that_were_not_heard_are_marked(results) -> None:
 
 def test_the_lead_names_the_best_row_and_the_best_baseline(results) -> None:
     best = max(results["rows"], key=lambda row: row["score"])
-    said = lead(results)
+    said = lead(read(TableSummary, results))
     assert f"{best['name']} has the highest Score, {percent(best['score'])}%" in said
     assert "the best baseline (" in said
 
 
 def test_a_difference_that_these_patients_show_is_said_and_others_are_not(results) -> None:
-    said = " ".join(verdict(results))
+    said = " ".join(verdict(read(TableSummary, results)))
     assert "better is +" in said
     assert "points from base" in said
     assert "holds 0" in said
@@ -91,7 +94,7 @@ def test_a_difference_that_these_patients_show_is_said_and_others_are_not(result
 
 def test_few_splits_are_said_to_conclude_nothing(results) -> None:
     few = results | {"split_seeds": [0, 1]}
-    assert "this is a sketch, not a conclusion" in " ".join(verdict(few))
+    assert "this is a sketch, not a conclusion" in " ".join(verdict(read(TableSummary, few)))
 
 
 def test_a_stamped_row_is_loud_wherever_it_stands(results, tmp_path: Path) -> None:
@@ -118,6 +121,45 @@ def test_what_a_recipe_changes_is_listed(results, tmp_path: Path) -> None:
     changed["recipes"]["better"]["features"]["padding"] = "zero"
     write_report(changed, Storage.at(tmp_path))
     assert ["better", "features.padding", "zero"] in rows((tmp_path / "report.md").read_text())
+
+
+def test_where_no_test_cycle_is_abnormal_no_score_is_said_and_all_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    catalogue = made_up._catalogue().assign(label=0)
+    monkeypatch.setattr(made_up, "_catalogue", lambda: catalogue)
+    variants = {"base": (Variant(small()), 0.2), "better": (Variant(small()), 0.5)}
+    asked = Question(
+        "A question",
+        {name: variant for name, (variant, _) in variants.items()},
+        [Row("base", "base"), Row("better", "better", against="base")],
+        axis="Window (s)",
+        along={"base": 7.0, "better": 3.0},
+        by_device=True,
+    )
+    grid = finished_grid(tmp_path / "grid", variants, splits=3, seeds=1)
+    undefined = results_of(grid, summarise(grid, asked))
+    assert [row["score"] for row in undefined["rows"]] == [None, None]
+    write_report(undefined, Storage.at(tmp_path))
+    assert (tmp_path / "report.html").exists()
+    said = summary(undefined)
+    assert "no Score is defined" in said
+    base, better = (row for row in rows(said) if row[0] == "80-20, 4-class" and row[1] in variants)
+    assert (base[2], base[4], base[5]) == (better[2], better[4], better[5]) == ("–", "–", "–")
+    (line,) = [row for row in rows(said) if row[:2] == ["better", "base"]]
+    assert (line[2], line[4], line[5]) == ("–", "–", "–")
+
+
+def test_a_row_without_a_score_is_not_the_best_and_the_others_are_told(results, tmp_path) -> None:
+    broken = json.loads(json.dumps(results))
+    for one in (broken["rows"][0], broken["baselines"][0], *broken["rows"][0]["splits"]):
+        one["score"] = one["se"] = None
+    broken["rows"][1]["difference"] |= {"these_patients": None, "new_patients": None}
+    broken["rows"][1]["difference"]["mean"] = {"se": None, "sp": 0.0, "score": None}
+    broken["rows"][1]["difference"]["splits"] = [None] * 8
+    write_report(broken, Storage.at(tmp_path))
+    best = max(broken["rows"][1:], key=lambda row: row["score"])
+    assert f"{best['name']} has the highest Score" in summary(broken)
 
 
 @pytest.mark.slow

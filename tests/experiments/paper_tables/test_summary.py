@@ -7,9 +7,9 @@ from finished import finished_grid, results_of
 from scipy import stats
 
 from respire.data.splits.split import Cut
+from respire.experiments.paper_tables.contrasts import summarise
 from respire.experiments.paper_tables.printed import Printed
 from respire.experiments.paper_tables.question import Question, Row
-from respire.experiments.paper_tables.summary import summarise
 from respire.metrics import overall
 from respire.recipe.presets import small
 from respire.statistics.paired import compare

@@ -17,8 +17,9 @@ from respire.data.corpora import icbhi
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.splits.split import Cut
 from respire.errors import InputError
-from respire.experiments.split_ranges.report import DASHES, draw
+from respire.experiments.split_ranges.report import DASHES, RangesSummary, draw
 from respire.experiments.split_ranges.run import describe
+from respire.report.typed import Header, read
 from respire.statistics.composition import composition, shares
 from respire.study.place import Place
 
@@ -128,6 +129,14 @@ def test_the_results_say_what_was_drawn_from_what(whole: Described, cycles) -> N
     assert (results["draws"], results["split_seeds"]) == (DRAWS, [FIRST, FIRST + DRAWS - 1])
     assert (results["patients"], results["cycles"]) == (24, len(cycles))
     assert results["skipped"] == []
+
+
+def test_other_seeds_have_another_key(corpus: Path, whole: Described, tmp_path: Path) -> None:
+    header = read(Header, whole.results)
+    assert (header.warnings, header.stamps) == ((), ())
+    assert header.seconds["total"] >= header.seconds["splits"] > 0
+    other = described(corpus, tmp_path, split_seed=FIRST + 1)
+    assert read(Header, other.results).key != header.key
 
 
 def placed_by_hand(tested: pd.DataFrame, drawn: pd.DataFrame) -> dict[str, Any]:
@@ -249,7 +258,9 @@ def test_the_same_corpus_is_described_anew_in_the_same_place(
     shutil.copytree(alone.folder.parents[1], tmp_path, dirs_exist_ok=True)
     anew = described(corpus, tmp_path, split_seed=FIRST + 1, name=None)
     assert anew.folder.name == alone.folder.name
-    assert capsys.readouterr().out == f"report: {anew.folder}/report.html\n"
+    *parts, last = capsys.readouterr().out.splitlines()
+    assert parts == ["respire: catalogue ...", "respire: splits ..."]
+    assert last == f"report: {anew.folder}/report.html"
     assert anew.results["split_seeds"] == [FIRST + 1, FIRST + DRAWS]
     shared = [
         numbers.drop(columns="kind") for numbers in (alone.drawn("plain"), anew.drawn("plain"))
@@ -315,7 +326,10 @@ def test_the_summary_begins_with_the_ranges_of_plain_splits_in_words(whole: Desc
 
 
 def test_the_figure_counts_both_kinds_in_the_same_bins(whole: Described) -> None:
-    figure = draw(whole.results, {kind: whole.drawn(kind) for kind in ("plain", "stratified")})
+    figure = draw(
+        read(RangesSummary, whole.results),
+        {kind: whole.drawn(kind) for kind in ("plain", "stratified")},
+    )
     axes = [axis for axis in figure.axes if axis.containers]
     assert len(axes) == len(SHOWN) - 2
     for axis in axes:
@@ -328,7 +342,7 @@ def test_the_figure_counts_both_kinds_in_the_same_bins(whole: Described) -> None
 def test_the_figure_marks_the_official_test_side_and_five_folds_with_different_lines(
     whole: Described,
 ) -> None:
-    figure = draw(whole.results, {"plain": whole.drawn("plain")})
+    figure = draw(read(RangesSummary, whole.results), {"plain": whole.drawn("plain")})
     placed = whole.results["placed"]
     assert len(placed) <= len(set(DASHES)) == len(DASHES)
     axis = next(axis for axis in figure.axes if axis.get_xlabel().startswith("normal"))
