@@ -1,4 +1,4 @@
-"""A wheel, which is how others get respire: it carries what the package reads, and runs by itself."""
+"""A wheel, as which others get respire: it carries what the package reads, and runs by itself."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ SOURCE = ("pyproject.toml", "README.md", "LICENSE", "respire")
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a wheel of this tree puts into site-packages, built from a copy: building leaves files."""
+    """What a wheel of this tree installs; built from a copy, since building leaves files behind."""
     folder = tmp_path_factory.mktemp("wheel")
     tree = folder / "tree"
     tree.mkdir()
@@ -52,6 +52,7 @@ def test_the_quick_experiment_runs_from_it_outside_the_tree(
     settings = {"PYTHONPATH": str(installed)}
     subprocess.run([sys.executable, "-c", where, installed], cwd=tmp_path, env=settings, check=True)
     command = ("--quick", "--data", str(corpus), *SMALL, "--recipe.optimisation.epochs", "1")
+    command += ("--recipe.model.backbone", "shufflenet_v2_x0_5")
     done = finished(str(script), tmp_path, *command, **settings)
     assert done.returncode == 0, done.stderr
     assert results_in(tmp_path)["stages"]["stage2"]["overall"]["n"] > 0

@@ -119,7 +119,7 @@ def test_the_released_code_on_two_classes_runs_to_its_stamped_end(
         *("--data", str(corpus), "--task", "2-class", "--recipe", "released-code"),
         *("--recipe.features.window-seconds", "2", "--recipe.features.upsample", "1"),
         *("--recipe.features.hop", "256", "--recipe.concatenation.scheme", "mixed"),
-        *("--recipe.model.backbone", "resnet18", "--recipe.model.weights", "none"),
+        *("--recipe.model.backbone", "shufflenet_v2_x0_5", "--recipe.model.weights", "none"),
         *("--recipe.optimisation.epochs", "2", "--recipe.finetune.epochs", "1"),
         *("--recipe.finetune.unselected-epochs", "1"),
     )

@@ -20,6 +20,7 @@ TINY = (
     *("--recipe", "quick", "--splits", "1", "--name", "tiny"),
     *("--recipe.optimisation.epochs", "2"),
     *("--recipe.features.hop", "512", "--recipe.features.n-mels", "16"),
+    *("--recipe.model.backbone", "shufflenet_v2_x0_5"),
 )
 
 

@@ -22,7 +22,8 @@ IMPOSSIBLE = 99999
 TINY = (
     *("--recipe", "quick", "--name", NAME, "--trials", str(TRIALS), "--inner-splits", str(SPLITS)),
     *("--recipe.optimisation.epochs", "2", "--recipe.features.hop", "512"),
-    *("--recipe.features.n-mels", "16", "--sampler", "random"),
+    *("--recipe.features.n-mels", "16", "--recipe.model.backbone", "shufflenet_v2_x0_5"),
+    *("--sampler", "random"),
     *("--vary", f"features.n_fft=256|{IMPOSSIBLE}"),
     *("--only", "features.window_seconds", "optimisation.learning_rate", "features.n_fft"),
 )

@@ -23,6 +23,7 @@ TINY = (
     *("--recipe", "quick", "--name", NAME, "--splits", "2", "--seeds", "2"),
     *("--recipe.optimisation.epochs", str(EPOCHS), "--recipe.watch-test"),
     *("--recipe.features.hop", "512", "--recipe.features.n-mels", "16"),
+    *("--recipe.model.backbone", "shufflenet_v2_x0_5"),
 )
 """Four runs of seconds, where only the mechanics matter."""
 
