@@ -17,8 +17,8 @@ if sys.argv[1] == "set up":
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for turn in range(50):
-    # A freed tensor beside a small block that lives on is a little too small for the next one (glibc
-    # aligns what it finds): a heap that is kept grows for some turns, until nothing is too small.
+    # A hole that a tensor left between small blocks is a little too small for the next one, which
+    # glibc aligns: a heap that keeps its pages grows for some turns, until the holes are larger.
     if turn == 40:
         before = faults()
     tensors = [torch.ones(2**22) for _ in range(4)]
