@@ -21,6 +21,11 @@ from respire.data.corpora.synthetic import write_corpus
 
 # As in respire.runtime.session: must be set before torch is imported, here and in Ray's workers.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if WORKER:
+    import torch
+
+    torch.set_num_threads(1)  # the other cores have tests of their own
 
 # A test that is timed says how busy the machine is.
 settings.register_profile("respire", deadline=None)
@@ -73,7 +78,7 @@ Shared = Callable[[str, Callable[[Path], object]], Path]
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
     """A folder by name, for all processes of pytest-xdist: the first that asks for it fills it."""
     root = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if WORKER:
         root = root.parent
 
     def filled(name: str, fill: Callable[[Path], object]) -> Path:

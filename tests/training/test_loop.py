@@ -37,7 +37,7 @@ def train(recipe=FAST, selector=VALIDATION, seed=0, bank=TRAIN, **more) -> Fit:
 
 @pytest.fixture(scope="module")
 def whole() -> Fit:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     return train()
 
 
@@ -50,7 +50,7 @@ def without_seconds(run: Fit) -> list[dict[str, float]]:
 
 
 def test_clicks_and_tones_are_learned():
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     learned = train(RECIPE, bank=MANY)
     assert learned.history[-1]["train_loss"] < 0.75 * learned.history[0]["train_loss"]
     assert learned.scores.score > 0.7
