@@ -194,9 +194,9 @@ def test_watching_test_notes_every_epochs_scores_on_it_and_changes_nothing_else(
 
 
 def test_what_is_watched_is_the_averaged_weights_without_a_selecting_side_too():
-    optimisation = dataclasses.replace(FAST.optimisation, epochs=1, average_decay=0.99)
-    recipe = dataclasses.replace(FAST, optimisation=optimisation)
-    run = train(recipe, selector=None, watched=TEST)
+    optimisation = dataclasses.replace(RECIPE.optimisation, epochs=1, average_decay=0.99)
+    recipe = dataclasses.replace(RECIPE, optimisation=optimisation)
+    run = train(recipe, selector=None, bank=MANY, watched=TEST)
     assert on_test(run.history[0]) == seen_on_test(run.weights, recipe)
     assert seen_on_test(run.progress["network"], recipe) != seen_on_test(run.weights, recipe)
 
@@ -226,9 +226,9 @@ def test_a_selecting_side_of_one_class_is_refused():
 def test_a_heavier_normal_class_is_called_more_often():
     def specificity(weight: float) -> float:
         optimisation = dataclasses.replace(
-            FAST.optimisation, epochs=2, learning_rate=5e-4, normal_loss_weight=weight
+            RECIPE.optimisation, epochs=2, learning_rate=5e-4, normal_loss_weight=weight
         )
-        scores = train(dataclasses.replace(FAST, optimisation=optimisation)).scores
+        scores = train(dataclasses.replace(RECIPE, optimisation=optimisation), bank=MANY).scores
         assert scores is not None
         return scores.sp
 
@@ -238,9 +238,9 @@ def test_a_heavier_normal_class_is_called_more_often():
 def test_under_the_scores_prior_normal_is_called_more_often():
     def specificity(prior: float) -> float:
         optimisation = dataclasses.replace(
-            FAST.optimisation, epochs=2, learning_rate=5e-4, prior=prior
+            RECIPE.optimisation, epochs=2, learning_rate=5e-4, prior=prior
         )
-        scores = train(dataclasses.replace(FAST, optimisation=optimisation)).scores
+        scores = train(dataclasses.replace(RECIPE, optimisation=optimisation), bank=MANY).scores
         assert scores is not None
         return scores.sp
 
