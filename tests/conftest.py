@@ -41,6 +41,7 @@ def ray_cluster() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_AUTH_MODE", "disabled")
         environment.setenv("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+        environment.setenv("RAY_worker_niceness", "0")  # as in commands.environment
         ray.init(
             "local",
             num_cpus=CPUS,
