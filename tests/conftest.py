@@ -1,13 +1,19 @@
 import gc
 import logging
 import os
+import re
+import shutil
+import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import ray
 from commands import finished
+from filelock import FileLock
 from hypothesis import settings
 from small_run import FULL, SMALL
 
@@ -15,6 +21,11 @@ from respire.data.corpora.synthetic import write_corpus
 
 # As in respire.runtime.session: must be set before torch is imported, here and in Ray's workers.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if WORKER:
+    import torch
+
+    torch.set_num_threads(1)  # the other cores have tests of their own
 
 # A test that is timed says how busy the machine is.
 settings.register_profile("respire", deadline=None)
@@ -30,7 +41,9 @@ def ray_cluster() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_AUTH_MODE", "disabled")
         environment.setenv("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+        environment.setenv("RAY_worker_niceness", "0")  # as in commands.environment
         ray.init(
+            "local",
             num_cpus=CPUS,
             include_dashboard=False,
             logging_level=logging.ERROR,
@@ -51,17 +64,84 @@ def ray_session(ray_cluster: None) -> Iterator[None]:  # noqa: ARG001
         time.sleep(0.1)
 
 
+@pytest.fixture
+def ray_of_its_own() -> Iterator[dict[str, str]]:
+    """The environment of a process that makes a cluster, which nobody else here joins unasked."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        settings = {"RAY_AUTH_MODE": "disabled", "RAY_SCHEDULER_EVENTS": "0", "RAY_TMPDIR": folder}
+        yield os.environ | settings
+
+
+Shared = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """A folder by name, for all processes of pytest-xdist: the first that asks for it fills it."""
+    root = tmp_path_factory.getbasetemp()
+    if WORKER:
+        root = root.parent
+
+    def filled(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what another process did not fill
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return filled
+
+
+@pytest.fixture(scope="session")
+def corpus(shared: Shared) -> Path:
     """A synthetic corpus of 24 patients, about 50 recordings and 250 cycles."""
-    directory = tmp_path_factory.mktemp("synthetic") / "corpus"
-    return write_corpus(directory, patients=24, recordings_per_patient=2, cycles_per_recording=5)
+
+    def write(folder: Path) -> None:
+        write_corpus(
+            folder / "corpus", patients=24, recordings_per_patient=2, cycles_per_recording=5
+        )
+
+    return shared("synthetic", write) / "corpus"
 
 
 @pytest.fixture(scope="session")
-def uninterrupted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(corpus: Path, shared: Shared) -> Path:
     """Where a small run of experiments/full.py went through without a fault."""
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    done = finished(FULL, folder, "--data", str(corpus), *SMALL)
-    assert done.returncode == 0, done.stderr
-    return folder
+
+    def run(folder: Path) -> None:
+        done = finished(FULL, folder, "--data", str(corpus), *SMALL)
+        assert done.returncode == 0, done.stderr
+
+    return shared("uninterrupted", run)
+
+
+Refusal = Callable[..., str]
+
+
+@pytest.fixture
+def refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Refusal:
+    """Types a command in this process, in a folder of the test's own and with nothing said in the
+    environment; returns its refusal, of which it checks what is common: status 2 and one line.
+    """
+    for name in os.environ:
+        if name.startswith(("RESPIRE_", "MLFLOW_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("RESPIRE_GPU", "none")
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(question: Callable[[str], NoReturn], *arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", [f"{question.__name__}.py", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            question("a test")
+        said = capsys.readouterr().err
+        assert ended.value.code == 2
+        assert re.fullmatch(r"error: [^\n]+\n", said), said
+        return said.strip()
+
+    return refuse

@@ -26,6 +26,7 @@ SMALL = (
     *("--recipe", "quick", "--name", "large", "--recipe.optimisation.epochs", "1"),
     *("--recipe.finetune.epochs", "1", "--recipe.finetune.unselected-epochs", "1"),
     *("--recipe.features.window-seconds", "1"),
+    *("--recipe.model.backbone", "shufflenet_v2_x0_5"),
 )
 CLUSTER = """
 import sys

@@ -18,7 +18,8 @@ from respire.errors import InputError
 from respire.recipe.presets import PRESETS, fixed, paper, quick, small
 from respire.recipe.recipe import Recipe
 
-FULL = Path(__file__).resolve().parents[2] / "experiments" / "full.py"
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+FULL = EXPERIMENTS / "full.py"
 HEAVY = {"torch", "torchvision", "ray", "mlflow", "pandas", "pyarrow"}
 """Packages that take from half a second to seconds to import."""
 
@@ -306,6 +307,31 @@ def test_help_explains_every_option_without_importing_anything_slow() -> None:
         assert re.search(rf"{re.escape(flag)}[ ,]", text), f"{flag} is not mentioned"
         bare = re.search(rf"{re.escape(flag)}(?:,? \S+)? \(default", text)
         assert bare is None, f"{flag} is not explained"
+
+
+HELP_OF_EACH = """
+import contextlib, io, runpy, sys
+for script in sys.argv[1:]:
+    sys.argv = [script, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+        runpy.run_path(script, run_name="__main__")
+    print("--storage" in said.getvalue(), script)
+print(*sys.modules)
+"""
+
+
+def test_every_script_tells_its_options_without_importing_anything_slow() -> None:
+    scripts = sorted(map(str, EXPERIMENTS.glob("*.py")))
+    asked = subprocess.run(
+        [sys.executable, "-c", HELP_OF_EACH, *scripts],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    *told, modules = asked.stdout.splitlines()
+    assert told == [f"True {script}" for script in scripts]
+    assert not set(modules.split()) & HEAVY
 
 
 def test_a_question_gets_the_parsed_options(monkeypatch: pytest.MonkeyPatch) -> None:

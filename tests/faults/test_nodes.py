@@ -26,7 +26,8 @@ AWAY_S = 60.0
 SEARCH = (
     *("--recipe", "quick", "--name", "found", "--trials", "3", "--inner-splits", "1"),
     *("--recipe.optimisation.epochs", "1", "--recipe.features.hop", "512"),
-    *("--recipe.features.n-mels", "16", "--sampler", "random"),
+    *("--recipe.features.n-mels", "16", "--recipe.model.backbone", "shufflenet_v2_x0_5"),
+    *("--sampler", "random"),
     *("--only", "features.window_seconds", "optimisation.learning_rate"),
 )
 

@@ -236,10 +236,12 @@ cluster.shutdown()
 
 
 @pytest.mark.slow
-def test_a_grid_on_gpus_waits_in_line_for_more_and_uses_a_node_that_joins(tmp_path: Path) -> None:
+def test_a_grid_on_gpus_waits_in_line_for_more_and_uses_a_node_that_joins(
+    tmp_path: Path, ray_of_its_own: dict[str, str]
+) -> None:
     done = subprocess.run(
         [sys.executable, "-c", GROWS, str(tmp_path)],
-        env={**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_SCHEDULER_EVENTS": "0"},
+        env=ray_of_its_own,
         capture_output=True,
         text=True,
         timeout=120,

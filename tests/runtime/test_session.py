@@ -145,10 +145,10 @@ cluster.shutdown()
 
 
 @pytest.mark.slow
-def test_gpus_that_are_required_are_waited_for_until_a_node_brings_them():
+def test_gpus_that_are_required_are_waited_for_until_a_node_brings_them(ray_of_its_own):
     done = subprocess.run(
         [sys.executable, "-c", WAITS],
-        env={**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_SCHEDULER_EVENTS": "0"},
+        env=ray_of_its_own,
         capture_output=True,
         text=True,
         timeout=120,

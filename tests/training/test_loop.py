@@ -17,12 +17,18 @@ from respire.runtime.run_folder import dump_state, load_state
 from respire.training.loop import HOST_BANK, Fit, _better, _optimiser, fit
 from respire.training.predict import predict
 
+FAST = dataclasses.replace(
+    RECIPE,
+    model=dataclasses.replace(RECIPE.model, backbone="shufflenet_v2_x0_5"),
+    optimisation=dataclasses.replace(RECIPE.optimisation, epochs=4, learning_rate=1e-2),
+)
+"""A fifth of the time for an epoch, where only the mechanics matter."""
 TRAIN = CycleBank.from_table(cycles_table([[2000, 3000, 4000, 2500]] * 30, seed=1), "4-class")
 VALIDATION = CycleBank.from_table(cycles_table([[2200, 3100, 3500]] * 10, seed=2), "4-class")
 TEST = CycleBank.from_table(cycles_table([[2100, 3300, 2700]] * 8, seed=6), "4-class")
 
 
-def train(recipe=RECIPE, selector=VALIDATION, seed=0, **more) -> Fit:
+def train(recipe=FAST, selector=VALIDATION, seed=0, **more) -> Fit:
     torch.manual_seed(seed)
     network = respirenet(recipe.model, 4)
     return fit(network, TRAIN, selector, recipe, recipe.optimisation, CPU, seed=seed, **more)
@@ -30,7 +36,7 @@ def train(recipe=RECIPE, selector=VALIDATION, seed=0, **more) -> Fit:
 
 @pytest.fixture(scope="module")
 def whole() -> Fit:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     return train()
 
 
@@ -42,9 +48,11 @@ def without_seconds(run: Fit) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k != "seconds"} for row in run.history]
 
 
-def test_clicks_and_tones_are_learned(whole):
-    assert whole.history[-1]["train_loss"] < 0.75 * whole.history[0]["train_loss"]
-    assert whole.scores.score > 0.7
+def test_clicks_and_tones_are_learned():
+    torch.set_num_threads(1)
+    learned = train(RECIPE)
+    assert learned.history[-1]["train_loss"] < 0.75 * learned.history[0]["train_loss"]
+    assert learned.scores.score > 0.7
 
 
 def test_one_cycle_moves_the_first_beta_of_adamw_and_leaves_the_momentum_of_sgd() -> None:
@@ -66,8 +74,8 @@ def test_one_cycle_moves_the_first_beta_of_adamw_and_leaves_the_momentum_of_sgd(
 
 
 def test_where_test_selects_the_rows_say_so() -> None:
-    one_epoch = dataclasses.replace(RECIPE.optimisation, epochs=1)
-    (row,) = train(dataclasses.replace(RECIPE, optimisation=one_epoch, selection="test")).history
+    one_epoch = dataclasses.replace(FAST.optimisation, epochs=1)
+    (row,) = train(dataclasses.replace(FAST, optimisation=one_epoch, selection="test")).history
     assert {"test_loss", "test_se", "test_sp", "test_score"} < set(row)
     assert not any(name.startswith("validation") for name in row)
 
@@ -76,18 +84,17 @@ def test_the_best_validation_epoch_is_kept_and_the_earliest_of_equals(whole):
     scores = [row["validation_score"] for row in whole.history]
     assert whole.epoch == scores.index(max(scores)) + 1
     assert whole.scores.score == max(scores)
-    network = respirenet(RECIPE.model, 4)
+    assert np.count_nonzero(whole.scores.confusion.sum(0)) > 1  # not one class for all
+    network = respirenet(FAST.model, 4)
     network.load_state_dict(whole.weights)
-    predictions = predict(network, Pipeline(RECIPE, "cpu"), VALIDATION, RECIPE.classes, CPU)
+    predictions = predict(network, Pipeline(FAST, "cpu"), VALIDATION, FAST.classes, CPU)
     assert (overall(predictions, 4).confusion == whole.scores.confusion).all()
-    probabilities = predictions[[f"p_{name}" for name in RECIPE.classes]]
+    probabilities = predictions[[f"p_{name}" for name in FAST.classes]]
     assert probabilities.sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another():
-    short = dataclasses.replace(
-        RECIPE, optimisation=dataclasses.replace(RECIPE.optimisation, epochs=1)
-    )
+    short = dataclasses.replace(FAST, optimisation=dataclasses.replace(FAST.optimisation, epochs=1))
     one, same, other = train(short), train(short), train(short, seed=1)
     assert without_seconds(one) == without_seconds(same)
     assert weights_equal(one, same)
@@ -132,7 +139,7 @@ def test_the_average_decays_by_its_factor_at_every_step():
 
     def last_weights(decay: float, epochs: int) -> torch.Tensor:
         optimisation = dataclasses.replace(
-            RECIPE.optimisation,
+            FAST.optimisation,
             optimiser="sgd",
             schedule="constant",
             momentum=0.0,
@@ -140,7 +147,7 @@ def test_the_average_decays_by_its_factor_at_every_step():
             average_decay=decay,
             batch_size=8,
         )
-        recipe = dataclasses.replace(RECIPE, optimisation=optimisation)
+        recipe = dataclasses.replace(FAST, optimisation=optimisation)
         torch.manual_seed(0)
         run = fit(respirenet(recipe.model, 4), bank, None, recipe, optimisation, CPU, seed=0)
         return run.weights["fc.6.bias"]
@@ -157,7 +164,7 @@ def test_a_finished_run_is_not_trained_further(whole):
     assert again.history == whole.history
 
 
-def seen_on_test(weights: dict[str, torch.Tensor], recipe=RECIPE) -> dict[str, float]:
+def seen_on_test(weights: dict[str, torch.Tensor], recipe=FAST) -> dict[str, float]:
     """What a row says of weights on the test side."""
     network = respirenet(recipe.model, 4)
     network.load_state_dict(weights)
@@ -196,7 +203,7 @@ def test_what_is_watched_is_the_averaged_weights_without_a_selecting_side_too():
 
 def test_without_a_selecting_side_the_last_epoch_is_taken():
     recipe = dataclasses.replace(
-        RECIPE, optimisation=dataclasses.replace(RECIPE.optimisation, epochs=2)
+        FAST, optimisation=dataclasses.replace(FAST.optimisation, epochs=2)
     )
     run = train(recipe, selector=None)
     assert (run.epoch, run.scores) == (2, None)
@@ -204,10 +211,10 @@ def test_without_a_selecting_side_the_last_epoch_is_taken():
 
 def test_divergence_is_an_error_that_names_the_epoch():
     wild = dataclasses.replace(
-        RECIPE.optimisation, optimiser="sgd", schedule="constant", learning_rate=math.inf
+        FAST.optimisation, optimiser="sgd", schedule="constant", learning_rate=math.inf
     )
     with pytest.raises(FloatingPointError, match="epoch 1"):
-        train(dataclasses.replace(RECIPE, optimisation=wild))
+        train(dataclasses.replace(FAST, optimisation=wild))
 
 
 def test_a_selecting_side_of_one_class_is_refused():
@@ -242,7 +249,7 @@ def test_under_the_scores_prior_normal_is_called_more_often():
 
 @pytest.mark.parametrize(("selected_by", "better"), [("score", "second"), ("accuracy", "first")])
 def test_the_best_epoch_is_the_best_by_the_recipes_yardstick(selected_by, better):
-    recipe = dataclasses.replace(RECIPE, selected_by=selected_by)
+    recipe = dataclasses.replace(FAST, selected_by=selected_by)
     # Accuracy 8/10 and 6/10; Score (1 + 0) / 2 and (.5 + 1) / 2.
     epochs = {
         "first": Scores(np.array([[8, 0], [2, 0]])),
@@ -255,9 +262,9 @@ def test_the_best_epoch_is_the_best_by_the_recipes_yardstick(selected_by, better
 
 
 def test_windows_of_long_cycles_train_and_each_cycle_is_scored_once():
-    features = dataclasses.replace(RECIPE.features, window_seconds=0.5, long_cycles="windows")
-    optimisation = dataclasses.replace(RECIPE.optimisation, epochs=1)
-    recipe = dataclasses.replace(RECIPE, features=features, optimisation=optimisation)
+    features = dataclasses.replace(FAST.features, window_seconds=0.5, long_cycles="windows")
+    optimisation = dataclasses.replace(FAST.optimisation, epochs=1)
+    recipe = dataclasses.replace(FAST, features=features, optimisation=optimisation)
     run = train(recipe)
     assert run.scores.confusion.sum() == len(VALIDATION)
     network = respirenet(recipe.model, 4)
@@ -268,9 +275,9 @@ def test_windows_of_long_cycles_train_and_each_cycle_is_scored_once():
 
 def test_the_two_class_task_is_trained_and_predicted():
     recipe = dataclasses.replace(
-        RECIPE,
+        FAST,
         task="2-class",
-        optimisation=dataclasses.replace(RECIPE.optimisation, epochs=1),
+        optimisation=dataclasses.replace(FAST.optimisation, epochs=1),
     )
     table = cycles_table([[2000, 3000]] * 8, seed=3)
     bank = CycleBank.from_table(table, "2-class")
@@ -281,9 +288,7 @@ def test_the_two_class_task_is_trained_and_predicted():
 
 def test_audio_in_host_memory_changes_no_number_and_is_noted(monkeypatch, whole):
     assert not whole.from_host_memory
-    short = dataclasses.replace(
-        RECIPE, optimisation=dataclasses.replace(RECIPE.optimisation, epochs=1)
-    )
+    short = dataclasses.replace(FAST, optimisation=dataclasses.replace(FAST.optimisation, epochs=1))
     held = train(short)
     monkeypatch.setattr(CycleBank, "in_host_memory", True)
     sent = train(short)

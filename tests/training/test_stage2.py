@@ -27,7 +27,7 @@ CPU = Compute("cpu", "fp32")
 DEVICES = ("AKGC417L", "Meditron", "LittC2SE", "Litt3200")
 RECIPE = Recipe(
     features=Features(window_seconds=0.5, n_mels=32, hop=128, colour_map="grey", upsample=1),
-    model=Model(backbone="resnet18", weights="none", dropout=0.1),
+    model=Model(backbone="shufflenet_v2_x0_5", weights="none", dropout=0.1),
     optimisation=Optimisation(batch_size=16),
     finetune=FineTune(learning_rate=1e-2, epochs=3),
 )

@@ -1,12 +1,15 @@
 """experiments/attention_maps.py as users run it: both variants, their maps and the report."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from commands import finished, parent_and_children
+
+from respire.command.questions import attention_maps
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -66,8 +69,8 @@ def test_both_variants_are_seen_on_the_same_windows_and_the_report_follows_from_
         assert parent.data.metrics["with BRC.all.lower.attention"] == logged["value"]
 
 
-def test_images_that_are_too_coarse_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    done = finished(THIS, tmp_path, "--data", str(tmp_path), "--recipe", "small")
-    assert done.returncode == 2
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+def test_images_that_are_too_coarse_are_refused_before_anything_is_trained(
+    tmp_path: Path, refusal: Callable[..., str]
+) -> None:
+    line = refusal(attention_maps, "--data", str(tmp_path), "--recipe", "small")
     assert "--recipe.features.n-mels 64 --recipe.features.upsample 2" in line

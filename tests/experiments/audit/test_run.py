@@ -1,6 +1,6 @@
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from commands import finished
 from cycle_rows import cycles_table
 
+from respire.command import questions
 from respire.data.audio import read_audio
 from respire.data.corpora import icbhi
 from respire.data.preprocess import preprocess, slice_cycles
@@ -207,11 +208,11 @@ def test_storage_that_cannot_be_written_is_refused(corpus: Path, tmp_path: Path)
         audited(corpus, tmp_path / "file")
 
 
-def test_the_command_refuses_a_folder_without_recordings_in_one_line(tmp_path: Path) -> None:
-    ended = finished("audit.py", tmp_path, "--data", str(tmp_path))
-    assert ended.returncode == 2
-    assert ended.stderr.startswith(f"error: {tmp_path}: no recording")
-    assert ended.stderr.count("\n") == 1
+def test_the_command_refuses_a_folder_without_recordings_in_one_line(
+    tmp_path: Path, refusal: Callable[..., str]
+) -> None:
+    line = refusal(questions.audit, "--data", str(tmp_path))
+    assert line.startswith(f"error: {tmp_path}: no recording")
 
 
 def test_without_a_name_the_folder_is_named_by_recipe_and_content(
