@@ -90,10 +90,10 @@ def _split(
     study = grid.studies[Coordinates(name, split_seed, int(runs["seed"].iloc[0]))]
     cycles = study.cycles
     test = cycles[cycles["recording"].isin(study.split.test)]
-    known = math.nan
+    held = math.nan
     if no_interval(test) is None:
         # What is predicted plays no part in it.
-        known = coverage.over_patients(test.assign(predicted=NORMAL), split_seed)
+        held = coverage.over_patients(test.assign(predicted=NORMAL), split_seed)
     ours = runs[runs["split_seed"] == split_seed]
     scores = {}
     for stage in grid.stages:
@@ -101,7 +101,7 @@ def _split(
         means = ours.loc[ours["stage"] == stage, list(NAMES)].mean()
         scores[stage] = StageMeans(
             **{name: float(means[name]) for name in NAMES},
-            interval=None if interval is None else Covered(**vars(interval), coverage=known),
+            interval=None if interval is None else Covered(**vars(interval), coverage=held),
         )
     made_of = composition(test, study.devices)
     return SplitSpread(

@@ -6,7 +6,7 @@ from typing import Any
 from respire.evaluation.evaluate import STAGE1
 from respire.experiments.attention_maps import figures as draw
 from respire.experiments.attention_maps.figures import Maps
-from respire.experiments.attention_maps.summary import AttentionSpread
+from respire.experiments.attention_maps.summary import AttentionSpread, Mean
 from respire.experiments.attention_maps.tables import by_split, change, level, shares
 from respire.metrics import MIN_SE, percent
 from respire.report.numbers import NONE
@@ -33,36 +33,36 @@ def write_report(results: Mapping[str, Any], maps: Maps, directory: Storage) -> 
     Raises:
         InputError: the directory cannot be written.
     """
-    found, header = read(AttentionSpread, results), read(Header, results)
-    lead, *verdict = conclusions(found, header.stamps)
+    spread, header = read(AttentionSpread, results), read(Header, results)
+    lead, *verdict = conclusions(spread, header.stamps)
     return Page(
         results,
-        facts=_facts(found, header),
+        facts=_facts(spread, header),
         lead=lead,
         verdict=" ".join(verdict),
         sections=[
-            *_sections(found, maps, header.stamps),
-            Section("Reproduction", made(results, found.recipes)),
+            *_sections(spread, maps, header.stamps),
+            Section("Reproduction", made(results, spread.recipes)),
         ],
     ).write(directory)
 
 
 def summary(results: Mapping[str, Any]) -> str:
     """What the command prints last: sentences and the tables they follow from."""
-    found, stamps = read(AttentionSpread, results), read(Header, results).stamps
-    text = [table.markdown(stamps) for table in (shares(found.attention), scores(found))]
-    return "\n\n".join([*conclusions(found, stamps), *text])
+    spread, stamps = read(AttentionSpread, results), read(Header, results).stamps
+    text = [table.markdown(stamps) for table in (shares(spread.attention), scores(spread))]
+    return "\n\n".join([*conclusions(spread, stamps), *text])
 
 
-def conclusions(found: AttentionSpread, stamps: Sequence[str] = ()) -> list[str]:
+def conclusions(spread: AttentionSpread, stamps: Sequence[str] = ()) -> list[str]:
     """How much attention lies on blank rows, and whether clipping moves it down.
 
     Without a window that has blank rows on top, only that.
     """
     (without, before), (with_, after) = (
-        (name, groups.blank_top) for name, groups in found.attention.variants.items()
+        (name, groups.blank_top) for name, groups in spread.attention.variants.items()
     )
-    moved = found.attention.change.blank_top
+    moved = spread.attention.change.blank_top
     if not (before.windows and after.windows and moved.windows):
         return [
             "No test window with an attention map has blank rows on top: clipping changes none of "
@@ -71,32 +71,38 @@ def conclusions(found: AttentionSpread, stamps: Sequence[str] = ()) -> list[str]
     sentences = [
         f"In the {count(before.windows, 'test window')} (of "
         f"{count(before.patients, 'patient')}) with blank rows on top, the network trained "
-        f"{without} has {_told(*level(before.blank.attention), '%')} of its attention on blank "
+        f"{without} has {_share(before.blank.attention)} of its attention on blank "
         f"rows, which are {level(before.blank.rows)[0]}% of the image: "
-        f"{_told(*change(before.blank.excess))} points against attention spread evenly.",
-        f"The network trained {with_} has {_told(*level(after.blank.attention), '%')} on the blank "
+        f"{_points(before.blank.excess)} points against attention spread evenly.",
+        f"The network trained {with_} has {_share(after.blank.attention)} on the blank "
         f"rows that clipping leaves, {level(after.blank.rows)[0]}% of its image.",
-        f"On the lower half of the mel bands lie {_told(*level(before.lower.attention), '%')} "
-        f"{without} and {_told(*level(after.lower.attention), '%')} {with_}, a change of "
-        f"{_told(*change(moved.lower.attention))} points; {change(moved.lower.rows)[0]} points of "
+        f"On the lower half of the mel bands lie {_share(before.lower.attention)} "
+        f"{without} and {_share(after.lower.attention)} {with_}, a change of "
+        f"{_points(moved.lower.attention)} points; {change(moved.lower.rows)[0]} points of "
         f"it are what clipping does to attention spread evenly, which leaves "
-        f"{_told(*change(moved.lower.excess))} for what was learned.",
+        f"{_points(moved.lower.excess)} for what was learned.",
     ]
     if change(moved.lower.attention)[1] == NONE:
         sentences.append("So few patients are an illustration, no measurement.")
-    if len(found.split_seeds) * len(found.seeds) == 1:
+    if len(spread.split_seeds) * len(spread.seeds) == 1:
         sentences.append(
             "The intervals are over patients: with one training of each, how far another seed "
             "would have moved this is not in them."
         )
-    sentences += _not_working(found.variants)
+    sentences += _not_working(spread.variants)
     if stamps:
         sentences.append(f"None of this is evidence: {'; '.join(stamps)}.")
     return sentences
 
 
-def _told(value: str, interval: str, unit: str = "") -> str:
-    return f"{value}{unit}" if interval == NONE else f"{value}{unit} ({interval})"
+def _share(mean: Mean | None) -> str:
+    value, interval = level(mean)
+    return f"{value}%" if interval == NONE else f"{value}% ({interval})"
+
+
+def _points(mean: Mean | None) -> str:
+    value, interval = change(mean)
+    return value if interval == NONE else f"{value} ({interval})"
 
 
 def _not_working(variants: Mapping[str, VariantSpread]) -> list[str]:
@@ -115,9 +121,9 @@ def _not_working(variants: Mapping[str, VariantSpread]) -> list[str]:
     ]
 
 
-def _sections(found: AttentionSpread, maps: Maps, stamps: Sequence[str]) -> Iterator[Section]:
-    attention, names = found.attention, list(found.variants)
-    recipe, several = found.variants[names[0]].recipe, len(found.split_seeds) > 1
+def _sections(spread: AttentionSpread, maps: Maps, stamps: Sequence[str]) -> Iterator[Section]:
+    attention, names = spread.attention, list(spread.variants)
+    recipe, several = spread.variants[names[0]].recipe, len(spread.split_seeds) > 1
     caption = (
         "Share of attention on the blank rows of what the network is given, and on the "
         "lower half of the mel bands, with 95% intervals over patients; dash: what "
@@ -144,18 +150,18 @@ def _sections(found: AttentionSpread, maps: Maps, stamps: Sequence[str]) -> Iter
     )
     figure = draw.single_windows(maps, recipe, names, stamps)
     yield Section("Single windows", figures=[Picture("single-windows", caption, figure)])
-    compared = found.comparison if several else None
-    yield Section("Scores", [scores(found), *([comparison(compared)] if compared else [])])
+    compared = spread.comparison if several else None
+    yield Section("Scores", [scores(spread), *([comparison(compared)] if compared else [])])
 
 
-def _facts(found: AttentionSpread, header: Header) -> str:
-    recipe = next(iter(found.variants.values())).recipe
-    seen = next(iter(found.attention.variants.values())).all
+def _facts(spread: AttentionSpread, header: Header) -> str:
+    recipe = next(iter(spread.variants.values())).recipe
+    seen = next(iter(spread.attention.variants.values())).all
     return (
         f"Recipe {recipe.preset} without and with blank region clipping · {recipe.task} · "
-        f"{count(len(found.split_seeds), 'split')} ({found.split}, from seed "
-        f"{found.split_seeds[0]}) × {count(len(found.seeds), 'training seed')} (from "
-        f"{found.seeds[0]}) · {count(seen.windows + seen.without_attention, 'test window')} of "
+        f"{count(len(spread.split_seeds), 'split')} ({spread.split}, from seed "
+        f"{spread.split_seeds[0]}) × {count(len(spread.seeds), 'training seed')} (from "
+        f"{spread.seeds[0]}) · {count(seen.windows + seen.without_attention, 'test window')} of "
         f"{count(seen.patients, 'patient')} · Grad-CAM++ of stage 1's layer 4, in fp32 · "
         f"respire {header.respire_version}"
     )

@@ -59,12 +59,12 @@ def attention_maps(
             windows, maps = _look(grid)
         with part("statistics"):
             attention = measured(windows)
-            found = AttentionSpread(**vars(summarise(grid)), attention=attention)
+            spread = AttentionSpread(**vars(summarise(grid)), attention=attention)
         table = pa.Table.from_pandas(windows, preserve_index=False)
         (folder / WINDOWS).write_table(table)
         (folder / MAPS).write_bytes(_packed(maps))
         results = grid.experiment.finish(
-            found,
+            spread,
             lambda results: write_report(results, maps, folder),
             _metrics(attention),
             files=(WINDOWS, MAPS),

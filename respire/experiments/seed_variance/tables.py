@@ -158,27 +158,19 @@ def splits(spread: Spread) -> Table:
 
 def correlations(spread: Spread) -> Table:
     """How the splits' Scores go with what is tested."""
+    rows = []
+    for name, variant in spread.variants.items():
+        for share, known in variant.composition.items():
+            cells = (NONE, NONE, NONE)
+            if known is not None:
+                interval = f"{known.low:+.2f} to {known.high:+.2f}"
+                cells = f"{known.r:+.2f}", interval, f"{known.p:.2f}"
+            label = SHARES.get(share, f"{share} (% of cycles)")
+            rows.append((name, label, *cells, str(len(variant.splits))))
     return Table(
         "What a split's Score goes with",
         ("Recipe", "Of the test side", "r", "Interval", "p", "n"),
-        tuple(
-            (
-                name,
-                SHARES.get(share, f"{share} (% of cycles)"),
-                *(
-                    (NONE, NONE, NONE)
-                    if known is None
-                    else (
-                        f"{known.r:+.2f}",
-                        f"{known.low:+.2f} to {known.high:+.2f}",
-                        f"{known.p:.2f}",
-                    )
-                ),
-                str(len(variant.splits)),
-            )
-            for name, variant in spread.variants.items()
-            for share, known in variant.composition.items()
-        ),
+        tuple(rows),
         text_columns=2,
         note="n: splits. Pearson's correlation with the mean Score over training seeds, Fisher's "
         "interval; p is of one look, and these are several.",
