@@ -167,7 +167,8 @@ def training_size(size: TrainingSize, stamps: Sequence[str] = ()) -> Figure:
         axis.set_xlabel("Training cycles of the device")
         axis.set_ylabel("Se on its test cycles (%)")
         axis.set_title(size.row)
-        axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        if named:
+            axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
