@@ -5,7 +5,7 @@ train step, Ray's own cost, how seconds and memory grow with the cycles, and the
 recordings that --data names. Let the machine do nothing else meanwhile.
 """
 
-from respire.command.questions import benchmark
+from respire.command.benchmarks import benchmark
 
 if __name__ == "__main__":
     benchmark(__doc__)

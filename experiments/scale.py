@@ -5,7 +5,7 @@ measured: those of a results.json. GPU times follow from --windows-per-s or --pe
 none has been measured.
 """
 
-from respire.command.questions import scale
+from respire.command.benchmarks import scale
 
 if __name__ == "__main__":
     scale(__doc__)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from respire.data.splits.split import Cut
     from respire.errors import InputError
+    from respire.evaluation.assess import assess
+    from respire.metrics import Measure
     from respire.recipe.presets import load_recipe
     from respire.recipe.recipe import Recipe
     from respire.study.by_hand import open_study, train
@@ -19,9 +21,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Cut",
     "InputError",
+    "Measure",
     "Place",
     "Recipe",
     "__version__",
+    "assess",
     "load_recipe",
     "open_study",
     "train",
@@ -30,8 +34,10 @@ __all__ = [
 _FROM = {
     "Cut": "respire.data.splits.split",
     "InputError": "respire.errors",
+    "Measure": "respire.metrics",
     "Place": "respire.study.place",
     "Recipe": "respire.recipe.recipe",
+    "assess": "respire.evaluation.assess",
     "load_recipe": "respire.recipe.presets",
     "open_study": "respire.study.by_hand",
     "train": "respire.study.by_hand",

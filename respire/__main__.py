@@ -2,7 +2,7 @@
 
 import sys
 
-from respire.command import questions
+from respire.command import benchmarks, questions
 
 COMMANDS = {
     "full": "The whole of RespireNet on one split.",
@@ -27,7 +27,8 @@ def main() -> None:
     name = sys.argv[1].replace("-", "_") if len(sys.argv) > 1 else ""
     if name in COMMANDS:
         sys.argv[:2] = [f"respire {name}"]
-        getattr(questions, name)(COMMANDS[name])
+        room = questions if hasattr(questions, name) else benchmarks
+        getattr(room, name)(COMMANDS[name])
     print("python -m respire COMMAND [--help]\n")
     for command, question in COMMANDS.items():
         print(f"  {command:<18} {question}")

@@ -9,9 +9,7 @@ from sklearn import metrics as reference
 
 from respire.metrics import (
     Scores,
-    by_device,
     confusion_matrix,
-    overall,
     percent,
     shortcomings,
 )
@@ -60,19 +58,6 @@ def test_scores_survive_strict_json(case):
     scores = Scores.of(*case)
     stored = json.loads(json.dumps(scores.to_json(), allow_nan=False))
     assert Scores.from_json(stored).to_json() == stored == scores.to_json()
-
-
-@given(labelled(), st.randoms(use_true_random=False))
-def test_devices_add_up_to_all_cycles(case, random):
-    truth, predicted, classes = case
-    frame = pd.DataFrame({"label": truth, "predicted": predicted})
-    frame["device"] = [random.choice(["AKGC417L", "Litt3200"]) for _ in truth]
-    devices = by_device(frame, classes)
-    assert list(devices) == sorted(frame["device"].unique())
-    np.testing.assert_array_equal(
-        sum((scores.confusion for scores in devices.values()), np.zeros((classes, classes))),
-        overall(frame, classes).confusion,
-    )
 
 
 def test_a_wheeze_called_crackle_is_a_miss():

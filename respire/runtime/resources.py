@@ -52,6 +52,12 @@ class Stopwatch:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
+    @property
+    def rounded(self) -> dict[str, float]:
+        """Seconds of each part, and in total, as results have them."""
+        seconds = {part: round(took, 2) for part, took in self.seconds.items()}
+        return seconds | {"total": round(sum(seconds.values()), 2)}
+
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Time a block under a name, and say on the console that it began."""

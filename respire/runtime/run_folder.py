@@ -1,7 +1,9 @@
-"""Cell: the place of one run in storage, found by everything that can change its numbers."""
+"""Where a run is kept: found by all that can change its numbers, or by a name that is its own."""
 
 import io
+import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import torch
 
 from respire.errors import InputError
-from respire.recipe.identity import NUMERICS_VERSION, digest
+from respire.recipe.identity import NUMERICS_VERSION, digest, flatten
 from respire.runtime.storage import Storage
 
 CHECKPOINT_SECONDS = 15.0
@@ -77,6 +79,37 @@ class RunFolder:
         if not identity.exists():
             identity.write_json(self.identity)
         (self.storage / f"{name}.pt").write_bytes(dump_state(state))
+
+
+def claim(folder: Storage, identity: Mapping[str, Any]) -> None:
+    """Make a folder a run's own, unless it is so already, and this process the one that runs it.
+
+    Args:
+        folder: named as the run is.
+        identity: JSON-able; all that can change its numbers.
+
+    Raises:
+        InputError: the name belongs to a run that differs, with the differences, or to one that
+            another process is running.
+    """
+    folder.hold()
+    kept = folder / "identity.json"
+    # As it will be read back: JSON knows no tuples.
+    ours = json.loads(json.dumps({**identity, "numerics_version": NUMERICS_VERSION}))
+    if kept.exists():
+        theirs, now = flatten(kept.read_json()), flatten(ours)
+        changed = [
+            f"{field} was {theirs.get(field)}, is {now.get(field)}"
+            for field in dict.fromkeys((*now, *theirs))
+            if theirs.get(field) != now.get(field)
+        ]
+        if changed:
+            raise InputError(
+                f"{folder.uri}: another run has this --name ({'; '.join(changed)}); "
+                f"choose another --name"
+            )
+    else:
+        kept.write_json(ours)
 
 
 def dump_state(state: dict[str, Any]) -> bytes:

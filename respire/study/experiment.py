@@ -1,6 +1,5 @@
 """The one beginning and the one ending of every experiment."""
 
-import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,11 +15,12 @@ from respire.data.splits.split import Cut
 from respire.errors import InputError
 from respire.models.network import initial_weights
 from respire.recipe.fields import Preprocess
-from respire.recipe.identity import NUMERICS_VERSION, flatten
+from respire.recipe.identity import NUMERICS_VERSION
 from respire.recipe.recipe import Recipe
 from respire.report.page import strict
 from respire.report.typed import Header, stored
 from respire.runtime.resources import PeakMemory, Stopwatch
+from respire.runtime.run_folder import claim
 from respire.runtime.session import (
     Queue,
     check_shared,
@@ -223,7 +223,7 @@ class Experiment:
             stamps=self.stamps,
             warnings=(*self.warnings, *warnings),
             skipped=_each(study.skipped for study in studies),
-            seconds=timed(setting.stopwatch),
+            seconds=setting.stopwatch.rounded,
             peak_memory_mib=round(setting.memory.mebibytes, 1),
             environment={
                 "device": studies[0].compute.name,
@@ -269,43 +269,6 @@ class Experiment:
         report = (self.folder / "report.html").shown
         print(f"report: {report}\nMLflow: {self.tracker.where}", flush=True)
         return results
-
-
-def timed(stopwatch: Stopwatch) -> dict[str, float]:
-    """Seconds of each part, and in total."""
-    seconds = {part: round(s, 2) for part, s in stopwatch.seconds.items()}
-    return seconds | {"total": round(sum(seconds.values()), 2)}
-
-
-def claim(folder: Storage, identity: Mapping[str, Any]) -> None:
-    """Make a folder a run's own, unless it is so already, and this process the one that runs it.
-
-    Args:
-        folder: named as the run is.
-        identity: JSON-able; all that can change its numbers.
-
-    Raises:
-        InputError: the name belongs to a run that differs, with the differences, or to one that
-            another process is running.
-    """
-    folder.hold()
-    kept = folder / "identity.json"
-    # As it will be read back: JSON knows no tuples.
-    ours = json.loads(json.dumps({**identity, "numerics_version": NUMERICS_VERSION}))
-    if kept.exists():
-        theirs, now = flatten(kept.read_json()), flatten(ours)
-        changed = [
-            f"{field} was {theirs.get(field)}, is {now.get(field)}"
-            for field in dict.fromkeys((*now, *theirs))
-            if theirs.get(field) != now.get(field)
-        ]
-        if changed:
-            raise InputError(
-                f"{folder.uri}: another run has this --name ({'; '.join(changed)}); "
-                f"choose another --name"
-            )
-    else:
-        kept.write_json(ours)
 
 
 def _each(lines: Any) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from respire.data.rows import pick
 from respire.data.splits.split import Split
+from respire.evaluation.assess import assess
 from respire.evaluation.evaluate import (
     STAGE1,
     STAGE2,
@@ -17,7 +18,7 @@ from respire.evaluation.evaluate import (
     predict_stages,
 )
 from respire.features.bank import CycleBank
-from respire.metrics import Scores, overall
+from respire.metrics import Measure, Scores, overall
 from respire.models.network import Weights, network_of
 from respire.runtime.run_folder import RunFolder
 from respire.runtime.storage import Storage
@@ -82,6 +83,12 @@ class Run:
     def predictions(self) -> pd.DataFrame:
         """A row a test cycle and stage (training/predict.py), with a column ``stage``."""
         return (self.home / PREDICTIONS).read_table().to_pandas()
+
+    def measures(self, stage: str | None = None) -> tuple[Measure, ...]:
+        """What its test predictions are worth, those of the last stage if none is named."""
+        predictions = self.predictions()
+        rows = predictions[predictions["stage"] == (stage or (STAGE2 if self.stage2 else STAGE1))]
+        return assess(rows, len(self.study.recipe.classes), self.study.seed)
 
     def baseline_predictions(self) -> pd.DataFrame:
         """A row a test cycle and baseline, with a column ``baseline``."""

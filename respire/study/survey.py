@@ -13,7 +13,6 @@ from respire.report.page import strict
 from respire.report.typed import Header
 from respire.runtime.resources import Stopwatch, own_peak_mib
 from respire.runtime.storage import Storage
-from respire.study.experiment import timed
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Survey:
             stamps=(),
             warnings=(*self.corpus.warnings, *warnings),
             skipped=(*self.corpus.skipped, *skipped),
-            seconds=timed(self.stopwatch),
+            seconds=self.stopwatch.rounded,
             peak_memory_mib=round(own_peak_mib(), 1),
             environment={"torch": version("torch"), "python": platform.python_version()},
         )

@@ -45,7 +45,7 @@ def text(name: str) -> str:
 
 
 def test_every_file_is_tested_here() -> None:
-    helpers = {"data.py", "Dockerfile", "Dockerfile.dockerignore"}
+    helpers = {"README.md", "data.py", "Dockerfile", "Dockerfile.dockerignore"}
     assert {file.name for file in (ROOT / "cluster").iterdir() if file.is_file()} == {
         *FILES,
         *helpers,

@@ -10,6 +10,7 @@ import pytest
 
 import respire
 from respire.__main__ import COMMANDS
+from respire.evaluation.assess import values
 
 SCRIPTS = Path(respire.__file__).parents[1] / "experiments"
 
@@ -64,6 +65,8 @@ def test_a_study_is_opened_trained_and_found_again_from_python(
         run = respire.train(study)
         predictions = run.predictions()
         assert not study.stamps
+        scored = {measure.name: measure.value for measure in run.measures()}
+        assert scored == values(predictions, 4)
         assert set(predictions["recording"]) == set(study.split.test)
         assert np.allclose(predictions.filter(like="p_").sum(axis=1), 1, atol=1e-4)
         written = run.home / "predictions.parquet"

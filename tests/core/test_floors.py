@@ -34,7 +34,7 @@ ONLY = {
         "training/stage1",
         "training/stage2",
         "experiments/search/trials",
-        "benchmark/nodes",
+        "experiments/search/progress",
     ),
     "mlflow": ("runtime/tracking", "runtime/tracking_store"),
     "tyro": ("command",),

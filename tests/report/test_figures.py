@@ -4,6 +4,7 @@ import pytest
 from matplotlib.text import Text
 
 from respire.experiments.full import figures
+from respire.report.confusion import confusion as draw_confusion
 from respire.report.style import png
 
 STAMP = "selected on test"
@@ -11,7 +12,7 @@ STAMP = "selected on test"
 
 def confusion(stamps=()):
     panels = {"Stage 1": np.array([[5, 1], [0, 0]]), "Stage 2": np.array([[1, 1], [3, 1]])}
-    return figures.confusion(panels, ("normal", "abnormal"), stamps)
+    return draw_confusion(panels, ("normal", "abnormal"), stamps)
 
 
 def learning_curves(stamps=()):

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from respire.errors import InputError
+from respire.runtime.run_folder import claim
 from respire.runtime.storage import Storage
-from respire.study.experiment import claim
 
 WHOLE = {"split 0": "cafe", "split 1": "beef", "stages": ["stage1"]}
 LESS = {name: WHOLE[name] for name in ("split 0", "stages")}

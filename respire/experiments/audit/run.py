@@ -27,8 +27,8 @@ from respire.recipe.fields import Features, Preprocess
 from respire.recipe.identity import digest, recipe_identity
 from respire.recipe.recipe import Recipe
 from respire.runtime.resources import Stopwatch, cores, set_up_torch
+from respire.runtime.run_folder import claim
 from respire.runtime.storage import Storage
-from respire.study.experiment import claim
 from respire.study.place import Place
 from respire.study.survey import Survey
 

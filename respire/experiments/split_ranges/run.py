@@ -14,8 +14,8 @@ from respire.errors import InputError
 from respire.experiments.split_ranges.report import Placed, RangesSummary, summary, write_report
 from respire.recipe.identity import digest
 from respire.runtime.resources import Stopwatch
+from respire.runtime.run_folder import claim
 from respire.statistics.composition import composition
-from respire.study.experiment import claim
 from respire.study.place import Place
 from respire.study.survey import Survey
 
