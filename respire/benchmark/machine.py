@@ -5,13 +5,12 @@ input path cannot be faster than a copy of what it must read and write.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from respire.benchmark.timing import timed
-from respire.models.network import respirenet
+from respire.models.network import network_of
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 
@@ -49,7 +48,7 @@ def train_flops(recipe: Recipe, image: tuple[int, int]) -> int:
     """
     batch = 2  # batch normalisation refuses less
     with torch.device("meta"):
-        network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
+        network = network_of(recipe)
         images = torch.empty(batch, 3, *image)
     with FlopCounterMode(display=False) as counter:
         network(images).sum().backward()

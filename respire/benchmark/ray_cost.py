@@ -9,7 +9,7 @@ from typing import Any
 from respire.benchmark.preparation import Preparation
 from respire.data.splits.split import Cut, Split
 from respire.features.bank import CycleBank
-from respire.models.network import respirenet
+from respire.models.network import network_of
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import PeakMemory, set_up_torch
@@ -78,7 +78,7 @@ def _plain(recipe: Recipe, compute: Compute, corpus: Preparation, cut: Split) ->
         CycleBank.from_table(corpus.prepared.read(side), recipe.task, compute.device)
         for side in (cut.train, cut.validation)
     )
-    network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
+    network = network_of(recipe)
     run = fit(network, train, selector, recipe, recipe.optimisation, compute, seed=0)
     return after_the_first(run.history)
 
@@ -98,7 +98,7 @@ def train_on_ray(
     if missing_room(workers, compute.device == "cuda"):
         return None
     cell = RunFolder(storage, {"workers": workers})
-    initial = respirenet(replace(recipe.model, weights="none"), len(recipe.classes)).state_dict()
+    initial = network_of(recipe).state_dict()
     note = cell.storage / "first-epoch.json"
     began = time.time()
     with PeakMemory() as memory:

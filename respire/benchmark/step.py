@@ -16,7 +16,7 @@ from respire.benchmark.noise_bank import noise_bank
 from respire.benchmark.timing import gpu_peak_mib, in_turns, peak_mib, synchronise, timed
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline, image_size
-from respire.models.network import respirenet
+from respire.models.network import network_of
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 
@@ -72,7 +72,7 @@ def measure_step(
     batch = recipe.optimisation.batch_size
     bank = noise_bank(batch * (LED_IN + steps + 1), recipe, compute.device)
     if network is None:
-        network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
+        network = network_of(recipe)
     trained, image = network, image_size(recipe)
     images = torch.randn(batch, 3, *image, device=compute.device)
     images = images.contiguous(memory_format=torch.channels_last)

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -10,7 +10,7 @@ import respire
 from respire.data.corpora.corpus import Corpus
 from respire.recipe.identity import NUMERICS_VERSION
 from respire.report.page import strict
-from respire.report.typed import Header
+from respire.report.typed import Header, stored
 from respire.runtime.resources import Stopwatch, own_peak_mib
 from respire.runtime.storage import Storage
 
@@ -68,7 +68,7 @@ class Survey:
             peak_memory_mib=round(own_peak_mib(), 1),
             environment={"torch": version("torch"), "python": platform.python_version()},
         )
-        results: dict[str, Any] = strict(asdict(header) | asdict(summary))
+        results: dict[str, Any] = strict(stored(header) | stored(summary))
         write_report(results)
         print(f"report: {(self.folder / 'report.html').shown}", flush=True)
         return results

@@ -11,7 +11,7 @@ from respire.benchmark.scale.needs import Machines, Rates, limits, needs
 from respire.benchmark.scale.report import report
 from respire.errors import InputError
 from respire.features.pipeline import image_size
-from respire.models.network import respirenet
+from respire.models.network import network_of
 from respire.recipe.recipe import Recipe
 from respire.report.page import strict
 from respire.runtime.storage import Storage
@@ -52,7 +52,7 @@ def reckon(
     folder.check_writable()
     rates = Rates.read(measured, committed)
     flops = train_flops(recipe, image_size(recipe))
-    network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
+    network = network_of(recipe)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     runs = []
     for number in workers:
