@@ -243,7 +243,7 @@ def test_quick_audits_the_synthetic_corpus_and_says_so(tmp_path: Path) -> None:
 @pytest.mark.slow
 @needs_real_data
 def test_the_real_data_set_confirms_the_known_errata_and_finds_no_other(tmp_path: Path) -> None:
-    real = audited(REAL, tmp_path, preset="paper", recipe=paper())
+    real = audited(REAL, tmp_path, recipe=paper())
     compared = real.results["paper"]
     places = [erratum["where"] for erratum in compared["errata"]]
     assert places == [
