@@ -30,6 +30,7 @@ def environment(home: Path) -> dict[str, str]:
     return kept | {
         "HOME": str(home),
         "XDG_CACHE_HOME": str(home / "cache"),
+        "RAY_ADDRESS": "local",  # no command joins unasked what another test has started
         "RAY_AUTH_MODE": "disabled",
         "RAY_worker_niceness": "0",  # other tests at work beside it do not make way either
         "RESPIRE_GPU": "none",
