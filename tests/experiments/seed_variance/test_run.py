@@ -130,7 +130,7 @@ def test_describing_splits_trains_nothing(corpus: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "95% of 1,000 random splits" in done.stdout
     assert not (tmp_path / "runs" / "cells").exists()
-    (report,) = (tmp_path / "runs" / "seed_variance").glob("*/report.html")
+    (report,) = (tmp_path / "runs" / "split_ranges").glob("*/report.html")
     assert "stratified" in report.read_text()
 
 
