@@ -74,3 +74,7 @@ def test_the_best_came_to_all_splits_and_beats_the_default() -> None:
     assert best_of([worse, early, good]) == good
     assert best_of([worse, early]) is None
     assert best_of([]) is None
+
+
+def test_a_choice_that_is_impossible_by_itself_is_left_to_its_trials() -> None:
+    check_honest(small(), Cut(), read_space(small(), ["features.n_fft=512|99999"]))
