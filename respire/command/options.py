@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Self, cast, get_args
 
 import tyro
 
-from respire.data.splits.kinds import Kind
+from respire.data.splits.kinds import LISTED, OF_CYCLES, Kind
 from respire.errors import InputError
 from respire.recipe.presets import PRESETS, paper
 from respire.recipe.recipe import Recipe
@@ -156,13 +156,13 @@ class GridOptions(TrainingOptions):
 
     def __post_init__(self) -> None:
         self.check_counts("splits", "seeds", "per_gpu")
-        if self.splits > 1 and self.split in ("60-40", "60-40-disjoint"):
+        if self.splits > 1 and self.split in LISTED:
             raise InputError(
                 f"--split {self.split} is the same for every seed; use --split 80-20, or --splits 1"
             )
-        if self.split == "by-cycle":
+        if self.split in OF_CYCLES:
             raise InputError(
-                "--split by-cycle: runs are compared on patients apart; use --split 80-20 "
+                f"--split {self.split}: runs are compared on patients apart; use --split 80-20 "
                 "(leakage.py says what that split is worth)"
             )
 

@@ -22,7 +22,7 @@ from respire.data.splits.draw import (
     official_test_side,
     shared_warning,
 )
-from respire.data.splits.kinds import Kind
+from respire.data.splits.kinds import LISTED, OF_CYCLES, Kind
 from respire.errors import InputError
 from respire.labels import CLASSES
 
@@ -70,12 +70,12 @@ class Cut:
     @property
     def patients_apart(self) -> bool:
         """Whether patients are cut, and not cycles."""
-        return self.kind != "by-cycle"
+        return self.kind not in OF_CYCLES
 
     @property
     def needs_list(self) -> bool:
         """Whether the test side is the official one, which a list in the data set names."""
-        return self.kind in ("60-40", "60-40-disjoint")
+        return self.kind in LISTED
 
     @property
     def holds_out(self) -> bool:
