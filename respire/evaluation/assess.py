@@ -77,3 +77,11 @@ def described(predictions: pd.DataFrame, classes: int) -> dict[str, Any]:
         classes: number of classes C.
     """
     return overall(predictions, classes).to_json() | values(predictions, classes)
+
+
+def described_by_device(predictions: pd.DataFrame, classes: int) -> dict[str, dict[str, Any]]:
+    """The same of each ``device`` that has any cycles, in the devices' alphabetical order."""
+    return {
+        str(device): described(rows, classes)
+        for device, rows in predictions.groupby("device", sort=True, observed=True)
+    }

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import recall_score
 
-from respire.evaluation.assess import LABELS, NAMES, assess, described, values
+from respire.evaluation.assess import (
+    LABELS,
+    NAMES,
+    assess,
+    described,
+    described_by_device,
+    values,
+)
 from respire.statistics.intervals import bootstrap, no_interval
 
 
@@ -57,3 +64,13 @@ def test_what_cannot_be_had_is_nan_in_values_and_beside_the_rest_in_results():
     assert stored["n"] == len(rows)
     assert np.sum(stored["confusion"]) == len(rows)
     assert stored["se"] == values(rows, 4)["se"]
+
+
+@given(st.integers(1, 10), st.randoms(use_true_random=False))
+def test_devices_add_up_to_all_cycles(patients, random):
+    rows = predictions(patients)
+    rows["device"] = [random.choice(["AKGC417L", "Litt3200"]) for _ in range(len(rows))]
+    devices = described_by_device(rows, 4)
+    assert list(devices) == sorted(rows["device"].unique())
+    confusions = [np.array(of_device["confusion"]) for of_device in devices.values()]
+    np.testing.assert_array_equal(sum(confusions), np.array(described(rows, 4)["confusion"]))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from respire.evaluation.assess import described
+from respire.evaluation.assess import described, described_by_device
 from respire.metrics import Scores, overall
 from respire.recipe import presets
 from respire.statistics.intervals import bootstrap
@@ -57,9 +57,7 @@ def _scored(predictions: pd.DataFrame) -> dict[str, Any]:
     return {
         "overall": described(predictions, 4)
         | {"interval": interval.to_json() | {"coverage": 0.913}, "no_interval": None},
-        "by_device": {
-            str(device): described(rows, 4) for device, rows in predictions.groupby("device")
-        },
+        "by_device": described_by_device(predictions, 4),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from respire.evaluation.assess import described
+from respire.evaluation.assess import described, described_by_device
 from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES, baseline_predictions, predict_stages
 from respire.metrics import Scores
 from respire.report.reproduction import STAGES as TITLES
@@ -204,10 +204,9 @@ def summarise(study: Study, outcome: Outcome) -> Summary:
         found = bootstrap(predictions, study.seed)
         interval = None if found is None else found.to_json() | {"coverage": coverage}
         told = {"interval": interval, "no_interval": reason}
-        devices = predictions.groupby("device", sort=True, observed=True)
         return Model(
             overall=described(predictions, classes) | told,
-            by_device={str(device): described(rows, classes) for device, rows in devices},
+            by_device=described_by_device(predictions, classes),
         )
 
     stage1, stage2 = (model(outcome.predictions[stage]) for stage in STAGES)
