@@ -60,7 +60,7 @@ def parse(options: type[O], arguments: Sequence[str], description: str) -> O:
         raise InputError(f"--recipe: {error.message}") from error
     preset = early.recipe or ("quick" if quick else options.preset)
     default = options(preset=preset, recipe=load_recipe(preset))
-    if quick:
+    if quick and isinstance(default, DataOptions):
         default = default.shortened()
     return tyro.cli(
         options, args=arguments, default=default, description=description, registry=RULES
