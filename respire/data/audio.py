@@ -55,11 +55,8 @@ def _missing_bytes(file: pa.NativeFile) -> int:
 def read_audio(source: str) -> tuple[np.ndarray, int]:
     """Read a recording: wav, flac, or whatever else libsndfile decodes.
 
-    Args:
-        source: path, or URI that pyarrow's filesystems understand.
-
-    Returns:
-        float32 [n] in (-1, 1) for integer formats, channels averaged, and the sample rate in Hz.
+    From a path, or a URI that pyarrow's filesystems understand: float32 [n] in (-1, 1) for integer
+    formats, channels averaged, and the sample rate in Hz.
 
     Raises:
         InputError: no such file, not audio, torn, empty, or with samples that are not finite.

@@ -29,15 +29,8 @@ def predict_baselines(
 ) -> dict[str, pd.DataFrame]:
     """Fit every baseline on the training cycles and let it predict the test cycles.
 
-    None of them draws anything at random.
-
-    Args:
-        train: training cycles, a row a cycle, with columns ``device`` and ``label`` (int, of the
-            task's classes).
-        test: test cycles, the same columns and any others.
-        train_features: float [n, M], each training cycle's log-mel bands averaged over time, in dB.
-        test_features: float [m, M], the same of the test cycles.
-        classes: number of classes C of the task.
+    None of them draws anything at random. Cycles have columns ``device`` and ``label`` (int, of the
+    task's C classes); features, float [n, M], are their log-mel bands averaged over time, in dB.
 
     Returns:
         For "majority", "device only" and "mean mel bands": the test frame with a column

@@ -28,12 +28,8 @@ def predict_stages(
 ) -> dict[str, pd.DataFrame]:
     """Predictions of stage 1's model, and of each device's own model for its cycles.
 
-    Args:
-        recipe: features, model and classes.
-        test: rows of the test recordings (data/cycles.py).
-        stage1: state dict of stage 1's best epoch.
-        devices: each device's state dict; None, or no entry, stands for stage 1's.
-        compute: device and precision.
+    ``test`` holds rows of the test recordings (data/rows.py), ``devices`` each device's state dict;
+    None, or no entry, stands for stage 1's.
 
     Returns:
         For "stage1" and "stage2" a row a test cycle, in the same order (training/predict.py).

@@ -72,15 +72,9 @@ def frequency_maps(semitones: Tensor, vtlp_factor: Tensor, n_fft: int) -> Tensor
 
 
 def _before_vtlp(bins: Tensor, factor: Tensor, highest: float) -> tuple[Tensor, Tensor]:
-    """Where VTLP brings each bin's power from, in bins, and how much it stretches there.
+    """Where VTLP brings each bin's power from, in bins, and how much it stretches there: [n, K].
 
-    Args:
-        bins: float32 [K].
-        factor: float32 [n, 1].
-        highest: half the sample rate, in bins.
-
-    Returns:
-        Two of float32 [n, K].
+    Of bins [K] and factors [n, 1]; ``highest`` is half the sample rate, in bins.
     """
     knee = KNEE * highest * factor.clamp(max=1)
     above = (highest - knee) / (highest - knee / factor)

@@ -46,8 +46,7 @@ def over_patients(
     The same draws of patients serve all simulated sides, which makes them one product of matrices.
 
     Args:
-        predictions: a row a cycle, with columns ``patient``, and integers ``label`` and
-            ``predicted``; ``no_interval`` of them must be None.
+        predictions: as for ``bootstrap``; ``no_interval`` of them must be None.
         seed: of the simulation, 0 or more.
         sides: number of simulated test sides.
         resamples: draws of patients.
@@ -95,12 +94,7 @@ def over_splits(
     """
     random = np.random.default_rng([seed, _SPLITS])
     between, within = SPREAD * math.sqrt(share), SPREAD * math.sqrt(1 - share)
-    truth = {
-        "mean": 0.5,
-        "between": between**2,
-        "within": within**2,
-        "total": SPREAD**2,
-    }
+    truth = {"mean": 0.5, "between": between**2, "within": within**2, "total": SPREAD**2}
     found = []
     for _ in range(experiments):
         values = 0.5 + between * random.standard_normal((splits, 1))

@@ -176,12 +176,8 @@ def compare(
 
 
 def _corrected(mean: float, scale: float, df: int, t: float) -> CorrectedTest:
-    if scale > 0:
-        statistic = mean / scale
-    elif mean == 0:
-        statistic = 0.0
-    else:
-        statistic = math.copysign(math.inf, mean)
+    alike = math.copysign(math.inf, mean) if mean else 0.0
+    statistic = mean / scale if scale > 0 else alike
     p = 2 * float(stats.t.sf(abs(statistic), df))
     return CorrectedTest(statistic, p, mean - t * scale, mean + t * scale, df)
 

@@ -88,19 +88,10 @@ def finetune(
     start: Fit | None = None,
     after_epoch: Callable[[Fit], None] = lambda _: None,
 ) -> Tuning:
-    """Fine-tune stage 1's model on one device's cycles.
+    """Fine-tune stage 1's model on one device's cycles, as ``fit`` does, at a fixed learning rate.
 
-    Args:
-        stage1: state dict of stage 1's best epoch.
-        train: the device's training cycles.
-        selector: the device's cycles on the selecting side, None where it has none. Where they are
-            too few to choose by (``selectable``), the recipe's fixed number of epochs is run.
-        recipe: the recipe.
-        compute: device and precision.
-        learning_rate: stage 2's, fixed over the run.
-        seed: training seed.
-        start: where an interrupted run stood.
-        after_epoch: called with the run so far after every epoch.
+    ``selector`` holds the device's cycles on the selecting side, if it has any. Where they are too
+    few to choose by (``selectable``), the recipe's fixed number of epochs is run.
 
     Raises:
         FloatingPointError: training diverged.
@@ -136,11 +127,8 @@ def decide(trials: Sequence[Tuning], selection: str) -> DeviceModel:
     """Choose a device's model among its trials, in the order of ``learning_rates``.
 
     Stage 1's weights stay where fine-tuning does not improve the device's Score on the selecting
-    side. Where nothing could be selected, the recipe's own learning rate is taken.
-
-    Args:
-        trials: of the device.
-        selection: name of the selecting side.
+    side, named ``selection``. Where nothing could be selected, the recipe's own learning rate is
+    taken.
     """
     if not trials:
         return DeviceModel("kept stage 1", "the device has no training cycles", None, None)

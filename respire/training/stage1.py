@@ -61,20 +61,11 @@ def train_stage1(
 ) -> Fit:
     """Train the common model on all devices (paper 2.1, stage 1).
 
-    A finished cell is returned at once; an interrupted one goes on from its last checkpoint.
-
-    Args:
-        recipe: everything that changes a number.
-        prepared: the corpus's cycles.
-        train: recordings to learn from.
-        selector: recordings whose Score chooses the epoch.
-        test: recordings that are read only if ``recipe.watch_test``, and choose nothing.
-        initial: state dict of the untrained network.
-        compute: device and precision of each worker.
-        cell: where the run lives.
-        seed: training seed.
-        workers: number of workers; the global batch stays the recipe's.
-        on_epoch: called on worker 0 with each epoch's row; must be picklable.
+    A finished cell is returned at once; an interrupted one goes on from its last checkpoint. The
+    Score of ``selector``'s recordings chooses the epoch; those in test are read only if
+    ``recipe.watch_test``, and choose nothing. The global batch stays the recipe's, whatever the
+    number of workers. ``on_epoch`` is called on worker 0 with each epoch's row, and must be
+    picklable.
 
     Raises:
         InputError: the workers do not divide the batch, or the storage has no room left.

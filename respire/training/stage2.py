@@ -27,12 +27,7 @@ from respire.training.loop import OnEpoch
 
 @dataclass(frozen=True)
 class DeviceCycles:
-    """One device's recordings, as rows of the cycles' Parquet schema.
-
-    Attributes:
-        train: rows to learn from; may be empty.
-        selector: rows whose Score chooses the epoch; may be empty.
-    """
+    """One device's rows to learn from and those whose Score chooses the epoch; may be empty."""
 
     train: pa.Table
     selector: pa.Table
