@@ -30,9 +30,7 @@ def command(options: type[O], question: Callable[[O], None], description: str) -
     sys.exit(0)
 
 
-def asked_with(
-    options: type[O],
-) -> Callable[[Callable[[O], str]], Callable[[str], NoReturn]]:
+def asked_with(options: type[O]) -> Callable[[Callable[[O], str]], Callable[[str], NoReturn]]:
     """Make a question, which gives the text that is printed last, a command of a description."""
 
     def commanded(question: Callable[[O], str]) -> Callable[[str], NoReturn]:

@@ -61,9 +61,8 @@ def _by_device(train: pd.DataFrame, test: pd.DataFrame, classes: int) -> np.ndar
 
     Cycles of a device that training has not seen get the commonest class.
     """
-    counts = pd.crosstab(train["device"], train["label"]).reindex(
-        columns=range(classes), fill_value=0
-    )
+    counts = pd.crosstab(train["device"], train["label"])
+    counts = counts.reindex(columns=range(classes), fill_value=0)
     # The Score is a sum over devices, each adding hits / (2 x cycles of that side, normal or
     # abnormal): the best assignment is the best class of each device by itself.
     normal = counts[NORMAL].sum()
@@ -78,8 +77,6 @@ def _by_spectrum(
     labels: pd.Series, train_features: np.ndarray, test_features: np.ndarray
 ) -> np.ndarray:
     """Logistic regression on standardised mean mel bands, classes weighted equally, int64 [m]."""
-    model = make_pipeline(
-        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000)
-    )
-    model.fit(train_features, labels.to_numpy(dtype=np.int64))
-    return model.predict(test_features)
+    regression = LogisticRegression(class_weight="balanced", max_iter=1000)
+    model = make_pipeline(StandardScaler(), regression)
+    return model.fit(train_features, labels.to_numpy(dtype=np.int64)).predict(test_features)

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from respire.labels import NORMAL, Task
 
-FULL_SCALE = 32767.0
-"""What 1.0 is stored as (data/preprocess.py)."""
 GPU_SHARE = 1 / 8
 """Of a GPU's free memory, what one bank may take: a process holds two or three, several processes
 may share the GPU, and the network needs most of it."""

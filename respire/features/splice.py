@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from respire.features.bank import FULL_SCALE, CycleBank
+from respire.data.rows import FULL_SCALE
+from respire.features.bank import CycleBank
 from respire.features.concatenate import Lead, alone
 from respire.features.keyed import uniform
 from respire.labels import NORMAL

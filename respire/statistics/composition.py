@@ -47,12 +47,8 @@ def composition(cycles: pd.DataFrame, devices: Sequence[str]) -> dict[str, float
 class Correlation:
     """How the Score of a split goes with something about its test side.
 
-    Attributes:
-        splits: how many there are.
-        r: Pearson's correlation.
-        low: lower end of its interval (by Fisher's transformation).
-        high: upper end.
-        p: two-sided, of none; not corrected for how many are looked at.
+    Pearson's r with its interval (by Fisher's transformation), and the two-sided p of none, not
+    corrected for how many are looked at.
     """
 
     splits: int

@@ -102,18 +102,15 @@ def bootstrap(
 ) -> Intervals | None:
     """Percentile bootstrap intervals of Se, Sp and Score, patients resampled with replacement.
 
-    They follow from cycles, patients and seed; the patients' names and the order of the rows do
-    not matter.
+    They follow from cycles, patients and seed, 0 or more; the patients' names and the order of the
+    rows do not matter. None where ``no_interval`` says why.
 
     Args:
         predictions: a row a cycle, with columns ``patient``, and integers ``label`` and
             ``predicted``.
-        seed: of the draws, 0 or more.
+        seed: of the draws.
         resamples: number of draws.
         level: nominal coverage, between 0 and 1.
-
-    Returns:
-        None where ``no_interval`` says why.
     """
     if no_interval(predictions) is not None:
         return None
@@ -131,14 +128,8 @@ def bootstrap_difference(
     """``bootstrap`` intervals of what model A is better by on the test side of one split.
 
     Each resample compares both models on the same patients. The order of the rows does not matter;
-    A and B exchanged mirror everything. None where ``no_interval`` says why.
-
-    Args:
-        a: predictions of A, as for ``bootstrap``, with columns ``recording`` and ``cycle`` too.
-        b: predictions of B for the same cycles.
-        seed: of the draws, 0 or more.
-        resamples: number of draws.
-        level: nominal coverage, between 0 and 1.
+    A and B exchanged mirror everything. Predictions are as for ``bootstrap``, of the same cycles,
+    with columns ``recording`` and ``cycle`` too. None where ``no_interval`` says why.
 
     Raises:
         ValueError: the two are not of the same cycles, patients and labels; it names the first

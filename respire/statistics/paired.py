@@ -117,9 +117,7 @@ class Comparison:
 def differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """What A is better by on each split, training seeds averaged: float64 [J].
 
-    Args:
-        a: results of A, fractions, float [J, K].
-        b: results of B on the same splits in the same order, float [J, K'].
+    Results are fractions, float [J, K] and [J, K'], of the same splits in the same order.
 
     Raises:
         ValueError: the numbers of splits differ.

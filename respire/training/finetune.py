@@ -21,12 +21,9 @@ Decision = Literal["fine-tuned", "kept stage 1", "unselected"]
 
 @dataclass(frozen=True)
 class Tuning:
-    """One fine-tuning of one device.
+    """One fine-tuning of one device, with the Scores ``before`` of stage 1's weights there.
 
-    Attributes:
-        learning_rate: what it was tuned with.
-        fit: the run; ``fit.scores`` is None where too few patients could select.
-        before: Scores of stage 1's weights on the device's selecting side, likewise.
+    Both these and ``fit.scores`` are None where too few patients could select.
     """
 
     learning_rate: float
@@ -49,12 +46,8 @@ class Tuning:
 class DeviceModel:
     """What a device is given after stage 2.
 
-    Attributes:
-        decision: whether the weights are the fine-tuned ones, stage 1's, or fine-tuned ones that
-            no validation could choose among.
-        reason: why, in a clause.
-        weights: the state dict; None stands for stage 1's.
-        trial: the trial decided on; None where there was none.
+    The weights are the fine-tuned ones, stage 1's (None), or fine-tuned ones that no validation
+    could choose among; the reason is a clause, and the trial that which was decided on, if any.
     """
 
     decision: Decision
@@ -109,17 +102,8 @@ def finetune(
     optimisation = replace(
         recipe.optimisation, learning_rate=learning_rate, schedule="constant", epochs=epochs
     )
-    run = fit(
-        network,
-        train,
-        selector,
-        recipe,
-        optimisation,
-        compute,
-        seed=seed,
-        start=start,
-        after_epoch=after_epoch,
-    )
+    given = (network, train, selector, recipe, optimisation, compute)
+    run = fit(*given, seed=seed, start=start, after_epoch=after_epoch)
     return Tuning(learning_rate, run, before)
 
 
