@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from respire.benchmark.per_sample import Entry, Sample, training_image
-from respire.features.bank import FULL_SCALE, CycleBank
+from respire.data.rows import FULL_SCALE
+from respire.features.bank import CycleBank
 from respire.features.concatenate import MIXED
 from respire.labels import NORMAL
 from respire.recipe.recipe import Recipe

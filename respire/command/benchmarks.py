@@ -4,11 +4,11 @@ import dataclasses
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 import tyro
 
-from respire.command.main import command
+from respire.command.main import asked_with
 from respire.command.options import (
     RECIPES,
     DataOptions,
@@ -45,21 +45,18 @@ class BenchmarkOptions(DataOptions):
     recipe says."""
 
 
-def benchmark(description: str) -> NoReturn:
+@asked_with(BenchmarkOptions)
+def benchmark(options: BenchmarkOptions) -> str:
     """``experiments/benchmark.py``."""
+    # Before torch is imported: threads that spin for long while they wait slow each other down
+    # on cores that others use too (runtime/session.py).
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    from respire.benchmark.run import measure
+    from respire.study.place import Place
 
-    def run(options: BenchmarkOptions) -> None:
-        # Before torch is imported: threads that spin for long while they wait slow each other down
-        # on cores that others use too (runtime/session.py).
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-        from respire.benchmark.run import measure
-        from respire.study.place import Place
-
-        place = Place(options.data, options.storage, skip_bad=options.skip_bad, gpu=options.gpu)
-        told = (options.recipe, place, options.parts, options.sizes)
-        print(measure(*told, quick=options.quick, name=options.name))
-
-    command(BenchmarkOptions, run, description)
+    place = Place(options.data, options.storage, skip_bad=options.skip_bad, gpu=options.gpu)
+    told = (options.recipe, place, options.parts, options.sizes)
+    return measure(*told, quick=options.quick, name=options.name)
 
 
 @dataclass(frozen=True)
@@ -88,26 +85,13 @@ class ScaleOptions(StoredOptions):
     """results.json with the rates: of this experiment, or of experiments/benchmark.py."""
 
 
-def scale(description: str) -> NoReturn:
+@asked_with(ScaleOptions)
+def scale(options: ScaleOptions) -> str:
     """``experiments/scale.py``."""
+    from respire.benchmark.scale.needs import Machines
+    from respire.benchmark.scale.run import reckon
+    from respire.runtime.storage import Storage
 
-    def run(options: ScaleOptions) -> None:
-        from respire.benchmark.scale.needs import Machines
-        from respire.benchmark.scale.run import reckon
-        from respire.runtime.storage import Storage
-
-        told = {f.name: getattr(options, f.name) for f in dataclasses.fields(Machines)[1:]}
-        print(
-            reckon(
-                options.recipe,
-                options.hours,
-                options.gpus,
-                Machines(**told),
-                options.measured,
-                RATES,
-                Storage.at(options.storage),
-                options.name,
-            )
-        )
-
-    command(ScaleOptions, run, description)
+    told = {f.name: getattr(options, f.name) for f in dataclasses.fields(Machines)[1:]}
+    asked = (options.recipe, options.hours, options.gpus, Machines(**told), options.measured)
+    return reckon(*asked, RATES, Storage.at(options.storage), options.name)

@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from respire.command.parse import O, parse
@@ -27,3 +28,12 @@ def command(options: type[O], question: Callable[[O], None], description: str) -
         sys.stderr.write(without_credentials(traceback.format_exc()))
         sys.exit(1)
     sys.exit(0)
+
+
+def asked_with(options: type[O]) -> Callable[[Callable[[O], str]], Callable[[str], NoReturn]]:
+    """Make a question, which gives the text that is printed last, a command of a description."""
+
+    def commanded(question: Callable[[O], str]) -> Callable[[str], NoReturn]:
+        return partial(command, options, lambda given: print(question(given)))
+
+    return commanded

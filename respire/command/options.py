@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Self, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast, get_args
 
 import tyro
 
@@ -57,10 +57,6 @@ class StoredOptions:
     name: str | None = None
     """Name of the run; the same name resumes it. Left out, it is made of recipe, split and key."""
 
-    def shortened(self) -> Self:
-        """The options that ``--quick`` stands for."""
-        return self
-
     def check_counts(self, *names: str) -> None:
         """Refuse options of these names that are below 1.
 
@@ -87,7 +83,10 @@ class DataOptions(StoredOptions):
 
     def shortened(self) -> Self:
         """The options that ``--quick`` stands for."""
-        return dataclasses.replace(super().shortened(), data=SYNTHETIC)
+        return dataclasses.replace(self, **self._quick())
+
+    def _quick(self) -> dict[str, Any]:
+        return {"data": SYNTHETIC}
 
 
 @dataclass(frozen=True)
@@ -145,14 +144,9 @@ class GridOptions(TrainingOptions):
     per_gpu: int = 2
     """How many runs share a GPU; without GPUs each gets a core."""
 
-    def shortened(self) -> Self:
-        """The options that ``--quick`` stands for."""
-        return dataclasses.replace(
-            super().shortened(),
-            recipe=shortly_trained(self.recipe),
-            splits=QUICK_SPLITS,
-            seeds=QUICK_SEEDS,
-        )
+    def _quick(self) -> dict[str, Any]:
+        recipe = shortly_trained(self.recipe)
+        return super()._quick() | {"recipe": recipe, "splits": QUICK_SPLITS, "seeds": QUICK_SEEDS}
 
     def __post_init__(self) -> None:
         self.check_counts("splits", "seeds", "per_gpu")
@@ -186,9 +180,8 @@ class TableOptions(GridOptions):
     rows: tuple[str, ...] | None = None
     """Names of rows to fill, with those that they are compared with; left out, all."""
 
-    def shortened(self) -> Self:
-        """The options that ``--quick`` stands for."""
-        return dataclasses.replace(super().shortened(), splits=QUICK_TABLE_SPLITS, seeds=1)
+    def _quick(self) -> dict[str, Any]:
+        return super()._quick() | {"splits": QUICK_TABLE_SPLITS, "seeds": 1}
 
 
 def shortly_trained(recipe: Recipe) -> Recipe:

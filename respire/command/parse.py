@@ -60,7 +60,7 @@ def parse(options: type[O], arguments: Sequence[str], description: str) -> O:
         raise InputError(f"--recipe: {error.message}") from error
     preset = early.recipe or ("quick" if quick else options.preset)
     default = options(preset=preset, recipe=load_recipe(preset))
-    if quick:
+    if quick and isinstance(default, DataOptions):
         default = default.shortened()
     return tyro.cli(
         options, args=arguments, default=default, description=description, registry=RULES
@@ -70,10 +70,8 @@ def parse(options: type[O], arguments: Sequence[str], description: str) -> O:
 def recipe_of(text: str, base: Recipe) -> Recipe:
     """A recipe as ``--compare`` names it.
 
-    Args:
-        text: a preset or file, one with overrides, or overrides of ``base``, separated by commas,
-            such as ``small,features.padding=zero``.
-        base: the recipe that is overridden where none is named.
+    That is a preset or file, one with overrides, or overrides of ``base``, separated by commas,
+    such as ``small,features.padding=zero``.
 
     Raises:
         InputError: neither a preset nor a field and its value.

@@ -4,13 +4,14 @@ What computes takes seconds to import, and --help does not: it is imported where
 """
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Annotated, Literal, NoReturn, Self
+from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
-from respire.command.main import command
+from respire.command.main import asked_with
 from respire.command.options import (
     RECIPES,
     DataOptions,
@@ -36,16 +37,13 @@ class FullOptions(TrainingOptions):
     """Training workers; on GPUs, one a GPU."""
 
 
-def full(description: str) -> NoReturn:
+@asked_with(FullOptions)
+def full(options: FullOptions) -> str:
     """``experiments/full.py``."""
+    from respire.experiments.full.run import full
 
-    def run(options: FullOptions) -> None:
-        from respire.experiments.full.run import full
-
-        place = dataclasses.replace(options.place, workers=options.workers)
-        print(full(options.recipe, options.cut, options.seed, place, options.name))
-
-    command(FullOptions, run, description)
+    place = dataclasses.replace(options.place, workers=options.workers)
+    return full(options.recipe, options.cut, options.seed, place, options.name)
 
 
 @dataclass(frozen=True)
@@ -78,57 +76,16 @@ class SeedVarianceOptions(GridOptions):
         return recipes
 
 
-def seed_variance(description: str) -> NoReturn:
+@asked_with(SeedVarianceOptions)
+def seed_variance(options: SeedVarianceOptions) -> str:
     """``experiments/seed_variance.py``."""
+    if options.describe:
+        from respire.experiments.split_ranges.run import describe
 
-    def run(options: SeedVarianceOptions) -> None:
-        if options.describe:
-            from respire.experiments.split_ranges.run import describe
+        return describe(options.cut, options.place, options.folds, options.name)
+    from respire.experiments.seed_variance.run import seed_variance
 
-            print(describe(options.cut, options.place, options.folds, options.name))
-            return
-        from respire.experiments.seed_variance.run import seed_variance
-
-        print(
-            seed_variance(options.recipes, options.cut, options.extent, options.place, options.name)
-        )
-
-    command(SeedVarianceOptions, run, description)
-
-
-def _table(
-    name: str, description: str, options: type[TableOptions] = TableOptions, *along: str
-) -> NoReturn:
-    """A table of the paper, whose question asks for a recipe, a cut and what it goes along."""
-
-    def run(given: TableOptions) -> None:
-        from respire.experiments.paper_tables.run import run_table
-
-        module = import_module(f"respire.experiments.paper_tables.{name}")
-        asked = module.question(given.recipe, given.cut, *(getattr(given, what) for what in along))
-        print(run_table(name, asked, given.rows, given.extent, given.place, given.name))
-
-    command(options, run, description)
-
-
-def ablation(description: str) -> NoReturn:
-    """``experiments/ablation.py``."""
-    _table("ablation", description)
-
-
-def device_finetuning(description: str) -> NoReturn:
-    """``experiments/device_finetuning.py``."""
-    _table("device_finetuning", description)
-
-
-def single_device(description: str) -> NoReturn:
-    """``experiments/single_device.py``."""
-    _table("single_device", description)
-
-
-def leakage(description: str) -> NoReturn:
-    """``experiments/leakage.py``."""
-    _table("leakage", description)
+    return seed_variance(options.recipes, options.cut, options.extent, options.place, options.name)
 
 
 @dataclass(frozen=True)
@@ -137,11 +94,6 @@ class WindowLengthOptions(TableOptions):
 
     windows: tuple[float, ...] = (1, 2, 3, 4, 5, 6, 7, 8, 9)
     """Lengths to try beside the recipe's own (seconds)."""
-
-
-def window_length(description: str) -> NoReturn:
-    """``experiments/window_length.py``."""
-    _table("window_length", description, WindowLengthOptions, "windows")
 
 
 @dataclass(frozen=True)
@@ -155,14 +107,32 @@ class ImageSizeOptions(TableOptions):
     sizes: tuple[int, ...] = (1, 2, 3)
     """How many times the spectrogram is enlarged."""
 
-    def shortened(self) -> Self:
-        """The options that ``--quick`` stands for."""
-        return dataclasses.replace(super().shortened(), sizes=QUICK_SIZES)
+    def _quick(self) -> dict[str, Any]:
+        return super()._quick() | {"sizes": QUICK_SIZES}
 
 
-def image_size(description: str) -> NoReturn:
-    """``experiments/image_size.py``."""
-    _table("image_size", description, ImageSizeOptions, "sizes")
+def _table(
+    name: str, options: type[TableOptions] = TableOptions, *along: str
+) -> Callable[[str], NoReturn]:
+    """A table of the paper, whose question asks for a recipe, a cut and what it goes along."""
+
+    @asked_with(options)
+    def table(given: TableOptions) -> str:
+        from respire.experiments.paper_tables.run import run_table
+
+        module = import_module(f"respire.experiments.paper_tables.{name}")
+        asked = module.question(given.recipe, given.cut, *(getattr(given, what) for what in along))
+        return run_table(name, asked, given.rows, given.extent, given.place, given.name)
+
+    return table
+
+
+ablation = _table("ablation")
+device_finetuning = _table("device_finetuning")
+single_device = _table("single_device")
+leakage = _table("leakage")
+window_length = _table("window_length", WindowLengthOptions, "windows")
+image_size = _table("image_size", ImageSizeOptions, "sizes")
 
 
 @dataclass(frozen=True)
@@ -174,25 +144,19 @@ class AttentionOptions(GridOptions):
     seeds: int = 1
     """How many training seeds on each split; --seed is the first."""
 
-    def shortened(self) -> Self:
-        """The options that ``--quick`` stands for: an image just high enough, of few frames."""
-        short = super().shortened()
-        features = dataclasses.replace(short.recipe.features, n_mels=64, hop=512, upsample=2)
-        recipe = dataclasses.replace(short.recipe, features=features)
-        return dataclasses.replace(short, recipe=recipe, splits=1, seeds=1)
+    def _quick(self) -> dict[str, Any]:
+        # An image just high enough, of few frames.
+        features = dataclasses.replace(self.recipe.features, n_mels=64, hop=512, upsample=2)
+        recipe = dataclasses.replace(shortly_trained(self.recipe), features=features)
+        return super()._quick() | {"recipe": recipe, "splits": 1, "seeds": 1}
 
 
-def attention_maps(description: str) -> NoReturn:
+@asked_with(AttentionOptions)
+def attention_maps(options: AttentionOptions) -> str:
     """``experiments/attention_maps.py``."""
+    from respire.experiments.attention_maps.run import attention_maps
 
-    def run(options: AttentionOptions) -> None:
-        from respire.experiments.attention_maps.run import attention_maps
-
-        print(
-            attention_maps(options.recipe, options.cut, options.extent, options.place, options.name)
-        )
-
-    command(AttentionOptions, run, description)
+    return attention_maps(options.recipe, options.cut, options.extent, options.place, options.name)
 
 
 @dataclass(frozen=True)
@@ -219,15 +183,13 @@ class SearchOptions(TrainingOptions):
     per_gpu: int = 2
     """How many trials share a GPU; without GPUs each gets a core."""
 
-    def shortened(self) -> Self:
-        """The options that ``--quick`` stands for."""
-        return dataclasses.replace(
-            super().shortened(),
-            recipe=shortly_trained(self.recipe),
-            trials=QUICK_TRIALS,
-            inner_splits=QUICK_INNER_SPLITS,
-            only=("features.window_seconds", "optimisation.learning_rate"),
-        )
+    def _quick(self) -> dict[str, Any]:
+        return super()._quick() | {
+            "recipe": shortly_trained(self.recipe),
+            "trials": QUICK_TRIALS,
+            "inner_splits": QUICK_INNER_SPLITS,
+            "only": ("features.window_seconds", "optimisation.learning_rate"),
+        }
 
     def __post_init__(self) -> None:
         self.check_counts("trials", "inner_splits", "per_gpu")
@@ -235,28 +197,22 @@ class SearchOptions(TrainingOptions):
             raise InputError(f"--outer-seeds {self.outer_seeds}: give one or more, each once")
 
 
-def search(description: str) -> NoReturn:
+@asked_with(SearchOptions)
+def search(options: SearchOptions) -> str:
     """``experiments/search.py``."""
+    from respire.experiments.search.run import search
+    from respire.experiments.search.summary import SearchPlan
 
-    def run(options: SearchOptions) -> None:
-        from respire.experiments.search.run import search
-        from respire.experiments.search.summary import SearchPlan
-
-        told = {f.name: getattr(options, f.name) for f in dataclasses.fields(SearchPlan)}
-        plan, place = SearchPlan(**told), options.place
-        print(search(options.recipe, options.cut, options.seed, plan, place, options.name))
-
-    command(SearchOptions, run, description)
+    told = {f.name: getattr(options, f.name) for f in dataclasses.fields(SearchPlan)}
+    plan, place = SearchPlan(**told), options.place
+    return search(options.recipe, options.cut, options.seed, plan, place, options.name)
 
 
-def audit(description: str) -> NoReturn:
+@asked_with(DataOptions)
+def audit(options: DataOptions) -> str:
     """``experiments/audit.py``."""
+    from respire.experiments.audit.run import audit
+    from respire.study.place import Place
 
-    def run(options: DataOptions) -> None:
-        from respire.experiments.audit.run import audit
-        from respire.study.place import Place
-
-        place = Place(options.data, options.storage, skip_bad=options.skip_bad)
-        print(audit(options.recipe, place, options.name))
-
-    command(DataOptions, run, description)
+    place = Place(options.data, options.storage, skip_bad=options.skip_bad)
+    return audit(options.recipe, place, options.name)

@@ -10,6 +10,7 @@ from pyarrow import fs
 from respire.errors import REMEDY, InputError
 from respire.runtime.storage import Storage
 
+AGAIN = "copy or download it again"
 UNKNOWN_SIZE = 0xFFFFFFFF
 """What a WAV says of its length, of the whole and of the audio, that was written to a pipe."""
 
@@ -55,11 +56,8 @@ def _missing_bytes(file: pa.NativeFile) -> int:
 def read_audio(source: str) -> tuple[np.ndarray, int]:
     """Read a recording: wav, flac, or whatever else libsndfile decodes.
 
-    Args:
-        source: path, or URI that pyarrow's filesystems understand.
-
-    Returns:
-        float32 [n] in (-1, 1) for integer formats, channels averaged, and the sample rate in Hz.
+    From a path, or a URI that pyarrow's filesystems understand: float32 [n] in (-1, 1) for integer
+    formats, channels averaged, and the sample rate in Hz.
 
     Raises:
         InputError: no such file, not audio, torn, empty, or with samples that are not finite.
@@ -69,23 +67,16 @@ def read_audio(source: str) -> tuple[np.ndarray, int]:
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error}); check the path") from error
     if missing := _missing_bytes(pa.BufferReader(content)):
-        raise InputError(
-            f"{source}: torn, {missing} bytes of audio are missing; copy or download it again"
-        )
+        raise InputError(f"{source}: torn, {missing} bytes of audio are missing; {AGAIN}")
     try:
         with sf.SoundFile(io.BytesIO(content)) as file:
             announced, rate = file.frames, file.samplerate
             channels = file.read(dtype="float32", always_2d=True)
     except sf.LibsndfileError as error:
-        raise InputError(
-            f"{source}: not decodable as audio ({error.error_string.strip()}); "
-            "copy or download it again"
-        ) from error
+        reason = error.error_string.strip()
+        raise InputError(f"{source}: not decodable as audio ({reason}); {AGAIN}") from error
     if len(channels) < announced:
-        raise InputError(
-            f"{source}: torn, holds {len(channels)} of {announced} samples; "
-            "copy or download it again"
-        )
+        raise InputError(f"{source}: torn, holds {len(channels)} of {announced} samples; {AGAIN}")
     if len(channels) == 0:
         raise InputError(f"{source}: holds no samples; remove it or download it again")
     if not np.isfinite(channels).all():

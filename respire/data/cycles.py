@@ -28,12 +28,9 @@ _ABANDONED_AFTER_S = 3600
 
 @dataclass(frozen=True)
 class PreparedCycles:
-    """The cycles of a corpus under one preprocessing, in storage.
+    """The cycles of a corpus under one preprocessing, in storage: a folder of Parquet files.
 
-    Attributes:
-        storage: folder of the Parquet files.
-        key: what they were made from and how.
-        skipped: why each left-out recording was left out, one line each.
+    The key says what they were made from and how, ``skipped`` why recordings were left out.
     """
 
     storage: Storage
@@ -77,14 +74,9 @@ def prepare_cycles(
 
     The result lies in ``storage/cycles/KEY/ATTEMPT/`` and counts as there once
     ``storage/cycles/KEY/manifest.json``, written last, names the attempt. So a run that is killed
-    leaves nothing that a later one would take for whole, and two runs at once do not meet.
-
-    Args:
-        cycles: catalogue (data/corpora/icbhi.py), one row a cycle.
-        recipe: rate and band.
-        fingerprint: identity of the recordings' content.
-        storage: where runs are kept.
-        skip_bad: leave out recordings that cannot be prepared, and say which.
+    leaves nothing that a later one would take for whole, and two runs at once do not meet. With
+    ``skip_bad`` recordings that cannot be prepared are left out, and it says which. The
+    ``fingerprint`` is the identity of the recordings' content.
 
     Raises:
         InputError: a recording cannot be prepared, or all of them; storage cannot be written.

@@ -44,28 +44,21 @@ def by_recording(cycles: pd.DataFrame) -> pa.Table:
 
 
 def prepare_block(batch: pa.Table, recipe: Preprocess) -> pa.Table:
-    """Prepare a block of recordings; bad input comes back as data, not as a failed task.
+    """Rows of ``by_recording`` to rows in SCHEMA, and why a recording could not be prepared.
 
-    Args:
-        batch: rows of ``by_recording``.
-        recipe: rate and band.
-
-    Returns:
-        Rows in SCHEMA, and why a recording could not be prepared.
+    So bad input comes back as data, not as a failed task.
     """
     rows = [_prepare_recording(row, recipe) for row in batch.to_pylist()]
     return pa.Table.from_pylist(rows, schema=SCHEMA.append(ERROR))
 
 
 def _prepare_recording(row: dict[str, Any], recipe: Preprocess) -> dict[str, Any]:
-    """Prepare one recording."""
-    empty = np.empty(0, np.int16)
+    audio = samples = np.empty(0, np.int16)
+    where = problem = None
     try:
         waveform = preprocess(*read_audio(row["audio"]), recipe)
-    except InputError as error:
-        return {**row, "audio": empty, "samples": empty, "error": str(error)}
-    try:
+        where = row["audio"]  # what is wrong with its cycles does not say of which recording
         audio, samples = slice_cycles(waveform, row["start_s"], row["end_s"], recipe.sample_rate_hz)
     except InputError as error:
-        return {**row, "audio": empty, "samples": empty, "error": f"{row['audio']}: {error}"}
-    return {**row, "audio": audio, "samples": samples, "error": None}
+        problem = f"{where}: {error}" if where else str(error)
+    return {**row, "audio": audio, "samples": samples, "error": problem}

@@ -27,13 +27,8 @@ def preprocess(audio: np.ndarray, rate: int, recipe: Preprocess) -> np.ndarray:
     A silent (constant) recording stays silent under the band-pass. Without
     ``recipe.normalise`` samples keep the level they were recorded at, cut at full scale.
 
-    Args:
-        audio: float [n], mono.
-        rate: its sample rate in Hz.
-        recipe: target rate, band, and which steps are taken.
-
-    Returns:
-        float32 [round(n * recipe.sample_rate_hz / rate)], peak 0.999 if normalised.
+    From mono audio, float [n], at ``rate`` Hz to float32 [round(n * recipe.sample_rate_hz / rate)],
+    peak 0.999 if normalised.
     """
     signal = audio.astype(np.float64)
     if recipe.band_pass:
@@ -45,11 +40,9 @@ def preprocess(audio: np.ndarray, rate: int, recipe: Preprocess) -> np.ndarray:
     signal = soxr.resample(signal, rate, recipe.sample_rate_hz, quality="HQ")
     # sosfilt refuses what is shorter than a sample; its annotations will be found to lie beyond it.
     if recipe.band_pass and len(signal):
-        band = (recipe.band_low_hz, recipe.band_high_hz)
-        rate_hz = recipe.sample_rate_hz
-        signal = sosfilt(
-            butter(recipe.band_order, band, "bandpass", output="sos", fs=rate_hz), signal
-        )
+        band, rate_hz = (recipe.band_low_hz, recipe.band_high_hz), recipe.sample_rate_hz
+        sections = butter(recipe.band_order, band, "bandpass", output="sos", fs=rate_hz)
+        signal = sosfilt(sections, signal)
     loudest = np.abs(signal).max(initial=0)
     if recipe.normalise:
         signal = signal * (PEAK / loudest if loudest > 0 else 0)

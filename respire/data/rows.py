@@ -40,6 +40,11 @@ def pick(table: pa.Table, rows: Sequence[int] | np.ndarray) -> pa.Table:
     return pa.concat_tables([table.slice(row, 1) for row in rows]).combine_chunks()
 
 
+def of_device(table: pa.Table, device: str) -> pa.Table:
+    """Rows of cycles of one device's recordings."""
+    return pick(table, np.flatnonzero(pyarrow.compute.equal(table.column("device"), device)))
+
+
 def in_order(table: pa.Table) -> pa.Table:
     """Rows of cycles sorted by recording name."""
     return pick(table, pyarrow.compute.sort_indices(table.column("recording")).to_pylist())

@@ -38,12 +38,7 @@ NAMES = tuple(LABELS)
 
 
 def values(predictions: pd.DataFrame, classes: int) -> dict[str, float]:
-    """Every statistic by its name.
-
-    Args:
-        predictions: a row a cycle, with columns ``label`` and ``predicted``.
-        classes: number of classes C.
-    """
+    """Every statistic of predictions with columns ``label`` and ``predicted``, by its name."""
     return {statistic.name: statistic.of(predictions, classes) for statistic in STATISTICS}
 
 
@@ -70,12 +65,7 @@ def assess(predictions: pd.DataFrame, classes: int, seed: int) -> tuple[Measure,
 
 
 def described(predictions: pd.DataFrame, classes: int) -> dict[str, Any]:
-    """What results.json says of predictions: every statistic, n, recall and confusion.
-
-    Args:
-        predictions: a row a cycle, with columns ``label`` and ``predicted``.
-        classes: number of classes C.
-    """
+    """What results.json says of predictions: every statistic, n, recall and confusion."""
     return overall(predictions, classes).to_json() | values(predictions, classes)
 
 

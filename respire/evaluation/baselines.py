@@ -29,15 +29,8 @@ def predict_baselines(
 ) -> dict[str, pd.DataFrame]:
     """Fit every baseline on the training cycles and let it predict the test cycles.
 
-    None of them draws anything at random.
-
-    Args:
-        train: training cycles, a row a cycle, with columns ``device`` and ``label`` (int, of the
-            task's classes).
-        test: test cycles, the same columns and any others.
-        train_features: float [n, M], each training cycle's log-mel bands averaged over time, in dB.
-        test_features: float [m, M], the same of the test cycles.
-        classes: number of classes C of the task.
+    None of them draws anything at random. Cycles have columns ``device`` and ``label`` (int, of the
+    task's C classes); features, float [n, M], are their log-mel bands averaged over time, in dB.
 
     Returns:
         For "majority", "device only" and "mean mel bands": the test frame with a column
@@ -68,9 +61,8 @@ def _by_device(train: pd.DataFrame, test: pd.DataFrame, classes: int) -> np.ndar
 
     Cycles of a device that training has not seen get the commonest class.
     """
-    counts = pd.crosstab(train["device"], train["label"]).reindex(
-        columns=range(classes), fill_value=0
-    )
+    counts = pd.crosstab(train["device"], train["label"])
+    counts = counts.reindex(columns=range(classes), fill_value=0)
     # The Score is a sum over devices, each adding hits / (2 x cycles of that side, normal or
     # abnormal): the best assignment is the best class of each device by itself.
     normal = counts[NORMAL].sum()
@@ -85,8 +77,6 @@ def _by_spectrum(
     labels: pd.Series, train_features: np.ndarray, test_features: np.ndarray
 ) -> np.ndarray:
     """Logistic regression on standardised mean mel bands, classes weighted equally, int64 [m]."""
-    model = make_pipeline(
-        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000)
-    )
-    model.fit(train_features, labels.to_numpy(dtype=np.int64))
-    return model.predict(test_features)
+    regression = LogisticRegression(class_weight="balanced", max_iter=1000)
+    model = make_pipeline(StandardScaler(), regression)
+    return model.fit(train_features, labels.to_numpy(dtype=np.int64)).predict(test_features)

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from respire.data.rows import pick
+from respire.data.rows import of_device
 from respire.evaluation.baselines import predict_baselines
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
@@ -28,12 +26,8 @@ def predict_stages(
 ) -> dict[str, pd.DataFrame]:
     """Predictions of stage 1's model, and of each device's own model for its cycles.
 
-    Args:
-        recipe: features, model and classes.
-        test: rows of the test recordings (data/cycles.py).
-        stage1: state dict of stage 1's best epoch.
-        devices: each device's state dict; None, or no entry, stands for stage 1's.
-        compute: device and precision.
+    ``test`` holds rows of the test recordings (data/rows.py), ``devices`` each device's state dict;
+    None, or no entry, stands for stage 1's.
 
     Returns:
         For "stage1" and "stage2" a row a test cycle, in the same order (training/predict.py).
@@ -43,8 +37,8 @@ def predict_stages(
     for device, rows in common.groupby("device"):
         weights = devices.get(str(device))
         if weights is not None:
-            own = pick(test, np.flatnonzero(pc.equal(test.column("device"), device)))
-            rows = _predict(recipe, own, weights, compute).set_index(rows.index)
+            own = _predict(recipe, of_device(test, str(device)), weights, compute)
+            rows = own.set_index(rows.index)
         by_device.append(rows)
     return {STAGE1: common, STAGE2: pd.concat(by_device).sort_index()}
 

@@ -104,6 +104,7 @@ def grad_cam_plus_plus(
     explained, a channel weighs the sum over its positions of a · relu(g), where
     a = g² / (2 g² + g³ · sum(A)). Layer 4 ends in a ReLU, so that A is never negative; where
     g > 0 the term therefore is g / (2 + g · sum(A)) and cannot be undefined, and elsewhere it is 0.
+    Nor are weights negative, so that a map needs no ReLU of its own.
 
     Args:
         network: a ResNet of torchvision's; left in evaluation mode.
@@ -111,8 +112,7 @@ def grad_cam_plus_plus(
         classes: what is explained, int64 [B]; left out, the class of the highest logit.
 
     Returns:
-        The maps, float32 [B, h, w] with h = H / 32 rounded up, and the classes. Neither weights nor
-        activations are negative, so that a map needs no ReLU of its own.
+        The maps, float32 [B, h, w] with h = H / 32 rounded up, and the classes.
     """
     network.eval()
     with torch.no_grad():
@@ -143,14 +143,10 @@ def on_spectrogram(maps: Tensor, bands: int, frames: int) -> Tensor:
 
 
 def unstretch(maps: Tensor, cut: Tensor) -> Tensor:
-    """Bring maps back to the rows that their images had before clipping (``stretch`` undone).
+    """Bring maps [B, M, F] back to the rows that their images had before ``stretch``.
 
-    Args:
-        maps: float32 [B, M, F].
-        cut: rows that were cut from the top, int64 [B], less than M.
-
-    Returns:
-        float32 [B, M, F]: zero in the rows that were cut, each adding up to 1 or all zero.
+    Zero in the rows that were cut from the top (``cut``, int64 [B], less than M), each adds up to 1
+    or is all zero.
     """
     height = maps.shape[1]
     below = torch.arange(height, device=maps.device) - cut[:, None]
@@ -178,14 +174,7 @@ def on_rows(maps: Tensor, chosen: Tensor) -> Tensor:
 
 
 def see(network: nn.Module, pipeline: Pipeline, bank: CycleBank, chosen: Tensor) -> Seen:
-    """Images and maps of some windows.
-
-    Args:
-        network: on the pipeline's device.
-        pipeline: of the recipe that the network was trained by.
-        bank: the windows.
-        chosen: int64 [B] in host memory, indices into the bank.
-    """
+    """Images and maps of some windows, indices into the bank (features/pipeline.py)."""
     images = pipeline.evaluation_images(bank, chosen)
     coarse, predicted = grad_cam_plus_plus(network, network_input(images))
     unclipped = pipeline.unclipped_shades(bank, chosen)
@@ -199,11 +188,7 @@ def see(network: nn.Module, pipeline: Pipeline, bank: CycleBank, chosen: Tensor)
 def attention(recipe: Recipe, test: pa.Table, weights: Weights, compute: Compute) -> Attention:
     """The attention of a trained network on all windows of a test side, in batches.
 
-    Args:
-        recipe: features, model and classes.
-        test: rows of the test recordings (data/cycles.py).
-        weights: state dict of the network.
-        compute: where; the precision is fp32 all the same.
+    ``test`` holds rows of its recordings (data/rows.py).
     """
     network, pipeline, bank = _opened(recipe, test, weights, compute)
     exactly = BlankRegion(replace(recipe.features, blank_region="clip"))
@@ -224,11 +209,10 @@ def attention(recipe: Recipe, test: pa.Table, weights: Weights, compute: Compute
         measured.append(torch.stack([column.double() for column in columns], 1).cpu())
         on_top = own * (top > 0)[:, None, None]
         total = total + torch.stack([own, on_top]).sum(1, dtype=torch.float64).cpu()
+    names = (*MEASURES, "top_rows", "predicted")
     windows = bank.cycles.assign(
         window=bank.cycles.groupby(["recording", "cycle"]).cumcount(),
-        **dict(
-            zip((*MEASURES, "top_rows", "predicted"), torch.cat(measured).numpy().T, strict=True)
-        ),
+        **dict(zip(names, torch.cat(measured).numpy().T, strict=True)),
     )
     return Attention(windows.astype({"predicted": int}), total.numpy())
 
@@ -253,15 +237,9 @@ def most_blank(windows: pd.DataFrame, n: int) -> list[int]:
 def patient_mean(
     values: np.ndarray, patients: np.ndarray, seed: int, resamples: int = RESAMPLES
 ) -> dict[str, float | None] | None:
-    """A mean over windows with its percentile bootstrap interval over patients.
+    """The mean of windows' values [N], finite, with its percentile bootstrap interval.
 
-    Patients are resampled with all their windows, as in statistics/intervals.py.
-
-    Args:
-        values: float [N], finite.
-        patients: [N], whose each is.
-        seed: of the draws, 0 or more.
-        resamples: number of draws.
+    Patients [N], whose each is, are resampled with all their windows (statistics/intervals.py).
 
     Returns:
         value, low and high; the last two None with fewer than MIN_PATIENTS patients. None for no

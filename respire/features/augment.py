@@ -135,13 +135,8 @@ def white_noise(device: torch.device | str) -> Tensor:
 def augment_waveforms(waveform: Tensor, effects: Effects, noise: Tensor) -> Tensor:
     """Apply speed, loudness, shift and noise, in this order, to the rows that get them.
 
-    Args:
-        waveform: float32 [B, T], T at most NOISE_SAMPLES; changed in place.
-        effects: of these B windows.
-        noise: the table of ``white_noise``, on the waveform's device.
-
-    Returns:
-        The waveform; rows without an effect keep every bit.
+    The waveform, float32 [B, T], T at most NOISE_SAMPLES, is changed in place and given back; rows
+    without an effect keep every bit. ``noise`` is the table of ``white_noise``, on its device.
     """
     window = waveform.shape[1]
 
@@ -170,29 +165,18 @@ def augment_waveforms(waveform: Tensor, effects: Effects, noise: Tensor) -> Tens
 
 
 def add_noise(waveform: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
-    """Add noise at a signal-to-noise ratio: that of the mean powers over the window.
+    """Add noise, float32 [n, T], to rows [n, T] at signal-to-noise ratios, float32 [n].
 
-    Args:
-        waveform: float32 [n, T].
-        noise: float32 [n, T].
-        snr_db: float32 [n].
-
-    Returns:
-        float32 [n, T]; a silent row stays silent.
+    The ratio is that of the mean powers over the window; a silent row stays silent.
     """
     ratio = waveform.norm(dim=1) / noise.norm(dim=1)
     return torch.addcmul(waveform, noise, (ratio * 10 ** (-snr_db / 20))[:, None])
 
 
 def shift(waveform: Tensor, samples: Tensor) -> Tensor:
-    """Roll each row: what leaves at the end comes back at the beginning.
+    """Roll rows, float32 [n, T], to ``samples`` later, int64 [n] in [0, T].
 
-    Args:
-        waveform: float32 [n, T].
-        samples: int64 [n] in [0, T], how much later everything happens.
-
-    Returns:
-        float32 [n, T].
+    What leaves at the end comes back at the beginning.
     """
     count, window = waveform.shape
     row = torch.arange(count, device=waveform.device)
@@ -202,17 +186,11 @@ def shift(waveform: Tensor, samples: Tensor) -> Tensor:
 
 
 def change_loudness(waveform: Tensor, factor: Tensor, first: int, last: int) -> Tensor:
-    """Multiply the amplitude of a stretch, with raised-cosine edges inside it.
+    """Multiply the amplitude of a stretch of rows, float32 [n, T], by factors, float32 [n].
 
-    Args:
-        waveform: float32 [n, T].
-        factor: float32 [n].
-        first: sample at which the stretch begins.
-        last: sample before which it ends, at least 2 * LOUDNESS_EDGE later.
-
-    Returns:
-        float32 [n, T]; samples outside the stretch keep every bit, and those further inside than
-        LOUDNESS_EDGE are multiplied by the factor.
+    From sample ``first`` to before ``last``, at least 2 * LOUDNESS_EDGE later, with raised-cosine
+    edges inside: samples outside keep every bit, and those further inside than LOUDNESS_EDGE are
+    multiplied by the factor.
     """
     rise = torch.hann_window(2 * LOUDNESS_EDGE, device=waveform.device)[1 : LOUDNESS_EDGE + 1]
     edge = 1 + (factor - 1)[:, None] * rise
@@ -224,7 +202,7 @@ def change_loudness(waveform: Tensor, factor: Tensor, first: int, last: int) -> 
 
 
 def change_speed(waveform: Tensor, factor: Tensor) -> Tensor:
-    """Play each row faster or slower, its pitch following.
+    """Play rows faster or slower, their pitch following.
 
     A window that runs out of audio goes on from its own beginning, as in the released code. What
     faster playback would push over half the sample rate is filtered out.
@@ -233,10 +211,7 @@ def change_speed(waveform: Tensor, factor: Tensor) -> Tensor:
 
     Args:
         waveform: float32 [n, T], T at least FILTER_BLOCK + 2 * FILTER_REACH.
-        factor: float32 [n], above 0; 2 is twice as fast.
-
-    Returns:
-        float32 [n, T], output sample t taken from time ``factor * t``.
+        factor: float32 [n], above 0; output sample t is taken from time ``factor * t``.
     """
     window = waveform.shape[1]
     points = _spline_points(waveform, (1 / factor).clamp(max=1))

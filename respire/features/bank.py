@@ -11,8 +11,6 @@ from torch import Tensor
 
 from respire.labels import NORMAL, Task
 
-FULL_SCALE = 32767.0
-"""What 1.0 is stored as (data/preprocess.py)."""
 GPU_SHARE = 1 / 8
 """Of a GPU's free memory, what one bank may take: a process holds two or three, several processes
 may share the GPU, and the network needs most of it."""
@@ -58,12 +56,10 @@ class CycleBank:
     def from_table(
         cls, table: pa.Table, task: Task, device: torch.device | str = "cpu"
     ) -> "CycleBank":
-        """Build the bank from rows of the cycles' Parquet schema (data/cycles.py).
+        """Build the bank from rows of the cycles' Parquet schema (data/rows.py).
 
-        Args:
-            table: one row a recording, its cycles nested.
-            task: decides the labels; under "2-class" crackle, wheeze and both are "abnormal".
-            device: where windows are wanted, and where the audio lives if there is room for it.
+        The task decides the labels: under "2-class" crackle, wheeze and both are "abnormal". The
+        audio lives on the device, where windows are wanted, if there is room for it.
 
         Raises:
             ValueError: the table holds no cycle, or an empty one.
@@ -103,14 +99,9 @@ class CycleBank:
         """Cut every cycle longer than the window into half-overlapping windows (released code).
 
         The last window of a cycle is what is left of it; it is padded like any short cycle. (The
-        released code pads it with the whole cycle; it concerns the 15 of 6,898 cycles
-        that are longer than 8 s.)
-
-        Args:
-            window: samples in a window.
-
-        Returns:
-            A bank over the same audio with a row a window; ``whole`` says of which cycle.
+        released code pads it with the whole cycle; it concerns the 15 of 6,898 cycles that are
+        longer than 8 s.) The bank that it gives has a row a window of so many samples, over the
+        same audio; ``whole`` says of which cycle.
         """
         if int(self.length.max()) <= window:
             return self

@@ -29,14 +29,7 @@ class BlankRegion:
         self.lightest_black = int((grey < features.blank_grey).sum())
 
     def __call__(self, shade: Tensor) -> Tensor:
-        """Clip a batch.
-
-        Args:
-            shade: float32 [B, M, F] in [0, 255], high frequencies on top (row 0).
-
-        Returns:
-            float32 [B, M, F].
-        """
+        """Clip a batch, float32 [B, M, F] in [0, 255], high frequencies on top (row 0)."""
         if self.features.blank_region == "keep":
             return shade
         return stretch(shade, self.rows(shade))
@@ -57,13 +50,9 @@ class BlankRegion:
 
 
 def stretch(shade: Tensor, rows: Tensor) -> Tensor:
-    """Cut rows from the top of each image and resize the rest to the full height.
+    """Cut rows, int64 [B], less than M, from the top of images [B, M, F], and resize the rest to M.
 
     Bilinear with pixel centres at half coordinates, as OpenCV and torch (align_corners=False) do.
-
-    Args:
-        shade: float32 [B, M, F].
-        rows: int64 [B], rows to cut, less than M.
     """
     height = shade.shape[1]
     centre = torch.arange(height, device=shade.device) + 0.5

@@ -22,24 +22,16 @@ def colours(features: Features) -> np.ndarray:
 def shades(decibels: Tensor) -> Tensor:
     """Decibels to shades between each window's quietest and loudest point (released code).
 
-    Args:
-        decibels: float32 [B, M, F], low frequencies first.
-
-    Returns:
-        float32 [B, M, F] in [0, 255], high frequencies on top. A silent window has no range; it
-        becomes the darkest shade.
+    From [B, M, F], low frequencies first, to [B, M, F] in [0, 255], high frequencies on top. A
+    silent window has no range; it becomes the darkest shade.
     """
     return _stretched(decibels.flip(1))
 
 
 def level(shade: Tensor) -> Tensor:
-    """Shades of each row relative to the row's mean, stretched over the whole range again.
+    """Shades [B, M, F] relative to their row's mean, stretched over [0, 255] again, in place.
 
-    Args:
-        shade: float32 [B, M, F]; changed in place.
-
-    Returns:
-        float32 [B, M, F] in [0, 255]; rows that do not change in time become all alike.
+    Rows that do not change in time become all alike.
     """
     return _stretched(shade.sub_(shade.mean(2, keepdim=True)))
 
@@ -61,14 +53,7 @@ class Palette:
         self.upsample = features.upsample
 
     def __call__(self, shade: Tensor) -> Tensor:
-        """Colour and enlarge.
-
-        Args:
-            shade: float32 [B, M, F] in [0, 255].
-
-        Returns:
-            float32 [B, 3, H, W], channels last in memory.
-        """
+        """Colour shades in [0, 255] and enlarge; the images are channels last in memory."""
         # A quotient may round to just above 255.
         image = embedding(shade.to(torch.int32).clamp_(max=255), self.colour).permute(0, 3, 1, 2)
         if self.upsample > 1:

@@ -44,12 +44,7 @@ task, which it does not know) as its crackle and wheeze."""
 
 @dataclass(frozen=True)
 class Lead:
-    """What a batch of windows starts with, before padding.
-
-    Attributes:
-        first: int64 [B], index into the bank.
-        second: int64 [B], the cycle joined to it, -1 where there is none.
-    """
+    """What a batch of windows starts with: cycles, int64 [B], and those joined to them, else -1."""
 
     first: Tensor
     second: Tensor
@@ -70,12 +65,8 @@ def concatenate(
     afresh. All come from the bank, so from one side of the split. Where a mixed rule needs a class
     that the bank lacks, two cycles of the sample's own class are joined.
 
-    Args:
-        bank: the training cycles.
-        chosen: int64 [B], the cycle drawn for each sample; it gives the sample's class.
-        keys: int64 [B] (features/keyed.py).
-        recipe: scheme and amount.
-        task: names the classes.
+    ``chosen``, int64 [B], is the cycle drawn for each sample, which gives the sample's class, and
+    ``keys``, int64 [B], are the samples' (features/keyed.py).
     """
     if recipe.scheme == "off":
         return alone(chosen)

@@ -17,11 +17,9 @@ KNEE = 0.6
 
 @dataclass(frozen=True)
 class Warp:
-    """Rows of a batch whose frequencies move, on the spectrogram's device.
+    """Rows of a batch, int64 [n], whose frequencies move, and how, on the spectrogram's device.
 
-    Attributes:
-        rows: int64 [n].
-        maps: float32 [n, K, K], from a power spectrum of K bins to the warped one.
+    A map, float32 [n, K, K], leads from a power spectrum of K bins to the warped one.
     """
 
     rows: Tensor
@@ -53,13 +51,8 @@ def frequency_maps(semitones: Tensor, vtlp_factor: Tensor, n_fft: int) -> Tensor
     stretched there, so that a sound keeps its power. What is pushed over half the sample rate is
     lost; what would come from above it is silence.
 
-    Args:
-        semitones: float32 [n]; 0 shifts nothing.
-        vtlp_factor: float32 [n], above 0; 1 warps nothing.
-        n_fft: FFT length of the spectra.
-
-    Returns:
-        float32 [n, K, K], K = n_fft // 2 + 1, to be multiplied by power [K, F].
+    Of semitones, float32 [n] (0 shifts nothing), and factors, float32 [n], above 0 (1 warps
+    nothing): float32 [n, K, K], K = n_fft // 2 + 1, to be multiplied by power [K, F].
     """
     bins = torch.arange(n_fft // 2 + 1, device=semitones.device, dtype=semitones.dtype)
     ratio = 2 ** (semitones / 12)
@@ -72,15 +65,9 @@ def frequency_maps(semitones: Tensor, vtlp_factor: Tensor, n_fft: int) -> Tensor
 
 
 def _before_vtlp(bins: Tensor, factor: Tensor, highest: float) -> tuple[Tensor, Tensor]:
-    """Where VTLP brings each bin's power from, in bins, and how much it stretches there.
+    """Where VTLP brings each bin's power from, in bins, and how much it stretches there: [n, K].
 
-    Args:
-        bins: float32 [K].
-        factor: float32 [n, 1].
-        highest: half the sample rate, in bins.
-
-    Returns:
-        Two of float32 [n, K].
+    Of bins [K] and factors [n, 1]; ``highest`` is half the sample rate, in bins.
     """
     knee = KNEE * highest * factor.clamp(max=1)
     above = (highest - knee) / (highest - knee / factor)

@@ -31,15 +31,9 @@ def sample_keys(seed: int, epoch: int, index: Tensor) -> Tensor:
 
 
 def uniform(keys: Tensor, stream: int, count: int) -> Tensor:
-    """Uniform numbers in [0, 1) for each key.
+    """Uniform numbers in [0, 1), float32 [B, count], for keys, int64 [B].
 
-    Args:
-        keys: int64 [B].
-        stream: which of a sample's random choices this is; streams are independent.
-        count: numbers a key.
-
-    Returns:
-        float32 [B, count].
+    ``stream`` is which of a sample's random choices this is; streams are independent.
     """
     counter = torch.arange(1, count + 1, device=keys.device) * _GOLDEN
     bits = _mix(_mix(_mix(keys) + stream)[:, None] + counter)

@@ -34,14 +34,9 @@ class LogMelSpectrogram:
             self.groups.append((band, group[:, band].to(device)))
 
     def __call__(self, waveform: Tensor, warp: Warp | None = None) -> Tensor:
-        """Decibels below each window's loudest point.
+        """Decibels below each window's loudest point, in [-top_db, 0]; of a silent one all zero.
 
-        Args:
-            waveform: float32 [B, T].
-            warp: the rows whose frequencies move before the mel filters; the others keep every bit.
-
-        Returns:
-            float32 [B, M, F] in [-top_db, 0]; a silent window is all zero.
+        ``warp`` moves some rows' frequencies before the mel filters; the others keep every bit.
         """
         power = self._power(waveform)
         mel = self._mel_bands(power)

@@ -30,6 +30,9 @@ class Pipeline:
 
     Everything that decides (which cycles, which effects, how strong) is drawn on the host from the
     samples' keys; everything that computes happens on the device, and never waits for it.
+
+    ``chosen`` and ``keys`` (features/keyed.py), int64 [B], lie in host memory; the first are
+    indices into the bank. Images are float32 [B, 3, H, W] on the device.
     """
 
     def __init__(self, recipe: Recipe, device: torch.device | str):
@@ -50,16 +53,7 @@ class Pipeline:
         return bank.windowed(self.window) if long else bank
 
     def training_images(self, bank: CycleBank, chosen: Tensor, keys: Tensor) -> Tensor:
-        """Images of training cycles, with everything random keyed by the sample.
-
-        Args:
-            bank: the cycles.
-            chosen: int64 [B] in host memory, indices into the bank.
-            keys: int64 [B] in host memory (features/keyed.py).
-
-        Returns:
-            float32 [B, 3, H, W] on the device.
-        """
+        """Images of training cycles, with everything random keyed by the sample."""
         recipe = self.recipe
         lead = concatenate(bank, chosen, keys, recipe.concatenation, recipe.task)
         splice = pad(bank, chosen, self.window, recipe.features.padding, keys, lead)
@@ -70,25 +64,13 @@ class Pipeline:
 
         (``evaluation_padding="smart"`` does read labels; the recipe stamps its results. Padding
         with chance in it draws the same for a cycle every time.)
-
-        Args:
-            bank: the cycles.
-            chosen: int64 [B] in host memory, indices into the bank.
-
-        Returns:
-            float32 [B, 3, H, W] on the device.
         """
         return self._evaluation(self._evaluation_images, bank, chosen)
 
     def unclipped_shades(self, bank: CycleBank, chosen: Tensor) -> Tensor:
         """Shades of evaluation cycles before blank rows are clipped, as ``evaluation_images`` has.
 
-        Args:
-            bank: the cycles.
-            chosen: int64 [B] in host memory, indices into the bank.
-
-        Returns:
-            float32 [B, M, F] in [0, 255] on the device, high frequencies on top (row 0).
+        float32 [B, M, F] in [0, 255] on the device, high frequencies on top (row 0).
         """
         return self._evaluation(self._unclipped_shades, bank, chosen)
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from respire.features.bank import FULL_SCALE, CycleBank
+from respire.data.rows import FULL_SCALE
+from respire.features.bank import CycleBank
 from respire.features.concatenate import Lead, alone
 from respire.features.keyed import uniform
 from respire.labels import NORMAL
@@ -113,15 +114,9 @@ def pad(
 
 
 def gather(bank: CycleBank, splice: Splice, window: int) -> Tensor:
-    """Join each splice's cycles and cut to the window.
+    """Join each splice's cycles, which must fill the window of T samples, and cut to it.
 
-    Args:
-        bank: the cycles.
-        splice: [B, K]; its cycles must fill the window.
-        window: samples T in a window.
-
-    Returns:
-        float32 [B, T] in (-1, 1), on the bank's device.
+    float32 [B, T] in (-1, 1), on the bank's device.
     """
     length = bank.length[splice.cycle].masked_fill(splice.step == 0, window)
     end = length.cumsum(1) - splice.skip[:, None]

@@ -13,13 +13,10 @@ there was the field, as in ``x: float = field(default=1.0, metadata={AS_BEFORE: 
 
 
 def recipe_identity(recipe: Any) -> dict[str, Any]:
-    """What of a recipe, or of a part of one, enters a run's key.
+    """What of a Recipe, or of one of the dataclasses in it, enters a run's key.
 
     A field that came later is there only where it differs from what was done before: runs that
     were kept without it keep their keys.
-
-    Args:
-        recipe: a Recipe, or one of the dataclasses in it.
     """
     identity = {}
     for field in dataclasses.fields(recipe):

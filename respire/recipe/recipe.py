@@ -1,8 +1,6 @@
 """Recipe: every choice that changes a number, in one frozen tree.
 
-Each field says where it comes from. The defaults are recipe ``paper``: RespireNet as published
-(Gairola et al. 2020); where the paper is silent the value of its released code is used, and the
-field says so. The other recipes are in recipe/presets.py.
+The defaults are recipe ``paper`` (recipe/fields.py); the others are in recipe/presets.py.
 """
 
 from dataclasses import asdict, dataclass, field, is_dataclass
@@ -69,25 +67,16 @@ class Recipe:
                 f"samples, too short for an FFT of {self.features.n_fft} and for augmentation; "
                 f"use at least {shortest / self.preprocess.sample_rate_hz:g} s"
             )
-        if not 0 < self.features.blank_share <= 1:
-            raise InputError(
-                f"recipe.features.blank_share: {self.features.blank_share:g} must be above 0 and "
-                f"at most 1"
-            )
-        if self.optimisation.normal_loss_weight <= 0:
-            raise InputError(
-                f"recipe.optimisation.normal_loss_weight: "
-                f"{self.optimisation.normal_loss_weight:g} must be above 0"
-            )
-        if not 0 <= self.optimisation.average_decay < 1:
-            raise InputError(
-                f"recipe.optimisation.average_decay: {self.optimisation.average_decay:g} must be "
-                f"at least 0 and below 1"
-            )
-        if not 0 <= self.optimisation.prior <= 1:
-            raise InputError(
-                f"recipe.optimisation.prior: {self.optimisation.prior:g} must lie between 0 and 1"
-            )
+        blank, stage1 = self.features.blank_share, self.optimisation
+        weight, decay, prior = stage1.normal_loss_weight, stage1.average_decay, stage1.prior
+        for name, value, possible, bounds in (
+            ("features.blank_share", blank, 0 < blank <= 1, "be above 0 and at most 1"),
+            ("optimisation.normal_loss_weight", weight, weight > 0, "be above 0"),
+            ("optimisation.average_decay", decay, 0 <= decay < 1, "be at least 0 and below 1"),
+            ("optimisation.prior", prior, 0 <= prior <= 1, "lie between 0 and 1"),
+        ):
+            if not possible:
+                raise InputError(f"recipe.{name}: {value:g} must {bounds}")
         if self.features.mel_high_hz > self.preprocess.sample_rate_hz / 2:
             raise InputError(
                 f"recipe.features.mel_high_hz: {self.features.mel_high_hz:g} Hz lies above half "

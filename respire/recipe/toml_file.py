@@ -50,10 +50,7 @@ def read_recipe(file: Path) -> Recipe:
 def recipe_toml(recipe: Recipe, preset: str, comment: str) -> str:
     """The text of a file that ``read_recipe`` reads back: every field, whatever presets become.
 
-    Args:
-        recipe: what to write.
-        preset: the preset it started from.
-        comment: said above, a line each.
+    ``preset`` is what it started from; the ``comment`` is said above, a line each.
     """
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
     return f"{lines}{tomli_w.dumps(asdict(recipe) | {'preset': preset})}"

@@ -43,12 +43,8 @@ def run_grid(
     Nodes that join later are used too; on GPUs as many jobs again as there is room for wait in
     line, so that a cluster that grows on demand does.
 
-    Args:
-        run: does a job with its cycles, and leaves the result in storage.
-        jobs: what is to be done, picklable, and the cycles it needs; a table that several share is
-            sent to each node once. A job is taken when there is room for it.
-        gpu: whether they compute on GPUs.
-        per_gpu: how many share a GPU.
+    A job, picklable, is taken when there is room for it; cycles that several share are sent to each
+    node once. ``run`` leaves its result in storage.
 
     Yields:
         Each job once it has ended, in any order, and why it failed, or None; the others go on.

@@ -13,12 +13,9 @@ Precision = Literal["fp32", "bf16"]
 
 @dataclass(frozen=True)
 class Compute:
-    """A processor and the arithmetic of the network on it.
+    """A processor, by its own name for reports, and the arithmetic of the network on it.
 
-    Attributes:
-        device: "cpu" or "cuda"; picklable, and part of a run's key.
-        precision: "bf16" means autocast; weights and optimiser stay fp32.
-        name: the processor's own name, for reports.
+    The device is "cpu" or "cuda". Precision "bf16" means autocast; weights and optimiser stay fp32.
     """
 
     device: str

@@ -43,11 +43,7 @@ def cores() -> int:
 
 
 class Stopwatch:
-    """Seconds spent in named parts of a run.
-
-    Attributes:
-        seconds: part to seconds, in the order they began.
-    """
+    """Seconds spent in named parts of a run, in the order they began."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -74,9 +70,6 @@ class PeakMemory:
 
     It is sampled every second, or less often where that would take too much of a core. Pages that
     processes share (Ray's object store) count once. Only this machine is seen.
-
-    Attributes:
-        mebibytes: the peak so far.
     """
 
     def __init__(self) -> None:

@@ -22,9 +22,7 @@ CHECKPOINT_SECONDS = 15.0
 class RunFolder:
     """One run, finished or under way, in ``STORAGE/cells/KEY``.
 
-    Attributes:
-        store: the experiment's storage.
-        identity: JSON-able; all that can change the run's numbers.
+    Its identity is JSON-able: all that can change the run's numbers.
     """
 
     store: Storage
@@ -82,11 +80,7 @@ class RunFolder:
 
 
 def claim(folder: Storage, identity: Mapping[str, Any]) -> None:
-    """Make a folder a run's own, unless it is so already, and this process the one that runs it.
-
-    Args:
-        folder: named as the run is.
-        identity: JSON-able; all that can change its numbers.
+    """Make the folder of its name a run's own, and this process the one that runs it.
 
     Raises:
         InputError: the name belongs to a run that differs, with the differences, or to one that

@@ -30,12 +30,7 @@ what it took. (Ray's own minute, four times, would end a run that nobody watches
 
 @dataclass(frozen=True)
 class Share:
-    """What one of several tasks that run at once may use.
-
-    Attributes:
-        cpus: logical CPUs, possibly a fraction.
-        gpus: GPUs, possibly a fraction.
-    """
+    """Logical CPUs and GPUs, possibly fractions, that one of several tasks at once may use."""
 
     cpus: float
     gpus: float
@@ -116,10 +111,6 @@ def share(parallel: int, gpu: bool) -> Share:
     four tasks on two cores hold half a core each. A node that has GPUs and no CPUs is for tasks
     that hold none. Where GPUs are wanted and gone, a task asks for a whole one, and waits for it.
     (Threads are counted apart: ``set_up_torch``.)
-
-    Args:
-        parallel: tasks that must run at the same time.
-        gpu: whether the tasks compute on GPUs.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cpus = [node.get("CPU", 0.0) for node in nodes]

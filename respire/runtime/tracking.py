@@ -140,11 +140,9 @@ class Tracker:
     def log_split(self, cycles: pd.DataFrame, sides: pd.Series, name: str) -> None:
         """Log who is in train, validation and test as three dataset inputs.
 
-        Args:
-            cycles: the catalogue, a row a cycle. Its ``audio`` is left out: the digest tells which
-                cycles are there, not where they lie.
-            sides: "train", "validation" or "test", on the catalogue's index or part of it.
-            name: the data set and split, e.g. "icbhi 80-20 split 0".
+        The catalogue's ``audio`` is left out: the digest tells which cycles are there, not where
+        they lie. ``sides`` are on its index or part of it; the name is that of data set and split,
+        e.g. "icbhi 80-20 split 0".
         """
         from mlflow.data.pandas_dataset import from_pandas
         from mlflow.entities import Dataset, DatasetInput, InputTag

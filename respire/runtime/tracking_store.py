@@ -26,11 +26,9 @@ _SQLITE = "sqlite:///"
 def resolve_uri(uri: str) -> str:
     """The tracking URI as it means the same in every process: its database path absolute.
 
-    Args:
-        uri: ``sqlite:///FILE`` or the ``http(s)://`` address of a tracking server.
-
     Raises:
-        InputError: any other store; MLflow itself refuses folders.
+        InputError: neither ``sqlite:///FILE`` nor the ``http(s)://`` address of a tracking server;
+            MLflow itself refuses folders.
     """
     if uri.startswith(("http://", "https://")):
         return uri.rstrip("/")
@@ -47,15 +45,8 @@ def preflight(uri: str, experiment: str) -> str:
     """Make sure that runs can be logged, before anything expensive starts.
 
     A server is asked whether it is well. A database gets its schema here, whole or not at all,
-    because workers that create it at once destroy it. The experiment is created if it is new;
-    beside a database its artifacts go to the folder ``mlartifacts``.
-
-    Args:
-        uri: as from `resolve_uri`.
-        experiment: the experiment's name.
-
-    Returns:
-        The experiment's id.
+    because workers that create it at once destroy it. The experiment, whose id is returned, is
+    created if it is new; beside a database its artifacts go to the folder ``mlartifacts``.
 
     Raises:
         InputError: the server does not answer within 5 s, the database cannot be written or is of

@@ -1,8 +1,7 @@
 """What a test side is made of, and how much of a lucky split that explains."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -24,9 +23,8 @@ def shares(devices: Sequence[str]) -> tuple[str, ...]:
 def composition(cycles: pd.DataFrame, devices: Sequence[str]) -> dict[str, float]:
     """Sizes and shares of a test side.
 
-    Args:
-        cycles: a row a cycle, with columns ``patient``, ``device`` and ``label`` (4-class task).
-        devices: those whose shares are told, whether they are there or not.
+    Of a row a cycle, with columns ``patient``, ``device`` and ``label`` (4-class task). The shares
+    of all ``devices`` are told, whether they are there or not.
 
     Returns:
         Counts ``cycles``, ``patients`` and ``both_cycles``; and fractions of the cycles:
@@ -49,12 +47,8 @@ def composition(cycles: pd.DataFrame, devices: Sequence[str]) -> dict[str, float
 class Correlation:
     """How the Score of a split goes with something about its test side.
 
-    Attributes:
-        splits: how many there are.
-        r: Pearson's correlation.
-        low: lower end of its interval (by Fisher's transformation).
-        high: upper end.
-        p: two-sided, of none; not corrected for how many are looked at.
+    Pearson's r with its interval (by Fisher's transformation), and the two-sided p of none, not
+    corrected for how many are looked at.
     """
 
     splits: int
@@ -63,36 +57,22 @@ class Correlation:
     high: float
     p: float
 
-    def to_json(self) -> dict[str, Any]:
-        """The form kept in results.json."""
-        return asdict(self)
-
 
 def correlate(
     scores: Sequence[float], values: Sequence[float], level: float = LEVEL
 ) -> Correlation | None:
     """Correlate the splits' Scores with something about their test sides.
 
-    Args:
-        scores: mean Score of each split over its training seeds, fractions [J].
-        values: a number of ``composition`` for each [J].
-        level: nominal coverage of the interval, which takes both to be normal.
-
-    Returns:
-        None with fewer than four splits, or where they do not differ.
+    ``scores`` are each split's mean over its training seeds, fractions [J], ``values`` a number of
+    ``composition`` for each. The interval, of coverage ``level``, takes both to be normal. None
+    with fewer than four splits, or where they do not differ.
     """
     x, y = np.asarray(values, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if len(x) < POINTS_FOR_CORRELATION or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     found = stats.pearsonr(x, y)
     interval = found.confidence_interval(tails(level)[1] - tails(level)[0])
-    return Correlation(
-        len(x),
-        float(found.statistic),
-        float(interval.low),
-        float(interval.high),
-        float(found.pvalue),
-    )
+    return Correlation(len(x), *map(float, (found.statistic, *interval, found.pvalue)))
 
 
 def by_patient(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,7 @@
-"""How often the intervals of this room hold the truth, by simulation."""
+"""How often the intervals of this room hold the truth, by simulation.
+
+Seeds are 0 or more, and levels, the intervals' nominal coverage, lie between 0 and 1.
+"""
 
 import math
 
@@ -45,16 +48,8 @@ def over_patients(
 
     The same draws of patients serve all simulated sides, which makes them one product of matrices.
 
-    Args:
-        predictions: a row a cycle, with columns ``patient``, and integers ``label`` and
-            ``predicted``; ``no_interval`` of them must be None.
-        seed: of the simulation, 0 or more.
-        sides: number of simulated test sides.
-        resamples: draws of patients.
-        level: nominal coverage, between 0 and 1.
-
-    Returns:
-        A fraction, with a standard error of .007 at the default sizes.
+    Of predictions as ``bootstrap`` takes them, for which ``no_interval`` is None: a fraction, with
+    a standard error of .007 at the default sizes.
     """
     _, cycles = tally(predictions)
     random = np.random.default_rng([seed, _PATIENTS])
@@ -81,26 +76,13 @@ def over_splits(
     learnt is how good the large-sample intervals are with so few, not how far from normal real
     results may be.
 
-    Args:
-        splits: J, 2 or more.
-        seeds: K, 2 or more.
-        share: of the variance of a run that lies between splits, from 0 to 1.
-        seed: of the simulation, 0 or more.
-        experiments: how many to simulate.
-        level: nominal coverage.
-
-    Returns:
-        For ``mean``, ``between``, ``within`` and ``total`` a fraction, with a standard error of
-        .005 near .95 at the default size.
+    Of J splits of K seeds, 2 or more each, with the ``share`` of the variance of a run that lies
+    between splits, from 0 to 1: for ``mean``, ``between``, ``within`` and ``total`` a fraction,
+    with a standard error of .005 near .95 at the default size.
     """
     random = np.random.default_rng([seed, _SPLITS])
     between, within = SPREAD * math.sqrt(share), SPREAD * math.sqrt(1 - share)
-    truth = {
-        "mean": 0.5,
-        "between": between**2,
-        "within": within**2,
-        "total": SPREAD**2,
-    }
+    truth = {"mean": 0.5, "between": between**2, "within": within**2, "total": SPREAD**2}
     found = []
     for _ in range(experiments):
         values = 0.5 + between * random.standard_normal((splits, 1))
@@ -136,9 +118,9 @@ def of_differences(
         correlation: of any two differences, from 0 to below 1.
         n_test: patients on the test side of a split, as the interval takes it.
         n_train: patients off it, likewise.
-        seed: of the simulation, 0 or more.
+        seed: of the simulation.
         experiments: how many to simulate.
-        level: nominal coverage, between 0 and 1.
+        level: of the interval.
 
     Returns:
         A fraction, with a standard error of .0015 near .95 at the default size.

@@ -27,8 +27,8 @@ _BOOTSTRAP, _DIFFERENCE = 0, 2  # streams of one seed; coverage.py has 1, 3 and 
 
 
 @dataclass(frozen=True)
-class Intervals:
-    """Percentile intervals of the test fractions.
+class _OverPatients:
+    """How percentile intervals over patients came about.
 
     Attributes:
         level: nominal share of such intervals that hold the true value.
@@ -36,15 +36,25 @@ class Intervals:
         resamples: how many times.
         undefined: resamples that drew no normal or no abnormal cycle and so have no Score; they
             are left out, which makes the others those of test sides that have one.
-        se: low and high end, fractions.
-        sp: the same.
-        score: the same.
     """
 
     level: float
     patients: int
     resamples: int
     undefined: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The form kept in results.json, low and high as a list."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+
+@dataclass(frozen=True)
+class Intervals(_OverPatients):
+    """Percentile intervals of the test fractions: low and high end of each."""
+
     se: tuple[float, float]
     sp: tuple[float, float]
     score: tuple[float, float]
@@ -53,13 +63,6 @@ class Intervals:
     def ends(self) -> dict[str, tuple[float, float]]:
         """Low and high end by the statistic's name."""
         return {"se": self.se, "sp": self.sp, "score": self.score}
-
-    def to_json(self) -> dict[str, Any]:
-        """The form kept in results.json, low and high as a list."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-        }
 
 
 @dataclass(frozen=True)
@@ -72,38 +75,16 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class PatientDifference:
-    """Model A less model B on one test side, with percentile intervals over patients.
+class PatientDifference(_OverPatients):
+    """Model A less model B on one test side, with percentile intervals over patients."""
 
-    Attributes:
-        level: nominal share of such intervals that hold the true value.
-        patients: how many were resampled.
-        resamples: how many times.
-        undefined: resamples left out, for they drew no normal or no abnormal cycle.
-        se: the difference of Se.
-        sp: of Sp.
-        score: of the Score.
-    """
-
-    level: float
-    patients: int
-    resamples: int
-    undefined: int
     se: Difference
     sp: Difference
     score: Difference
 
-    def to_json(self) -> dict[str, Any]:
-        """The form kept in results.json."""
-        return asdict(self)
-
 
 def no_interval(predictions: pd.DataFrame) -> str | None:
-    """Why these cycles allow no interval, or None where they do.
-
-    Args:
-        predictions: a row a cycle, with columns ``patient`` and ``label``.
-    """
+    """Why cycles, with columns ``patient`` and ``label``, allow no interval; None where they do."""
     normal = predictions["label"] == NORMAL
     for rows, which in (
         (predictions, "test patients"),
@@ -121,18 +102,15 @@ def bootstrap(
 ) -> Intervals | None:
     """Percentile bootstrap intervals of Se, Sp and Score, patients resampled with replacement.
 
-    They follow from cycles, patients and seed; the patients' names and the order of the rows do
-    not matter.
+    They follow from cycles, patients and seed, 0 or more; the patients' names and the order of the
+    rows do not matter. None where ``no_interval`` says why.
 
     Args:
         predictions: a row a cycle, with columns ``patient``, and integers ``label`` and
             ``predicted``.
-        seed: of the draws, 0 or more.
+        seed: of the draws.
         resamples: number of draws.
         level: nominal coverage, between 0 and 1.
-
-    Returns:
-        None where ``no_interval`` says why.
     """
     if no_interval(predictions) is not None:
         return None
@@ -140,34 +118,18 @@ def bootstrap(
     draws = draws_of(cycles, resamples, np.random.default_rng([seed, _BOOTSTRAP]))
     sp, se = (np.tensordot(draws, hits, 1) / np.tensordot(draws, cycles, 1)).T
     lows, highs = np.quantile([se, sp, (se + sp) / 2], tails(level), axis=1).tolist()
-    return Intervals(
-        level,
-        len(cycles),
-        resamples,
-        resamples - len(draws),
-        *zip(lows, highs, strict=True),
-    )
+    undefined = resamples - len(draws)
+    return Intervals(level, len(cycles), resamples, undefined, *zip(lows, highs, strict=True))
 
 
 def bootstrap_difference(
     a: pd.DataFrame, b: pd.DataFrame, seed: int, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> PatientDifference | None:
-    """Percentile bootstrap intervals of what model A is better by on the test side of one split.
+    """``bootstrap`` intervals of what model A is better by on the test side of one split.
 
-    Patients are resampled with all their cycles, the same for both models: each resample compares
-    them on the same patients. What another split or training seed would have changed is not in
-    the intervals. The order of the rows does not matter; A and B exchanged mirror everything.
-
-    Args:
-        a: predictions of A, a row a cycle, with columns ``recording``, ``cycle``, ``patient``,
-            and integers ``label`` and ``predicted``.
-        b: predictions of B for the same cycles.
-        seed: of the draws, 0 or more.
-        resamples: number of draws.
-        level: nominal coverage, between 0 and 1.
-
-    Returns:
-        None where ``no_interval`` says why.
+    Each resample compares both models on the same patients. The order of the rows does not matter;
+    A and B exchanged mirror everything. Predictions are as for ``bootstrap``, of the same cycles,
+    with columns ``recording`` and ``cycle`` too. None where ``no_interval`` says why.
 
     Raises:
         ValueError: the two are not of the same cycles, patients and labels; it names the first

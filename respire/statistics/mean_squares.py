@@ -13,14 +13,10 @@ from respire.statistics.thresholds import tails
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its interval.
+    """A number and the ends of its interval.
 
-    Attributes:
-        value: the estimate.
-        low: lower end of its interval.
-        high: upper end.
-        degrees_of_freedom: those of the mean square that limits what can be known of it: J - 1
-            where splits are compared, J (K - 1) within them.
+    The degrees of freedom are those of the mean square that limits what can be known of it: J - 1
+    where splits are compared, J (K - 1) within them.
     """
 
     value: float

@@ -117,9 +117,7 @@ class Comparison:
 def differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """What A is better by on each split, training seeds averaged: float64 [J].
 
-    Args:
-        a: results of A, fractions, float [J, K].
-        b: results of B on the same splits in the same order, float [J, K'].
+    Results are fractions, float [J, K] and [J, K'], of the same splits in the same order.
 
     Raises:
         ValueError: the numbers of splits differ.
@@ -176,12 +174,8 @@ def compare(
 
 
 def _corrected(mean: float, scale: float, df: int, t: float) -> CorrectedTest:
-    if scale > 0:
-        statistic = mean / scale
-    elif mean == 0:
-        statistic = 0.0
-    else:
-        statistic = math.copysign(math.inf, mean)
+    alike = math.copysign(math.inf, mean) if mean else 0.0
+    statistic = mean / scale if scale > 0 else alike
     p = 2 * float(stats.t.sf(abs(statistic), df))
     return CorrectedTest(statistic, p, mean - t * scale, mean + t * scale, df)
 

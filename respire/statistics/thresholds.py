@@ -21,14 +21,9 @@ def tails(level: float) -> tuple[float, float]:
 
 
 def t_interval(values: Iterable[float], level: float = LEVEL) -> tuple[float, float] | None:
-    """Low and high end of the t interval of an average over splits.
+    """Low and high end of the t interval of an average over splits, one number each [J].
 
-    Args:
-        values: one number a split [J].
-        level: nominal coverage.
-
-    Returns:
-        None with fewer than SPLITS_FOR_INTERVAL of them, or where one is not finite.
+    None with fewer than SPLITS_FOR_INTERVAL of them, or where one is not finite.
     """
     known = np.array(list(values), dtype=np.float64)
     if len(known) < SPLITS_FOR_INTERVAL or not np.isfinite(known).all():

@@ -25,13 +25,7 @@ HALF_WIDTH = 0.01
 
 @dataclass(frozen=True)
 class Splits:
-    """A number of splits, 1 or more; None where no number is enough.
-
-    Attributes:
-        value: by the estimate of the variance.
-        low: by the lower end of its interval.
-        high: by the upper end.
-    """
+    """Numbers of splits, 1 or more, by a variance and its ends; None where no number is enough."""
 
     value: int | None
     low: int | None
@@ -121,11 +115,7 @@ class Decomposition:
 
 
 def decompose(
-    values: np.ndarray,
-    *,
-    n_test: float,
-    n_train: float,
-    level: float = LEVEL,
+    values: np.ndarray, *, n_test: float, n_train: float, level: float = LEVEL
 ) -> Decomposition:
     """Analyse the variance of a metric over splits and the training seeds nested in them.
 

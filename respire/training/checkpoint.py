@@ -17,12 +17,7 @@ DAMAGED = "damaged_checkpoints"
 
 @dataclass
 class Checkpoints:
-    """Reports a run's epochs, and keeps it where a later one finds it.
-
-    Attributes:
-        cell: where it is kept.
-        on_epoch: called with each epoch's row.
-    """
+    """Calls ``on_epoch`` with a run's rows, and keeps it in a cell, where a later one finds it."""
 
     cell: RunFolder
     on_epoch: OnEpoch

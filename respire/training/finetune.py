@@ -21,12 +21,9 @@ Decision = Literal["fine-tuned", "kept stage 1", "unselected"]
 
 @dataclass(frozen=True)
 class Tuning:
-    """One fine-tuning of one device.
+    """One fine-tuning of one device, with the Scores ``before`` of stage 1's weights there.
 
-    Attributes:
-        learning_rate: what it was tuned with.
-        fit: the run; ``fit.scores`` is None where too few patients could select.
-        before: Scores of stage 1's weights on the device's selecting side, likewise.
+    Both these and ``fit.scores`` are None where too few patients could select.
     """
 
     learning_rate: float
@@ -49,12 +46,8 @@ class Tuning:
 class DeviceModel:
     """What a device is given after stage 2.
 
-    Attributes:
-        decision: whether the weights are the fine-tuned ones, stage 1's, or fine-tuned ones that
-            no validation could choose among.
-        reason: why, in a clause.
-        weights: the state dict; None stands for stage 1's.
-        trial: the trial decided on; None where there was none.
+    The weights are the fine-tuned ones, stage 1's (None), or fine-tuned ones that no validation
+    could choose among; the reason is a clause, and the trial that which was decided on, if any.
     """
 
     decision: Decision
@@ -88,19 +81,10 @@ def finetune(
     start: Fit | None = None,
     after_epoch: Callable[[Fit], None] = lambda _: None,
 ) -> Tuning:
-    """Fine-tune stage 1's model on one device's cycles.
+    """Fine-tune stage 1's model on one device's cycles, as ``fit`` does, at a fixed learning rate.
 
-    Args:
-        stage1: state dict of stage 1's best epoch.
-        train: the device's training cycles.
-        selector: the device's cycles on the selecting side, None where it has none. Where they are
-            too few to choose by (``selectable``), the recipe's fixed number of epochs is run.
-        recipe: the recipe.
-        compute: device and precision.
-        learning_rate: stage 2's, fixed over the run.
-        seed: training seed.
-        start: where an interrupted run stood.
-        after_epoch: called with the run so far after every epoch.
+    ``selector`` holds the device's cycles on the selecting side, if it has any. Where they are too
+    few to choose by (``selectable``), the recipe's fixed number of epochs is run.
 
     Raises:
         FloatingPointError: training diverged.
@@ -118,17 +102,8 @@ def finetune(
     optimisation = replace(
         recipe.optimisation, learning_rate=learning_rate, schedule="constant", epochs=epochs
     )
-    run = fit(
-        network,
-        train,
-        selector,
-        recipe,
-        optimisation,
-        compute,
-        seed=seed,
-        start=start,
-        after_epoch=after_epoch,
-    )
+    given = (network, train, selector, recipe, optimisation, compute)
+    run = fit(*given, seed=seed, start=start, after_epoch=after_epoch)
     return Tuning(learning_rate, run, before)
 
 
@@ -136,11 +111,8 @@ def decide(trials: Sequence[Tuning], selection: str) -> DeviceModel:
     """Choose a device's model among its trials, in the order of ``learning_rates``.
 
     Stage 1's weights stay where fine-tuning does not improve the device's Score on the selecting
-    side. Where nothing could be selected, the recipe's own learning rate is taken.
-
-    Args:
-        trials: of the device.
-        selection: name of the selecting side.
+    side, named ``selection``. Where nothing could be selected, the recipe's own learning rate is
+    taken.
     """
     if not trials:
         return DeviceModel("kept stage 1", "the device has no training cycles", None, None)

@@ -145,16 +145,8 @@ def fit(
     for epoch in range(len(run.history) + 1, optimisation.epochs + 1):
         began = time.perf_counter()
         torch.manual_seed(_dropout_seed(seed, epoch, world.rank))
-        plan = plan_epoch(
-            train,
-            windows,
-            optimisation.batch_size,
-            seed,
-            epoch,
-            world,
-            shard,
-            optimisation.sampling,
-        )
+        drawn = (optimisation.batch_size, seed, epoch, world, shard, optimisation.sampling)
+        plan = plan_epoch(train, windows, *drawn)
         replica.train()
         losses = torch.zeros((), device=compute.device)
         for cycle, sample in zip(plan.cycle, plan.sample, strict=True):
@@ -245,24 +237,17 @@ def _optimiser(
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """The optimiser, and its schedule over all epochs of ``steps`` steps."""
     optimiser: torch.optim.Optimizer
+    rate, decay = optimisation.learning_rate, optimisation.weight_decay
     if optimisation.optimiser == "sgd":
-        optimiser = torch.optim.SGD(
-            network.parameters(),
-            optimisation.learning_rate,
-            momentum=optimisation.momentum,
-            weight_decay=optimisation.weight_decay,
-        )
+        momentum = optimisation.momentum
+        optimiser = torch.optim.SGD(network.parameters(), rate, momentum, weight_decay=decay)
     else:
-        optimiser = torch.optim.AdamW(
-            network.parameters(),
-            optimisation.learning_rate,
-            weight_decay=optimisation.weight_decay,
-        )
+        optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=decay)
     if optimisation.schedule == "constant":
         return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, lambda _: 1.0)
     return optimiser, torch.optim.lr_scheduler.OneCycleLR(
         optimiser,
-        optimisation.learning_rate,
+        rate,
         # One step more than is taken: the scheduler is stepped once after the last batch too.
         total_steps=steps * optimisation.epochs + 1,
         cycle_momentum=optimisation.optimiser == "adamw",

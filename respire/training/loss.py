@@ -26,11 +26,7 @@ def logit_adjustment(cycles: Tensor, optimisation: Optimisation) -> Tensor:
     adjustment; Menon et al. 2021). A cycle called normal adds one part in all normal cycles to Sp,
     one called crackle one part in all abnormal ones to Se: with a prior of 1 normal is as common
     as the abnormal classes together, these as in the training cycles; with less, the logarithms
-    are as much smaller.
-
-    Args:
-        cycles: training cycles of each class, int64 [C].
-        optimisation: prior and sampling.
+    are as much smaller. ``cycles`` counts the training cycles of each class, int64 [C].
     """
     share = cycles.clamp(min=1).float()
     abnormal = torch.arange(len(cycles), device=cycles.device) != NORMAL

@@ -28,15 +28,10 @@ def predict_logits(
 
 
 def count_votes(logits: Tensor, whole: Tensor, cycles: int) -> Tensor:
-    """Hard votes of windows on their cycles' classes (released code).
+    """Hard votes of windows on their cycles' classes (released code), int64 [N, C].
 
-    Args:
-        logits: float [n, C], of n windows.
-        whole: int64 [n], the cycle each is a window of.
-        cycles: number of cycles N.
-
-    Returns:
-        int64 [N, C]; ``argmax(1)`` is the majority, of equals the class that comes first.
+    Of logits [n, C] of n windows, and ``whole``, int64 [n], the cycle each is a window of.
+    ``argmax(1)`` of the votes is the majority, of equals the class that comes first.
     """
     votes = torch.zeros((cycles, logits.shape[1]), dtype=torch.int64, device=logits.device)
     one = torch.ones(len(whole), dtype=torch.int64, device=logits.device)

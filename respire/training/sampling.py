@@ -14,12 +14,7 @@ from respire.recipe.fields import Sampling
 
 @dataclass(frozen=True)
 class World:
-    """This worker among all workers.
-
-    Attributes:
-        rank: 0 ... size - 1.
-        size: number of workers.
-    """
+    """This worker, of rank 0 … size - 1, among all workers."""
 
     rank: int = 0
     size: int = 1
@@ -29,11 +24,8 @@ class World:
 class EpochPlan:
     """The samples one worker sees in one epoch, S steps of its share b of the global batch.
 
-    Both tensors are in host memory.
-
-    Attributes:
-        cycle: int64 [S, b], indices into the worker's bank.
-        sample: int64 [S, b], each sample's global index in the epoch, which keys its augmentation.
+    Both are int64 [S, b] in host memory: indices into the worker's bank, and each sample's global
+    index in the epoch, which keys its augmentation.
     """
 
     cycle: Tensor

@@ -61,20 +61,11 @@ def train_stage1(
 ) -> Fit:
     """Train the common model on all devices (paper 2.1, stage 1).
 
-    A finished cell is returned at once; an interrupted one goes on from its last checkpoint.
-
-    Args:
-        recipe: everything that changes a number.
-        prepared: the corpus's cycles.
-        train: recordings to learn from.
-        selector: recordings whose Score chooses the epoch.
-        test: recordings that are read only if ``recipe.watch_test``, and choose nothing.
-        initial: state dict of the untrained network.
-        compute: device and precision of each worker.
-        cell: where the run lives.
-        seed: training seed.
-        workers: number of workers; the global batch stays the recipe's.
-        on_epoch: called on worker 0 with each epoch's row; must be picklable.
+    A finished cell is returned at once; an interrupted one goes on from its last checkpoint. The
+    Score of ``selector``'s recordings chooses the epoch; those in test are read only if
+    ``recipe.watch_test``, and choose nothing. The global batch stays the recipe's, whatever the
+    number of workers. ``on_epoch`` is called on worker 0 with each epoch's row, and must be
+    picklable.
 
     Raises:
         InputError: the workers do not divide the batch, or the storage has no room left.
@@ -93,13 +84,10 @@ def train_stage1(
     if recipe.watch_test:
         datasets["watched"] = prepared.dataset(test)
     filesystem, path = cell.storage.filesystem()
+    work = _Work(recipe, cell.storage, initial, compute, seed, on_epoch, CHECKPOINT_SECONDS)
     trainer = TorchTrainer(
         _train_on_worker,
-        train_loop_config={
-            "work": _Work(
-                recipe, cell.storage, initial, compute, seed, on_epoch, CHECKPOINT_SECONDS
-            )
-        },
+        train_loop_config={"work": work},
         datasets=datasets,
         dataset_config=ray.train.DataConfig(datasets_to_split=[]),
         scaling_config=ray.train.ScalingConfig(
@@ -173,19 +161,9 @@ def _train_on_worker(config: dict[str, Any]) -> Exception | None:
             ray.train.report(run.history[-1], ray.train.Checkpoint.from_directory(folder))
         saved = time.monotonic()
 
+    given = (network, train, selector, work.recipe, work.recipe.optimisation, work.compute)
     try:
-        fit(
-            network,
-            train,
-            selector,
-            work.recipe,
-            work.recipe.optimisation,
-            work.compute,
-            seed=work.seed,
-            watched=watched,
-            start=start,
-            after_epoch=after_epoch,
-        )
+        fit(*given, seed=work.seed, watched=watched, start=start, after_epoch=after_epoch)
     except FloatingPointError as error:
         return error
     except OSError as error:
@@ -214,16 +192,9 @@ def _start(newest: ray.train.Checkpoint | None) -> tuple[Fit | None, int]:
     """Where an interrupted run stood, as far as can be read; and how many checkpoints cannot."""
     if newest is None:
         return None, 0
-    beside = fs.FileSelector(str(Path(newest.path).parent))
+    beside = newest.filesystem.get_file_info(fs.FileSelector(str(Path(newest.path).parent)))
     # Their names are the times at which they were made.
-    kept = sorted(
-        (
-            info.path
-            for info in newest.filesystem.get_file_info(beside)
-            if "checkpoint_" in info.path
-        ),
-        reverse=True,
-    )
+    kept = sorted((info.path for info in beside if "checkpoint_" in info.path), reverse=True)
     kept = kept[kept.index(newest.path) :]
     for damaged, path in enumerate(kept):
         with suppress(ValueError, OSError):

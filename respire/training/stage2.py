@@ -4,13 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import ray
 from ray import tune
 
-from respire.data.rows import pick
+from respire.data.rows import of_device
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.models.network import Weights
@@ -27,12 +25,7 @@ from respire.training.loop import OnEpoch
 
 @dataclass(frozen=True)
 class DeviceCycles:
-    """One device's recordings, as rows of the cycles' Parquet schema.
-
-    Attributes:
-        train: rows to learn from; may be empty.
-        selector: rows whose Score chooses the epoch; may be empty.
-    """
+    """One device's rows to learn from and those whose Score chooses the epoch; may be empty."""
 
     train: pa.Table
     selector: pa.Table
@@ -43,12 +36,7 @@ def each_device(
 ) -> dict[str, DeviceCycles]:
     """The rows of each stethoscope's recordings, every one of ``devices`` a key."""
     return {
-        device: DeviceCycles(
-            *(
-                pick(rows, np.flatnonzero(pc.equal(rows.column("device"), device)))
-                for rows in (train, selector)
-            )
-        )
+        device: DeviceCycles(of_device(train, device), of_device(selector, device))
         for device in devices
     }
 
@@ -78,18 +66,10 @@ def train_stage2(
     """Fine-tune stage 1's model for every device, at least four trials at a time.
 
     Finished trials are read from their cells; interrupted ones go on from where they were saved.
-
-    Args:
-        recipe: everything that changes a number.
-        stage1: state dict of stage 1's best epoch.
-        devices: each device's cycles.
-        compute: device and precision.
-        storage: where each trial is kept.
-        identity: what all trials share; each adds its device and learning rate.
-        seed: training seed.
-        on_epoch: given a trial's name, what is called with each epoch's row in the trial's
-            process; must be picklable.
-        here: whether the trials run in this process, one after the other, and not on Ray Tune.
+    All share an identity, to which each adds its device and learning rate. ``on_epoch`` gives, for
+    a trial's name, what is called with each epoch's row in the trial's process, and must be
+    picklable. With ``here`` the trials run in this process, one after the other, and not on Ray
+    Tune.
 
     Raises:
         InputError: what a trial leaves cannot be kept.
@@ -180,12 +160,7 @@ def _run(
 
 
 def _run_trial(
-    job: _Job,
-    data: DeviceCycles,
-    recipe: Recipe,
-    stage1: Weights,
-    compute: Compute,
-    seed: int,
+    job: _Job, data: DeviceCycles, recipe: Recipe, stage1: Weights, compute: Compute, seed: int
 ) -> None:
     """One trial, from where it was saved if it was interrupted, to its cell."""
     train = CycleBank.from_table(data.train, recipe.task, compute.device)

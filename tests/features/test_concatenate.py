@@ -7,8 +7,8 @@ import torch
 from cycle_rows import cycles_table
 from scipy.stats import binomtest, chisquare
 
-from respire.data.rows import SCHEMA
-from respire.features.bank import FULL_SCALE, CycleBank
+from respire.data.rows import FULL_SCALE, SCHEMA
+from respire.features.bank import CycleBank
 from respire.features.concatenate import Lead, concatenate, new_share
 from respire.features.keyed import sample_keys
 from respire.features.splice import gather, pad

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from respire.features.augment import Effects, draw_effects
 from respire.features.keyed import sample_keys
-from respire.features.masks import mask_frequency, mask_spectrograms, mask_time
+from respire.features.masks import mask, mask_spectrograms
 from respire.recipe.fields import Augmentation
 
 KEYS = sample_keys(0, 1, torch.arange(60))
@@ -28,13 +28,13 @@ def effects_of(keys: Tensor = KEYS) -> Effects:
     return draw_effects(keys, MASKS)
 
 
-@pytest.mark.parametrize(("mask", "axis"), [(mask_time, 1), (mask_frequency, 0)])
-def test_a_mask_sets_its_stretch_to_the_windows_mean_and_nothing_else(mask, axis):
+@pytest.mark.parametrize("axis", [2, 1])
+def test_a_mask_sets_its_stretch_to_the_windows_mean_and_nothing_else(axis):
     before = spectrograms(3)
-    after = mask(before, torch.tensor([0, 7, 12]), torch.tensor([4, 0, 8]))
+    after = mask(before, torch.tensor([0, 7, 12]), torch.tensor([4, 0, 8]), axis)
     expected = before.clone()
     for row, (first, last) in enumerate([(0, 4), (7, 7), (12, 20)]):
-        stretch = (slice(None), slice(first, last)) if axis else (slice(first, last),)
+        stretch = (slice(None), slice(first, last)) if axis == 2 else (slice(first, last),)
         expected[row][stretch] = before[row].mean()
     torch.testing.assert_close(after, expected)
     unmasked = after == before

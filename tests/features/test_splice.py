@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respire.benchmark.per_sample import Entry, Sample, fill_window
-from respire.features.bank import FULL_SCALE, CycleBank
+from respire.data.rows import FULL_SCALE
+from respire.features.bank import CycleBank
 from respire.features.concatenate import Lead, alone
 from respire.features.keyed import sample_keys, uniform
 from respire.features.splice import SIDE_STREAM, SMART_STREAM, Splice, gather, pad

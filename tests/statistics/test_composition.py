@@ -2,6 +2,7 @@ import json
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,7 @@ def test_units_do_not_change_a_correlation_and_turning_one_round_turns_it(seed, 
     assert found is not None
     assert rescaled is not None
     assert turned is not None
-    assert rescaled.to_json() == pytest.approx(found.to_json(), rel=1e-4, abs=1e-4)
+    assert asdict(rescaled) == pytest.approx(asdict(found), rel=1e-4, abs=1e-4)
     assert (turned.r, turned.low, turned.high, turned.p) == pytest.approx(
         (-found.r, -found.high, -found.low, found.p)
     )
@@ -158,13 +159,13 @@ def test_a_perfect_correlation_has_an_interval_of_numbers(sign, number, step) ->
     assert (found.r, found.low, found.high) == pytest.approx((sign, sign, sign), abs=1e-4)
     assert -1 <= found.low <= found.r <= found.high <= 1
     assert found.p == pytest.approx(0, abs=1e-6)
-    json.dumps(found.to_json(), allow_nan=False)
+    json.dumps(asdict(found), allow_nan=False)
 
 
 def test_the_form_for_json_holds_every_number_as_it_is() -> None:
     found = correlate(*splits(seed=3, number=7, slope=1))
     assert found is not None
-    assert json.loads(json.dumps(found.to_json(), allow_nan=False)) == {
+    assert json.loads(json.dumps(asdict(found), allow_nan=False)) == {
         "splits": 7,
         "r": found.r,
         "low": found.low,

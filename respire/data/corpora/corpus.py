@@ -55,9 +55,7 @@ def locate(data: str | None) -> str:
 def open_corpus(data: str | None, skip_bad: bool = False) -> Corpus:
     """Find and check the recordings, synthesised or downloaded if need be.
 
-    Args:
-        data: their directory or URI; SYNTHETIC; None for the published data set.
-        skip_bad: leave bad recordings out and list them.
+    ``data`` is their directory or URI; SYNTHETIC; or None for the published data set.
 
     Raises:
         InputError: a file or annotation is bad, unless ``skip_bad``.

@@ -118,11 +118,7 @@ def _split_lists(source: "_Source") -> list[str]:
 
 
 def parse_split_list(text: str, where: str) -> dict[str, str]:
-    """Each recording's side from the text of an official split list.
-
-    Args:
-        text: rows of a recording's name and "train" or "test".
-        where: the list's path, for messages.
+    """Each recording's side from an official split list: rows of a name and "train" or "test".
 
     Raises:
         InputError: a row is malformed or names a recording a second time; or there is no row.
@@ -144,11 +140,7 @@ def parse_split_list(text: str, where: str) -> dict[str, str]:
 
 
 def parse_folds(text: str, where: str) -> dict[int, int]:
-    """Each patient's fold from the text of the released code's list.
-
-    Args:
-        text: rows of a patient's number and a fold's.
-        where: the list's path, for messages.
+    """Each patient's fold from the released code's list: rows of a patient's number and a fold's.
 
     Raises:
         InputError: a row is malformed or names a patient a second time; or there is no row.

@@ -35,17 +35,11 @@ _log = logging.getLogger(__name__)
 
 
 def download(cache: Path | None = None) -> Path:
-    """The published recordings and split list, unpacked; what is there already is reused.
+    """The directory of the published recordings and split list; what is there already is reused.
 
-    Interrupted downloads resume, and the unpacked directory appears only once it is whole. The
-    split list is needed for the official split alone: without it a warning is logged, and
-    `icbhi.official_split` refuses.
-
-    Args:
-        cache: where to keep them; the user's cache directory by default.
-
-    Returns:
-        The directory in ICBHI layout.
+    It lies in the cache (the user's, if left out). Interrupted downloads resume, and the unpacked
+    directory appears only once it is whole. The split list is needed for the official split alone:
+    without it a warning is logged, and `icbhi.official_split` refuses.
 
     Raises:
         InputError: no address could be reached or trusted, or the zip is not the published one;
@@ -128,9 +122,8 @@ def _cause(error: BaseException) -> str:
 class ResumingDownloader:
     """A pooch downloader that goes on where an earlier one, or a broken connection, stopped.
 
-    Attributes:
-        target: the file to be; the part had so far lies beside it, one for each host, as two
-            hosts need not hold the same bytes.
+    The part had so far lies beside the target, one for each host, as two hosts need not hold the
+    same bytes.
     """
 
     target: Path

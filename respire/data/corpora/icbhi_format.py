@@ -82,12 +82,7 @@ def parse_name(recording: str) -> RecordingName:
 
 
 def parse_annotation(text: str, where: str, duration_s: float) -> list[Cycle]:
-    """A recording's cycles from the text of its annotation.
-
-    Args:
-        text: rows of start s, end s, crackle 0/1, wheeze 0/1, at white space.
-        where: the annotation's path, for messages.
-        duration_s: the recording's length.
+    """A recording's cycles: rows of start s, end s, crackle 0/1, wheeze 0/1, at white space.
 
     Raises:
         InputError: a row is malformed, or its cycle is shorter than a sample, begins before the

@@ -48,9 +48,6 @@ def write_corpus(
         cycles_per_recording: mean number of cycles, at least 2 in each recording.
         seed: of everything random.
 
-    Returns:
-        ``directory``.
-
     Raises:
         InputError: the directory holds something else, or cannot be written; fewer than 8 patients.
     """

@@ -105,14 +105,7 @@ def breath(
 ) -> np.ndarray:
     """Loudness of the breath: a bump for inspiration, a softer one for expiration, a pause.
 
-    Args:
-        patient: gives the share of inspiration.
-        starts_s: start of each cycle [c].
-        ends_s: end of each cycle [c].
-        time_s: instants [n].
-
-    Returns:
-        float64 [n] in (0, 1].
+    Of cycles that start and end at [c] seconds, at instants [n]: float64 [n] in (0, 1].
     """
     cycle = np.clip(np.searchsorted(starts_s, time_s, "right") - 1, 0, len(starts_s) - 1)
     phase = np.clip((time_s - starts_s[cycle]) / (ends_s - starts_s)[cycle], 0, 1)
@@ -129,13 +122,9 @@ def crackle(frequency_hz: float, duration_s: float, rate_hz: int) -> np.ndarray:
 
 
 def wheeze(frequency_hz: float, duration_s: float, rate_hz: int, glide: float = 0.0) -> np.ndarray:
-    """A tone with two harmonics, float64 [duration_s * rate_hz].
+    """A tone with two harmonics, float64 [duration_s * rate_hz]; over 80 ms to count as a wheeze.
 
-    Args:
-        frequency_hz: pitch at the middle.
-        duration_s: length; over 80 ms to count as a wheeze.
-        rate_hz: samples a second.
-        glide: relative change of pitch from start to end.
+    It has the pitch at its middle; ``glide`` is the pitch's relative change from start to end.
     """
     samples = round(duration_s * rate_hz)
     pitch_hz = frequency_hz * (1 + glide * (np.arange(samples) / samples - 0.5))
@@ -148,16 +137,9 @@ def wheeze(frequency_hz: float, duration_s: float, rate_hz: int, glide: float = 
 def record(
     patient: Patient, cycles: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """One recording of a patient.
+    """One recording of a patient, float64 [n] in (-1, 1) at the device's rate.
 
-    Args:
-        patient: who breathes.
-        cycles: how many cycles.
-        rng: of everything random in it.
-
-    Returns:
-        float64 [n] in (-1, 1) at the device's rate; the cycles' starts and ends in seconds, to the
-        millisecond [cycles], and their classes [cycles].
+    And its cycles' starts and ends in seconds, to the millisecond [cycles], and classes [cycles].
     """
     microphone = MICROPHONES[patient.device]
     rate_hz = microphone.rate_hz

@@ -28,13 +28,7 @@ def take_apart(cycles: pd.DataFrame) -> pd.DataFrame:
 def draw_cycles(names: np.ndarray, split_seed: int, inner_seed: int) -> dict[str, tuple[str, ...]]:
     """Cycles on sides as large as those of an 80-20 split, whoever their patients are.
 
-    Args:
-        names: of cycles taken apart (``take_apart``), str [n].
-        split_seed: which are in test.
-        inner_seed: which are in validation.
-
-    Returns:
-        Names by side: "train", "validation" and "test", each sorted.
+    Of the names of cycles taken apart, str [n]: "train", "validation" and "test", each sorted.
     """
     test, rest = _cut(names, TEST_SHARE, [0, split_seed])
     validation, train = _cut(rest, VALIDATION_SHARE, [1, inner_seed])

@@ -43,11 +43,6 @@ def draw_test_sides(
 ) -> Iterator[np.ndarray]:
     """The patients in test of many "80-20" splits, int64, sorted, without the splits themselves.
 
-    Args:
-        cycles: the catalogue's cycles.
-        split_seeds: outer seeds, as a ``Cut`` has them.
-        stratify: balance the draw by device and class.
-
     Raises:
         InputError: too few patients.
     """
@@ -59,12 +54,7 @@ def draw_test_sides(
 def draw_validation_side(
     cycles: pd.DataFrame, inner_seed: int, stratify: bool = False
 ) -> np.ndarray:
-    """The patients in validation of a split, int64, sorted.
-
-    Args:
-        cycles: those of all patients that are not in test.
-        inner_seed: as a ``Cut`` has it.
-        stratify: balance the draw by device and class.
+    """The patients in validation, int64, sorted, drawn from the cycles of all not in test.
 
     Raises:
         InputError: too few patients.
@@ -81,19 +71,10 @@ def _draw(
     stratify: bool,
     keep: int,
 ) -> np.ndarray:
-    """Draw a share of the patients.
+    """A share of the P patients, whose cycles are ``counts``, int64, sorted.
 
-    Args:
-        patients: those to draw from, P of them.
-        counts: their cycles (``_cycle_counts``).
-        share: of the patients, to draw.
-        seed: of the draw.
-        stratify: balance cycles by device and class.
-        keep: on how many sides the patients not drawn will end: that many of those with a
-            class or a device should be left.
-
-    Returns:
-        The patients drawn, int64, sorted.
+    ``keep`` is on how many sides the patients not drawn will end: that many of those with a class
+    or a device should be left.
     """
     if len(patients) <= keep:
         raise InputError(
