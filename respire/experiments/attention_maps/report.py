@@ -14,24 +14,16 @@ from respire.report.page import Page, Picture, Section
 from respire.report.reproduction import made
 from respire.report.style import count
 from respire.report.typed import Header, read
-from respire.runtime.storage import Storage
 from respire.study.spread_summary import VariantSpread
 from respire.study.spread_tables import comparison, scores
 
 
-def write_report(results: Mapping[str, Any], maps: Maps, directory: Storage) -> list[str]:
-    """Write results.json, report.md, the self-contained report.html and the figures.
+def page(results: Mapping[str, Any], maps: Maps) -> Page:
+    """The report.
 
     Args:
-        results: results.json as a dictionary, strict (its fields: experiments/results/SCHEMA.md).
+        results: content of results.json.
         maps: the arrays that the figures show (``respire.experiments.attention_maps.run``).
-        directory: where the files go.
-
-    Returns:
-        Names of the figures' files.
-
-    Raises:
-        InputError: the directory cannot be written.
     """
     spread, header = read(AttentionSpread, results), read(Header, results)
     lead, *verdict = conclusions(spread, header.stamps)
@@ -44,7 +36,7 @@ def write_report(results: Mapping[str, Any], maps: Maps, directory: Storage) -> 
             *_sections(spread, maps, header.stamps),
             Section("Reproduction", made(results, spread.recipes)),
         ],
-    ).write(directory)
+    )
 
 
 def summary(results: Mapping[str, Any]) -> str:

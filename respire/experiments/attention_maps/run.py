@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from respire.data.splits.split import Cut
 from respire.evaluation import grad_cam
-from respire.experiments.attention_maps.report import summary, write_report
+from respire.experiments.attention_maps.report import page, summary
 from respire.experiments.attention_maps.summary import (
     WITH,
     WITHOUT,
@@ -65,7 +65,7 @@ def attention_maps(
         (folder / MAPS).write_bytes(_packed(maps))
         results = grid.experiment.finish(
             spread,
-            lambda results: write_report(results, maps, folder),
+            lambda results: page(results, maps),
             _metrics(attention),
             files=(WINDOWS, MAPS),
         )

@@ -12,24 +12,14 @@ from respire.metrics import percent
 from respire.report.page import Page, Picture, Section
 from respire.report.style import count
 from respire.report.typed import read
-from respire.runtime.storage import Storage
 
 
-def write_report(
-    results: Mapping[str, Any], lengths_s: np.ndarray, directory: Storage
-) -> list[str]:
-    """Write results.json, report.md, the self-contained report.html and the figures.
+def page(results: Mapping[str, Any], lengths_s: np.ndarray) -> Page:
+    """The report.
 
     Args:
-        results: results.json as a dictionary (its fields: experiments/results/SCHEMA.md).
+        results: content of results.json.
         lengths_s: length of every cycle in seconds, float64 [N].
-        directory: where the files go.
-
-    Returns:
-        The figures' file names.
-
-    Raises:
-        InputError: the directory cannot be written.
     """
     audit = read(AuditSummary, results)
     census, blank, recipe, paper = audit.census, audit.blank_rows, audit.recipe, audit.paper
@@ -76,7 +66,7 @@ def write_report(
         lead=lead(audit),
         verdict=verdict(audit),
         sections=sections,
-    ).write(directory)
+    )
 
 
 def summary(results: Mapping[str, Any]) -> str:

@@ -13,34 +13,20 @@ from respire.experiments.full.tables import ALL
 from respire.labels import CLASSES
 from respire.metrics import MIN_SE, Scores, percent, shortcomings
 from respire.report.confusion import confusion
-from respire.report.page import Page, Picture, Section, strict
+from respire.report.page import Page, Picture, Section
 from respire.report.reproduction import made
 from respire.report.typed import Header, read
-from respire.runtime.storage import Storage
 
 
-def write_report(
-    results: Mapping[str, Any], histories: pd.DataFrame, directory: Storage
-) -> list[str]:
-    """Write results.json, report.md, the self-contained report.html and three figures.
-
-    results.json is written last: where it is, the report is whole. It is strict JSON: a number
-    that is not finite becomes null.
+def page(results: Mapping[str, Any], histories: pd.DataFrame) -> Page:
+    """The report.
 
     Args:
-        results: results.json as a dictionary (its fields: experiments/results/SCHEMA.md).
+        results: content of results.json.
         histories: a row an epoch of each run, with columns run ("stage1" or a device), epoch
             (from 1), train_loss and validation_score, or test_score where test selects (fraction,
             NaN where undefined).
-        directory: where the files go.
-
-    Returns:
-        Names of the figures' files.
-
-    Raises:
-        InputError: the directory cannot be written.
     """
-    results = strict(results)
     header, found = read(Header, results), read(Summary, results)
     return Page(
         results,
@@ -48,12 +34,11 @@ def write_report(
         lead=lead(header, found),
         verdict=verdict(header, found),
         sections=_sections(header, found, results, histories),
-    ).write(directory)
+    )
 
 
-def table(results: Mapping[str, Any]) -> str:
-    """What a command prints last: lead sentence, stamps, scores, by device, recall, verdict."""
-    results = strict(results)
+def summary(results: Mapping[str, Any]) -> str:
+    """What the command prints last: lead sentence, stamps, scores, by device, recall, verdict."""
     header, found = read(Header, results), read(Summary, results)
     shown = (tables.scores(found), tables.scores_by_device(found), tables.recall(found))
     text = [each.markdown(header.stamps) for each in shown]

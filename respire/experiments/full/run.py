@@ -8,7 +8,7 @@ import pyarrow as pa
 from respire.data.splits.split import Cut
 from respire.evaluation.assess import NAMES
 from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES
-from respire.experiments.full.report import table, write_report
+from respire.experiments.full.report import page, summary
 from respire.experiments.full.summary import (
     Outcome,
     StoredScores,
@@ -65,12 +65,11 @@ def full(recipe: Recipe, cut: Cut, seed: int, place: Place, name: str | None = N
         _log_results(experiment.tracker, study, outcome, found)
         results = experiment.finish(
             found,
-            lambda results: write_report(results, histories(outcome), experiment.folder),
-            {},
+            lambda results: page(results, histories(outcome)),
             files=(PREDICTIONS, MODELS),
             warnings=outcome.warnings,
         )
-    return table(results)
+    return summary(results)
 
 
 def _keep(folder: Storage, study: Study, outcome: Outcome) -> None:

@@ -14,7 +14,6 @@ from respire.report.page import Page, Picture, Section
 from respire.report.style import STYLE, colours, titled
 from respire.report.table import Table
 from respire.report.typed import read
-from respire.runtime.storage import Storage
 
 COUNTS = ("cycles", "patients", "both_cycles")
 LABELS = {"largest": "largest five patients", "both_cycles": "cycles of both"}
@@ -54,25 +53,19 @@ class RangesSummary:
     placed: Mapping[str, Mapping[str, Placed]]
 
 
-def write_report(
-    results: Mapping[str, Any], drawn: Mapping[str, pd.DataFrame], directory: Storage
-) -> None:
-    """Write results.json, report.md, the self-contained report.html and a figure.
+def page(results: Mapping[str, Any], drawn: Mapping[str, pd.DataFrame]) -> Page:
+    """The report.
 
     Args:
-        results: results.json as a dictionary (its fields: experiments/results/SCHEMA.md).
+        results: content of results.json.
         drawn: of each kind of split, a row a split and a column a number of its test side.
-        directory: where the files go.
-
-    Raises:
-        InputError: the directory cannot be written.
     """
     sides = read(RangesSummary, results)
     first, last = sides.split_seeds
     caption = f"Test sides of {sides.draws:,} random 80-20 splits by what they are made of" + (
         "; lines: published test sides." if sides.placed else "."
     )
-    Page(
+    return Page(
         results,
         facts=f"{sides.patients} patients, {sides.cycles:,} cycles · split seeds {first}–{last} · "
         f"nothing was trained · respire {results['respire_version']}",
@@ -82,7 +75,7 @@ def write_report(
             Section("Ranges", _tables(sides)),
             Section("Distributions", [], [Picture("splits", caption, draw(sides, drawn))]),
         ],
-    ).write(directory)
+    )
 
 
 def summary(results: Mapping[str, Any]) -> str:
