@@ -1,7 +1,9 @@
 """The one style of all figures: that of a journal; every stamp is a red banner on top."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib
@@ -76,6 +78,24 @@ def titled(title: str, inches: tuple[float, float], stamps: Sequence[str]) -> Fi
             bbox={"facecolor": RED, "edgecolor": RED, "boxstyle": "square,pad=0.4"},
         )
     return figure
+
+
+@contextmanager
+def drawing(
+    title: str,
+    inches: tuple[float, float],
+    stamps: Sequence[str] = (),
+    otherwise: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[Figure]:
+    """A ``titled`` figure in the one style, and what is otherwise than that in this one."""
+    with matplotlib.rc_context(STYLE | dict(otherwise)):
+        yield titled(title, inches, stamps)
+
+
+def legend_below(figure: Figure, columns: int) -> None:
+    """The legend of the first panel, for all of them."""
+    handles = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=columns)
 
 
 def colours(n: int) -> Iterator[str]:

@@ -48,6 +48,38 @@ def summarise(grid: Grid) -> Spread:
     )
 
 
+def by_split(predictions: Mapping[int, pd.DataFrame], classes: int) -> pd.DataFrame:
+    """What was tested on each split.
+
+    Args:
+        predictions: by split seed, those of all training seeds together.
+        classes: number of classes C.
+
+    Returns:
+        A column a statistic, cycles and patients; a row a split seed, which is the index.
+    """
+    rows = {
+        seed: values(tested, classes)
+        | {
+            "cycles": len(tested.drop_duplicates(["recording", "cycle"])),
+            "patients": tested["patient"].nunique(),
+        }
+        for seed, tested in predictions.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("split_seed")
+
+
+def baselines(grid: Grid, variant: str) -> dict[str, pd.DataFrame]:
+    """Each baseline ``by_split``, fitted as a variant trains; training seeds share them."""
+    predictions: dict[str, dict[int, pd.DataFrame]] = {}
+    for at in grid.studies:
+        if at.variant == variant and at.seed == grid.extent.seeds[0]:
+            for baseline, rows in grid.run_of(at).baseline_predictions().groupby("baseline"):
+                predictions.setdefault(str(baseline), {})[at.split_seed] = rows
+    classes = len(grid.variants[variant].recipe.classes)
+    return {baseline: by_split(tested, classes) for baseline, tested in predictions.items()}
+
+
 def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> VariantSpread:
     """All that is said of one variant by itself."""
     splits = [_split(grid, runs, tested, name, seed) for seed in grid.split_seeds]
@@ -65,7 +97,10 @@ def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> Varia
         splits=splits,
         variance=variance,
         coverage=_coverage(variance[last]["score"]),
-        baselines=_baselines(grid, splits, name),
+        baselines={
+            baseline: _baseline(of_baseline, scores)
+            for baseline, of_baseline in baselines(grid, name).items()
+        },
         composition={
             share: correlate(scores, [split.amount(share) for split in splits])
             for share in ("cycles", *shares(devices))
@@ -148,29 +183,15 @@ def _coverage(spread: Decomposition | None) -> dict[str, float] | None:
     return coverage.over_splits(spread.splits, spread.seeds, spread.share.value, seed=0)
 
 
-def _baselines(grid: Grid, splits: Sequence[SplitSpread], name: str) -> dict[str, BaselineSpread]:
-    """Each baseline's mean over the splits, and on how many the variant beats it."""
-    last = grid.stages[-1]
-    scored: dict[str, list[dict[str, float]]] = {}
-    for split in splits:
-        at = next(p for p in grid.studies if p[:2] == (name, split.split_seed))
-        classes = len(grid.studies[at].recipe.classes)
-        for baseline, rows in grid.run_of(at).baseline_predictions().groupby("baseline"):
-            scored.setdefault(str(baseline), []).append(values(rows, classes))
-    return {
-        baseline: BaselineSpread(
-            **{metric: float(np.mean([s[metric] for s in by_split])) for metric in NAMES},
-            standard_deviation=float(np.std([s["score"] for s in by_split], ddof=1))
-            if len(by_split) > 1
-            else None,
-            splits=len(by_split),
-            beaten_on=sum(
-                split.scores[last].score > s["score"]
-                for split, s in zip(splits, by_split, strict=True)
-            ),
-        )
-        for baseline, by_split in scored.items()
-    }
+def _baseline(scores: pd.DataFrame, ours: Sequence[float]) -> BaselineSpread:
+    """A baseline's mean over the splits, and on how many the variant beats it."""
+    score = scores["score"].to_numpy()
+    return BaselineSpread(
+        **{metric: float(scores[metric].to_numpy().mean()) for metric in NAMES},
+        standard_deviation=float(np.std(score, ddof=1)) if len(score) > 1 else None,
+        splits=len(score),
+        beaten_on=int((np.array(ours) > score).sum()),
+    )
 
 
 def _comparison(

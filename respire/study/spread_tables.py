@@ -8,7 +8,7 @@ from respire.report.numbers import NONE, between, ends, signed
 from respire.report.reproduction import STAGES
 from respire.report.table import Table
 from respire.statistics.variance import Estimate
-from respire.study.spread_summary import Contrast, DifferenceCoverage, Spread
+from respire.study.spread_summary import Contrast, DifferenceCoverage, RunScores, Spread
 
 
 def scores(spread: Spread) -> Table:
@@ -70,6 +70,31 @@ def comparison(contrast: Contrast) -> Table:
         "splits. New patients and p: corrected resampled t-test (Nadeau and Bengio 2003). A "
         "better, equal, B better: probabilities by the Bayesian correlated t-test (Benavoli et al. "
         "2017), equal being within a point either way." + _held(contrast.coverage),
+    )
+
+
+def runs(told: Sequence[RunScores], name: str, note: str, *, key: bool = False) -> Table:
+    """A row a run and stage.
+
+    Args:
+        told: the runs.
+        name: what a variant is called.
+        note: what a reader should know.
+        key: whether that of stage 1 is shown.
+    """
+    return Table(
+        "Runs",
+        (name, "Split", "Seed", "Stage", *LABELS.values(), "Epoch", "Cycles", *["Key"] * key),
+        tuple(
+            (
+                *(run.variant, str(run.split_seed), str(run.seed), STAGES[run.stage]),
+                *(*map(percent, run.measures), str(run.epoch), f"{run.cycles:,}"),
+                *[run.key] * key,
+            )
+            for run in told
+        ),
+        text_columns=4,
+        note=f"Test scores (%){note}",
     )
 
 

@@ -79,5 +79,5 @@ def content(found: Any, **header: Any) -> dict[str, Any]:
         found: the summary of what was found.
         header: fields of ``Header`` but for the versions.
     """
-    versions = {"respire_version": respire.__version__, "numerics_version": NUMERICS_VERSION}
+    versions: Any = {"respire_version": respire.__version__, "numerics_version": NUMERICS_VERSION}
     return strict(stored(Header(**versions, **header)) | stored(found))

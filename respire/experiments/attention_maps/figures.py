@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import librosa
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,7 +16,7 @@ from respire.experiments.attention_maps.summary import Attention, Part
 from respire.experiments.attention_maps.tables import GROUPS, PARTS
 from respire.metrics import percent
 from respire.recipe.recipe import Recipe
-from respire.report.style import COLOURS, STYLE, count, spread, titled
+from respire.report.style import COLOURS, count, drawing, spread
 
 Maps = Mapping[str, np.ndarray]
 """What ``respire.experiments.attention_maps.run`` keeps in maps.npz."""
@@ -42,9 +41,8 @@ def single_windows(
     shown = len(maps["label"])
     own = [_in_even(maps[f"maps/{name}"]) for name in names]
     brightest = max(float(part.max()) for part in own) or 1.0
-    with matplotlib.rc_context(STYLE):
-        inches = (10.4, 1.75 * shown + 0.3)
-        figure = titled("Attention on single test windows", inches, stamps)
+    inches = (10.4, 1.75 * shown + 0.3)
+    with drawing("Attention on single test windows", inches, stamps) as figure:
         panels = figure.subplots(shown, 2 * len(names), squeeze=False)
         for row, axes in enumerate(panels):
             for index, name in enumerate(names):
@@ -73,10 +71,7 @@ def single_windows(
 
 
 def mean_maps(
-    maps: Maps,
-    attention: Attention,
-    recipe: Recipe,
-    stamps: Sequence[str] = (),
+    maps: Maps, attention: Attention, recipe: Recipe, stamps: Sequence[str] = ()
 ) -> Figure:
     """Mean maps over the test side on the unclipped frequency axis (the paper's Fig. 5).
 
@@ -95,8 +90,7 @@ def mean_maps(
     brightest = max(
         (float(maps[f"mean/{n}"][i].max()) for n in names for i, _ in groups), default=1
     )
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Mean attention over the test side", (9.4, 2.9 * len(groups)), stamps)
+    with drawing("Mean attention over the test side", (9.4, 2.9 * len(groups)), stamps) as figure:
         panels = figure.subplots(
             len(groups), len(names) + 1, squeeze=False, width_ratios=[1.0] * len(names) + [0.75]
         )
@@ -118,8 +112,7 @@ def mean_maps(
 def shares(attention: Attention, stamps: Sequence[str] = ()) -> Figure:
     """Shares of attention on blank rows and in the lower half, beside what even attention has."""
     names = list(attention.variants)
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Where the attention lies", (8.6, 2.9), stamps)
+    with drawing("Where the attention lies", (8.6, 2.9), stamps) as figure:
         panels = figure.subplots(1, len(PARTS), sharey=True)
         for axis, (part, title) in zip(panels, PARTS.items(), strict=True):
             for name, offset, colour in zip(names, spread(len(names), 0.3), COLOURS, strict=False):
@@ -200,12 +193,7 @@ def _profile(axis: Axes, means: Sequence[np.ndarray], names: Sequence[str], reci
 
 
 def _image(
-    axis: Axes,
-    image: np.ndarray,
-    recipe: Recipe,
-    bands: int,
-    colours: str,
-    brightest: float,
+    axis: Axes, image: np.ndarray, recipe: Recipe, bands: int, colours: str, brightest: float
 ) -> Any:
     """A picture [M, F] of the lowest ``bands`` mel bands, high frequencies on top."""
     extent = (0.0, recipe.features.window_seconds, 0.0, float(bands))

@@ -64,10 +64,7 @@ def attention_maps(
         (folder / WINDOWS).write_table(table)
         (folder / MAPS).write_bytes(_packed(maps))
         results = grid.experiment.finish(
-            spread,
-            lambda results: page(results, maps),
-            _metrics(attention),
-            files=(WINDOWS, MAPS),
+            spread, lambda results: page(results, maps), _metrics(attention), files=(WINDOWS, MAPS)
         )
     return summary(results)
 

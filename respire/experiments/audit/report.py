@@ -23,36 +23,28 @@ def page(results: Mapping[str, Any], lengths_s: np.ndarray) -> Page:
     """
     audit = read(AuditSummary, results)
     census, blank, recipe, paper = audit.census, audit.blank_rows, audit.recipe, audit.paper
-    split = census.official
-    by_device = Picture(
-        "cycles-by-device",
+    by_device = (
         "Cycles of each class by device (the paper's Table 4).",
         figures.cycles_by_device(census),
     )
-    by_length = Picture(
-        "cycle-lengths",
+    by_length = (
         "Length of the cycles (the paper's Figure 4). Longer ones than the dashed line do not fit "
         "the window.",
         figures.cycle_lengths(lengths_s, recipe.features.window_seconds),
     )
-    by_row = Picture(
-        "blank-rows",
+    by_row = (
         "Windows whose top row is blank, and in how many each row is.",
         figures.blank_rows(blank),
     )
+    of_devices = [tables.devices(census), tables.shares(census)]
+    of_lengths = [tables.lengths(census), tables.recordings(census)]
     sections = [
-        Section(
-            "Devices and classes", [tables.devices(census), tables.shares(census)], [by_device]
-        ),
+        Section("Devices and classes", of_devices, [Picture("cycles-by-device", *by_device)]),
         Section("Patients", [tables.patients(census)]),
-        Section(
-            "Lengths and sample rates",
-            [tables.lengths(census), tables.recordings(census)],
-            [by_length],
-        ),
-        Section("Blank rows", [tables.blank_rows(blank, recipe)], [by_row]),
+        Section("Lengths and sample rates", of_lengths, [Picture("cycle-lengths", *by_length)]),
+        Section("Blank rows", [tables.blank_rows(blank, recipe)], [Picture("blank-rows", *by_row)]),
     ]
-    if split is not None:
+    if split := census.official:
         overlap = [tables.official(split), tables.shared_patients(split)]
         sections.insert(-1, Section("Official split", overlap))
     if paper is not None:

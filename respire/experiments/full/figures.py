@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from respire.report.style import BASELINE_LINES, STYLE, colours, count, spread, titled
+from respire.report.style import BASELINE_LINES, colours, count, drawing, spread
 
 StoredScores = Mapping[str, Any]
 """Scores as results.json holds them: se, sp, score (fraction or None), n, confusion, recall."""
@@ -35,8 +34,7 @@ def learning_curves(
     """
     devices = sorted(set(histories["run"]) - {"stage1"})
     columns = {"Stage 1": ["stage1"], "Stage 2, fine-tuning by device": devices}
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Learning curves", (8.6, 5.8), stamps)
+    with drawing("Learning curves", (8.6, 5.8), stamps) as figure:
         axes = figure.subplots(2, 2, sharex="col", sharey="row")
         for (title, runs), (upper, lower) in zip(columns.items(), axes.T, strict=True):
             upper.set_title(title)
@@ -79,8 +77,7 @@ def score_by_device(
         baselines: the same of each baseline.
         stamps: banners.
     """
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Test Score by device", (8.6, 4.4), stamps)
+    with drawing("Test Score by device", (8.6, 4.4), stamps) as figure:
         axis = figure.subplots()
         offsets = spread(len(stages), 0.24)
         for (stage, of_group), offset, colour in zip(

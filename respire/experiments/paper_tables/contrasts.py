@@ -14,12 +14,10 @@ from respire.experiments.paper_tables.question import Question, Row
 from respire.experiments.paper_tables.summary import (
     Baseline,
     Difference,
-    NewPatients,
     Point,
     TableRow,
     TableSummary,
     TestedDevice,
-    TestedRun,
     TestedSplit,
     TrainingSize,
 )
@@ -29,6 +27,8 @@ from respire.statistics.composition import correlate
 from respire.statistics.paired import compare
 from respire.statistics.thresholds import t_interval
 from respire.study.grid import Grid
+from respire.study.spread import baselines, by_split
+from respire.study.spread_summary import RunScores
 from respire.study.study import Study
 
 BySplit = Mapping[int, pd.DataFrame]
@@ -49,7 +49,7 @@ def summarise(grid: Grid, question: Question) -> TableSummary:
         baselines=tuple(contrasts.baselines()),
         training_size=contrasts.training_size() if question.by_device else None,
         recipes={name: asdict(variant.recipe) for name, variant in grid.variants.items()},
-        runs=tuple(TestedRun(**run) for run in runs),
+        runs=tuple(RunScores(**run) for run in runs),
     )
 
 
@@ -78,10 +78,9 @@ class _Contrasts:
 
     def row(self, row: Row) -> TableRow:
         """All that is said of one row."""
-        study, by_split = self.study(row.variant), self.predictions[row.name]
+        study, tested = self.study(row.variant), self.predictions[row.name]
         cut, classes = self.grid.variants[row.variant].cut, len(study.recipe.classes)
-        pooled = overall(pd.concat(by_split.values()), classes)
-        scores = _scores(by_split, classes)
+        scores = by_split(tested, classes)
         splits: Any = scores.reset_index().to_dict("records")
         return TableRow(
             **_means(scores),
@@ -95,8 +94,7 @@ class _Contrasts:
             heard=cut.heard,
             splits=tuple(TestedSplit(**split) for split in splits),
             interval=t_interval(scores["score"]),
-            recall=tuple(pooled.recall.tolist()),
-            confusion=tuple(map(tuple, pooled.confusion.tolist())),
+            **_pooled(pd.concat(tested.values()), classes),
             printed=replace(row.printed, gain=self.question.gain(row)),
             against=row.against or None,
             difference=self.difference(row, scores) if row.against else None,
@@ -106,7 +104,7 @@ class _Contrasts:
     def difference(self, row: Row, ours: pd.DataFrame) -> Difference:
         """What a row is better by than the one it is compared with, over the same splits."""
         study = self.study(row.variant)
-        apart = ours - _scores(self.predictions[row.against], len(study.recipe.classes))
+        apart = ours - by_split(self.predictions[row.against], len(study.recipe.classes))
         these, new = t_interval(apart["score"]), None
         n_test = float(ours["patients"].mean())
         everybody = float(study.cycles["patient"].nunique())
@@ -114,7 +112,7 @@ class _Contrasts:
         # that all have the same patients.
         if these is not None and study.split.cut.random_test and n_test < everybody:
             compared = compare(apart["score"].to_numpy(), n_test=n_test, n_train=everybody - n_test)
-            new = NewPatients(**asdict(compared.new_patients))
+            new = compared.new_patients
         return Difference(_means(apart), tuple(apart["score"]), these, new)
 
     def by_device(self, row: Row, classes: int) -> Iterator[tuple[str, TestedDevice]]:
@@ -127,17 +125,14 @@ class _Contrasts:
                 continue
             gains = pd.Series(dtype=float)
             if row.against:
-                a, b = (_scores(_of(device, by), classes)["score"] for by in (ours, theirs))
+                a, b = (by_split(_of(device, by), classes)["score"] for by in (ours, theirs))
                 gains = (a - b).dropna()
-            pooled = overall(cycles, classes)
             yield (
                 device,
                 TestedDevice(
-                    **values(cycles, classes),
-                    n=pooled.n,
+                    **_pooled(cycles, classes) | values(cycles, classes),
+                    n=len(cycles),
                     patients=cycles["patient"].nunique(),
-                    recall=tuple(pooled.recall.tolist()),
-                    confusion=tuple(map(tuple, pooled.confusion.tolist())),
                     printed=row.devices.get(device),
                     difference=float(gains.mean()),
                     interval=t_interval(gains),
@@ -172,20 +167,13 @@ class _Contrasts:
         They are fitted as the first of the variants there trains: on what it hears.
         """
         first: dict[tuple[str, Task], str] = {}
-        for name, variant in self.grid.variants.items():
-            first.setdefault((variant.cut.kind, variant.recipe.task), name)
-        for (split, task), name in first.items():
-            by_split: dict[str, dict[int, pd.DataFrame]] = {}
-            for at in self.grid.studies:
-                if at.variant == name:
-                    predicted = self.grid.run_of(at).baseline_predictions()
-                    for baseline, rows in predicted.groupby("baseline"):
-                        by_split.setdefault(str(baseline), {})[at.split_seed] = rows
-            for baseline, predictions in by_split.items():
-                scores = _scores(predictions, len(self.study(name).recipe.classes))
+        for variant, of in self.grid.variants.items():
+            first.setdefault((of.cut.kind, of.recipe.task), variant)
+        for (split, task), variant in first.items():
+            for name, scores in baselines(self.grid, variant).items():
                 yield Baseline(
                     **_means(scores),
-                    name=baseline,
+                    name=name,
                     split=split,
                     task=task,
                     interval=t_interval(scores["score"]),
@@ -193,24 +181,16 @@ class _Contrasts:
                 )
 
 
-def _scores(by_split: BySplit, classes: int) -> pd.DataFrame:
-    """A column a statistic, cycles and patients; a row a split seed."""
-    return pd.DataFrame.from_dict(
-        {
-            seed: values(predictions, classes)
-            | {
-                "cycles": len(predictions.drop_duplicates(["recording", "cycle"])),
-                "patients": predictions["patient"].nunique(),
-            }
-            for seed, predictions in by_split.items()
-        },
-        orient="index",
-    ).rename_axis("split_seed")
-
-
 def _means(scores: pd.DataFrame) -> dict[str, Any]:
     """Of every statistic over splits, by its name."""
     return {name: float(scores[name].mean()) for name in NAMES}
+
+
+def _pooled(cycles: pd.DataFrame, classes: int) -> dict[str, Any]:
+    """Recall and confusion of all splits together."""
+    scores = overall(cycles, classes)
+    confusion = tuple(map(tuple, scores.confusion.tolist()))
+    return {"recall": tuple(scores.recall.tolist()), "confusion": confusion}
 
 
 def _of(device: str, by_split: BySplit) -> dict[int, pd.DataFrame]:

@@ -17,6 +17,9 @@ from respire.report.reproduction import made
 from respire.report.style import count
 from respire.report.typed import read
 from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
+from respire.study.spread_tables import runs
+
+RUNS = ". Epoch: the chosen one of stage 1. Key: of stage 1's run, wherever it was trained."
 
 
 def page(results: Mapping[str, Any]) -> Page:
@@ -34,7 +37,7 @@ def page(results: Mapping[str, Any]) -> Page:
         verdict=" ".join(verdict(table)),
         sections=[
             *_sections(table, results["stamps"]),
-            Section("Runs", [tables.runs(table)]),
+            Section("Runs", [runs(table.runs, "Variant", RUNS, key=True)]),
             Section("Reproduction", made(results, table.recipes)),
         ],
     )

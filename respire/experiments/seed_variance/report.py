@@ -14,7 +14,7 @@ from respire.report.typed import Header, read
 from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
 from respire.statistics.variance import Decomposition, Splits
 from respire.study.spread_summary import Contrast, Spread, VariantSpread
-from respire.study.spread_tables import comparison, scores, within
+from respire.study.spread_tables import comparison, runs, scores, within
 
 
 def page(results: Mapping[str, Any]) -> Page:
@@ -195,10 +195,11 @@ def _sections(spread: Spread, stamps: Sequence[str]) -> Iterator[Section]:
         [tables.correlations(spread), tables.splits(spread), tables.ends_of_range(spread)],
         [Picture("score-composition", caption, figure)],
     )
-    selection = tables.selection(spread)
-    if selection:
-        yield Section("Choosing the epoch on test", [selection])
-    yield Section("Runs", [tables.runs(spread)])
+    if selection := tables.selection(spread):
+        yield Section("Choosing the epoch on test", selection)
+    sides = sorted({variant.recipe.selection for variant in spread.variants.values()})
+    note = f", also in runs.csv. Epoch: of stage 1, chosen on {' or '.join(sides)}."
+    yield Section("Runs", [runs(spread.runs, "Recipe", note)])
 
 
 def _facts(spread: Spread, header: Header) -> str:

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from respire.metrics import percent
 from respire.report.page import Page, Picture, Section
-from respire.report.style import STYLE, colours, titled
+from respire.report.style import colours, drawing, legend_below
 from respire.report.table import Table
 from respire.report.typed import read
 
@@ -146,8 +145,7 @@ def draw(sides: RangesSummary, drawn: Mapping[str, pd.DataFrame]) -> Figure:
         number for number in sides.ranges["plain"] if number not in ("patients", "both_cycles")
     ]
     rows = -(-len(numbers) // COLUMNS)
-    with matplotlib.rc_context(STYLE):
-        figure = titled("What random test sides are made of", (8.6, 2.4 * rows + 0.4), [])
+    with drawing("What random test sides are made of", (8.6, 2.4 * rows + 0.4)) as figure:
         grid = figure.subplots(rows, COLUMNS, squeeze=False)
         for axis in grid.flat[len(numbers) :]:
             axis.set_axis_off()
@@ -165,7 +163,7 @@ def draw(sides: RangesSummary, drawn: Mapping[str, pd.DataFrame]) -> Figure:
             axis.set_xlabel(_label(number) + ("" if number in COUNTS else "\n(% of cycles)"))
         for axis in grid[:, 0]:
             axis.set_ylabel("Splits")
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        legend_below(figure, 4)
     return figure
 
 
