@@ -4,13 +4,14 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+T = TypeVar("T")
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -101,6 +102,12 @@ def legend_below(figure: Figure, columns: int) -> None:
 def colours(n: int) -> Iterator[str]:
     """So many colours, the first again after the last."""
     return (COLOURS[index % len(COLOURS)] for index in range(n))
+
+
+def beside(things: Mapping[str, T], step: float = 0.0) -> Iterator[tuple[str, T, float, str]]:
+    """Each with its name, its offset from the middle of all side by side, and its colour."""
+    n = len(things)
+    return zip(things, things.values(), spread(n, step), colours(n), strict=True)
 
 
 def spread(n: int, step: float) -> np.ndarray:

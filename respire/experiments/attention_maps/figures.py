@@ -16,7 +16,7 @@ from respire.experiments.attention_maps.summary import Attention, Part
 from respire.experiments.attention_maps.tables import GROUPS, PARTS
 from respire.metrics import percent
 from respire.recipe.recipe import Recipe
-from respire.report.style import COLOURS, count, drawing, spread
+from respire.report.style import COLOURS, beside, count, drawing
 
 Maps = Mapping[str, np.ndarray]
 """What ``respire.experiments.attention_maps.run`` keeps in maps.npz."""
@@ -111,22 +111,19 @@ def mean_maps(
 
 def shares(attention: Attention, stamps: Sequence[str] = ()) -> Figure:
     """Shares of attention on blank rows and in the lower half, beside what even attention has."""
-    names = list(attention.variants)
+    first = next(iter(attention.variants.values()))
     with drawing("Where the attention lies", (8.6, 2.9), stamps) as figure:
         panels = figure.subplots(1, len(PARTS), sharey=True)
         for axis, (part, title) in zip(panels, PARTS.items(), strict=True):
-            for name, offset, colour in zip(names, spread(len(names), 0.3), COLOURS, strict=False):
+            for name, groups, offset, colour in beside(attention.variants, 0.3):
                 for x, group in enumerate(GROUPS):
-                    means = getattr(getattr(attention.variants[name], group), part)
+                    means = getattr(getattr(groups, group), part)
                     _share(axis, x + offset, means, colour, name if x == 0 else None)
             axis.plot([], [], "_", color="#333333", ms=16, label="spread evenly")
-            axis.set_xticks(
-                range(len(GROUPS)),
-                [
-                    f"{label}\nn = {getattr(attention.variants[names[0]], group).windows:,}"
-                    for group, label in GROUPS.items()
-                ],
-            )
+            labels = [
+                f"{label}\nn = {getattr(first, group).windows:,}" for group, label in GROUPS.items()
+            ]
+            axis.set_xticks(range(len(GROUPS)), labels)
             axis.set_xlim(-0.5, len(GROUPS) - 0.5)
             axis.set_ylim(0, 100)
             axis.set_title(title)

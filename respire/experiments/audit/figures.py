@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from respire.experiments.audit.census import Census
 from respire.experiments.audit.summary import BlankRows
 from respire.labels import CLASSES
-from respire.report.style import COLOURS, count, drawing, spread
+from respire.report.style import COLOURS, beside, count, drawing
 
 HATCHES = ("", "///", "...", "xx")
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.")
@@ -23,26 +23,18 @@ def cycles_by_device(census: Census) -> Figure:
     names, devices = CLASSES["4-class"], census.devices
     with drawing(f"Cycles by device and class (n = {census.cycles:,})", (8.6, 3.8)) as figure:
         axis = figure.subplots()
-        for name, offset, colour, hatch in zip(
-            names, spread(len(names), 0.21), COLOURS, HATCHES, strict=False
+        classes = {name: [part.classes[name] for part in devices.values()] for name in names}
+        for (name, counts, offset, colour), hatch in zip(
+            beside(classes, 0.21), HATCHES, strict=False
         ):
-            bars = axis.bar(
-                np.arange(len(devices)) + offset,
-                [part.classes[name] for part in devices.values()],
-                0.2,
-                color=colour,
-                hatch=hatch,
-                edgecolor="white",
-                label=name,
-            )
+            x, look = np.arange(len(devices)) + offset, {"color": colour, "hatch": hatch}
+            bars = axis.bar(x, counts, 0.2, **look, edgecolor="white", label=name)
             axis.bar_label(bars, fmt="{:,.0f}", fontsize=7.5, padding=1)
-        axis.set_xticks(
-            range(len(devices)),
-            [
-                f"{device}\nn = {part.cycles:,} cycles\n{count(part.patients, 'patient')}"
-                for device, part in devices.items()
-            ],
-        )
+        labels = [
+            f"{device}\nn = {part.cycles:,} cycles\n{count(part.patients, 'patient')}"
+            for device, part in devices.items()
+        ]
+        axis.set_xticks(range(len(devices)), labels)
         axis.tick_params(axis="x", length=0)
         axis.margins(y=0.08)
         axis.set_xlabel("Device")
@@ -83,9 +75,8 @@ def cycle_lengths(lengths_s: np.ndarray, window_s: float) -> Figure:
         right.set_ylabel("Share of cycles (%)")
         right.set_ylim(0, 102)
         for axis in (left, right):
-            axis.axvline(
-                window_s, color="#333333", ls="--", lw=1.2, label=f"window, {window_s:g} s"
-            )
+            label = f"window, {window_s:g} s"
+            axis.axvline(window_s, color="#333333", ls="--", lw=1.2, label=label)
             axis.set_xlim(0, max(edges[-1], window_s + 5))
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         left.legend()

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from respire.report.style import BASELINE_LINES, colours, count, drawing, spread
+from respire.report.style import BASELINE_LINES, beside, colours, count, drawing
 
 StoredScores = Mapping[str, Any]
 """Scores as results.json holds them: se, sp, score (fraction or None), n, confusion, recall."""
@@ -43,19 +43,16 @@ def learning_curves(
                 trained, selecting = cycles[run]
                 name = "all devices" if run == "stage1" else run
                 label = f"{name} (n = {trained:,} training, {selecting:,} {selection} cycles)"
-                for axis, values in (
-                    (upper, history["train_loss"]),
-                    (lower, 100 * history[f"{selection}_score"]),
-                ):
+                score = 100 * history[f"{selection}_score"]
+                for axis, values in ((upper, history["train_loss"]), (lower, score)):
                     _curve(axis, history["epoch"], values, chosen.get(run), colour, label)
             if not runs:
                 _leave_empty(upper, lower, "no device was fine-tuned")
                 continue
             lower.legend(loc="upper left", bbox_to_anchor=(0, -0.26), borderaxespad=0)
             lower.set_xlabel("Epoch")
-            lower.xaxis.set_major_locator(
-                MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
-            )
+            ticks = MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+            lower.xaxis.set_major_locator(ticks)
         axes[0, 0].set_ylabel("Training loss\n(cross-entropy, nats)")
         axes[1, 0].set_ylabel(f"{selection.capitalize()} Score\n(%)")
     return figure
@@ -79,10 +76,7 @@ def score_by_device(
     """
     with drawing("Test Score by device", (8.6, 4.4), stamps) as figure:
         axis = figure.subplots()
-        offsets = spread(len(stages), 0.24)
-        for (stage, of_group), offset, colour in zip(
-            stages.items(), offsets, colours(len(stages)), strict=True
-        ):
+        for stage, of_group, offset, colour in beside(stages, 0.24):
             x = np.arange(len(groups)) + offset
             se, sp, score = (_column(of_group, groups, name) for name in ("se", "sp", "score"))
             axis.vlines(x, np.fmin(se, sp), np.fmax(se, sp), color=colour, lw=1.5, alpha=0.5)
@@ -90,21 +84,14 @@ def score_by_device(
             axis.plot(x, se, "^", color=colour, mfc="white", ms=6, label="Se", zorder=3)
             axis.plot(x, sp, "s", color=colour, mfc="white", ms=5, label="Sp", zorder=3)
         for (name, of_group), line in zip(baselines.items(), BASELINE_LINES, strict=True):
-            axis.hlines(
-                _column(of_group, groups, "score"),
-                np.arange(len(groups)) - 0.38,
-                np.arange(len(groups)) + 0.38,
-                **line,
-                label=f"{name}: Score",
-            )
+            x, score = np.arange(len(groups)), _column(of_group, groups, "score")
+            axis.hlines(score, x - 0.38, x + 0.38, **line, label=f"{name}: Score")
         sizes = _column(next(iter(stages.values())), groups, "n")
-        axis.set_xticks(
-            range(len(groups)),
-            [
-                f"{group}\nn = {int(n):,} cycles\n{count(patients, 'patient')}"
-                for (group, patients), n in zip(groups.items(), sizes, strict=True)
-            ],
-        )
+        labels = [
+            f"{group}\nn = {int(n):,} cycles\n{count(patients, 'patient')}"
+            for (group, patients), n in zip(groups.items(), sizes, strict=True)
+        ]
+        axis.set_xticks(range(len(groups)), labels)
         axis.tick_params(axis="x", length=0)
         axis.set_xlim(-0.6, len(groups) - 0.4)
         axis.set_ylim(-0.03, 1.03)

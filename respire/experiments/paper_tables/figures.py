@@ -12,11 +12,12 @@ from respire.experiments.paper_tables.summary import (
     Interval,
     TableRow,
     TableSummary,
+    TestedDevice,
     TrainingSize,
     grouped,
     highest,
 )
-from respire.report.style import COLOURS, colours, count, drawing, spread
+from respire.report.style import COLOURS, beside, count, drawing
 
 PAPER: dict[str, Any] = {
     "marker": "D",
@@ -103,30 +104,24 @@ def along(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
 
 def devices(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
     """Score of every row on each device's test cycles; open where the device was not heard."""
-    rows = [(row, row.by_device or {}) for row in table.rows]
-    sizes = {
-        device: next(parts[device] for _, parts in rows if device in parts)
-        for device in dict.fromkeys(device for _, parts in rows for device in parts)
-    }
+    rows = {row.name: (row, row.by_device or {}) for row in table.rows}
+    sizes: dict[str, TestedDevice] = {}
+    for _, parts in rows.values():
+        sizes |= {device: part for device, part in parts.items() if device not in sizes}
     with drawing("Score by device", (8.6, 4.2), stamps) as figure:
         axis = figure.subplots()
-        for (row, parts), offset, colour, marker in zip(
-            rows, spread(len(rows), 0.11), colours(len(rows)), MARKERS * len(rows), strict=False
+        for (name, (row, parts), offset, colour), marker in zip(
+            beside(rows, 0.11), MARKERS * len(rows), strict=False
         ):
             for x, device in enumerate(sizes):
                 if device in parts:
                     fill = colour if row.hears(device) else "white"
                     score = 100 * parts[device].score
                     axis.plot(x + offset, score, marker, color=colour, mfc=fill, ms=7)
-            axis.plot([], [], marker, color=colour, label=row.name, ms=7)
+            axis.plot([], [], marker, color=colour, label=name, ms=7)
         axis.axhline(50, color="#888888", ls="--", lw=1.2, zorder=0, label="normal for everything")
-        axis.set_xticks(
-            range(len(sizes)),
-            [
-                f"{device}\nn = {part.n:,} cycles\n{part.patients} patients"
-                for device, part in sizes.items()
-            ],
-        )
+        labels = [f"{d}\nn = {p.n:,} cycles\n{p.patients} patients" for d, p in sizes.items()]
+        axis.set_xticks(range(len(sizes)), labels)
         axis.set_xlim(-0.6, len(sizes) - 0.4)
         axis.set_xlabel("Device")
         axis.set_ylabel("Score on test cycles (%)")
@@ -141,9 +136,7 @@ def training_size(size: TrainingSize, stamps: Sequence[str] = ()) -> Figure:
     with drawing("Training size and abnormal cycles recognised", (7.2, 3.8), stamps) as figure:
         axis = figure.subplots()
         devices = size.by_device
-        for (device, points), colour, marker in zip(
-            devices.items(), colours(len(devices)), MARKERS, strict=False
-        ):
+        for (device, points, _, colour), marker in zip(beside(devices), MARKERS, strict=False):
             axis.plot(
                 [point.training_cycles for point in points],
                 _percents([point.se for point in points]),

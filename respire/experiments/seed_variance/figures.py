@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike
 
 from respire.evaluation.assess import LABELS
 from respire.experiments.seed_variance.tables import COMPONENTS, SHARES
-from respire.report.style import BASELINE_LINES, COLOURS, colours, drawing, legend_below
-from respire.report.style import spread as beside
+from respire.report.style import BASELINE_LINES, COLOURS, beside, drawing, legend_below
 from respire.statistics.variance import Decomposition
 from respire.study.spread_summary import Contrast, Spread
 
@@ -27,9 +26,7 @@ def score_by_split(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
     variants, stage = spread.variants, spread.stages[-1]
     with drawing("Score by split", (8.6, 3.7 * len(variants)), stamps) as figure:
         rows = figure.subplots(len(variants), 1, squeeze=False, sharey=True)[:, 0]
-        for axis, (name, variant), colour in zip(
-            rows, variants.items(), colours(len(variants)), strict=True
-        ):
+        for axis, (name, variant, _, colour) in zip(rows, beside(variants), strict=True):
             splits = variant.worst_first(stage)
             for x, split in enumerate(splits):
                 scores = split.scores[stage]
@@ -53,9 +50,8 @@ def score_by_split(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
                 variant.baselines.items(), BASELINE_LINES, strict=True
             ):
                 axis.axhline(100 * means.score, **line, zorder=0, label=f"{baseline}, mean")
-            axis.set_xticks(
-                range(len(splits)), [f"{s.split_seed}\n{s.cycles:,}\n{s.patients}" for s in splits]
-            )
+            labels = [f"{s.split_seed}\n{s.cycles:,}\n{s.patients}" for s in splits]
+            axis.set_xticks(range(len(splits)), labels)
             axis.set_xlabel("Split seed, its test cycles and its test patients")
             axis.set_ylabel("Score (%)")
             axis.set_title(f"{name} (n = {len(ours)} runs on {len(splits)} splits)")
@@ -70,9 +66,7 @@ def variance_components(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
         for axis, (metric, title) in zip(
             figure.subplots(1, len(LABELS), sharey=True), LABELS.items(), strict=True
         ):
-            for offset, (name, variant), colour in zip(
-                beside(len(variants), 0.2), variants.items(), colours(len(variants)), strict=True
-            ):
+            for name, variant, offset, colour in beside(variants, 0.2):
                 known = variant.variance[stage][metric]
                 if known is None:
                     continue
@@ -108,9 +102,7 @@ def score_composition(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
         for axis in grid.flat[len(names) :]:
             axis.set_axis_off()
         for axis, share in zip(grid.flat, names, strict=False):
-            for line, ((name, variant), colour) in enumerate(
-                zip(variants.items(), colours(len(variants)), strict=True)
-            ):
+            for line, (name, variant, _, colour) in enumerate(beside(variants)):
                 scale = 1 if share == "cycles" else 100
                 axis.plot(
                     [scale * split.amount(share) for split in variant.splits],

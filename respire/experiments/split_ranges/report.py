@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from respire.metrics import percent
 from respire.report.page import Page, Picture, Section
-from respire.report.style import colours, drawing, legend_below
+from respire.report.style import beside, drawing, legend_below
 from respire.report.table import Table
 from respire.report.typed import read
 
@@ -151,10 +151,9 @@ def draw(sides: RangesSummary, drawn: Mapping[str, pd.DataFrame]) -> Figure:
             axis.set_axis_off()
         for axis, number in zip(grid.flat, numbers, strict=False):
             scale = 1 if number in COUNTS else 100
-            edges = np.histogram_bin_edges(
-                np.concatenate([scale * table[number] for table in drawn.values()]), BINS
-            )
-            for (kind, table), colour in zip(drawn.items(), colours(len(drawn)), strict=True):
+            values = np.concatenate([scale * table[number] for table in drawn.values()])
+            edges = np.histogram_bin_edges(values, BINS)
+            for kind, table, _, colour in beside(drawn):
                 label = f"{kind} (n = {len(table):,} splits)"
                 axis.hist(scale * table[number], edges, color=colour, alpha=0.55, label=label)
             for index, (label, side) in enumerate(sides.placed.items()):
