@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,9 @@ from respire.study.spread_summary import (
     StageMeans,
     VariantSpread,
 )
+
+Sizes = Mapping[str, Any]
+"""Patients on the test side of a split and off it, means over the splits."""
 
 
 def summarise(grid: Grid) -> Spread:
@@ -156,18 +159,11 @@ def _values(runs: pd.DataFrame, stage: str, metric: str) -> np.ndarray:
     return of_stage.pivot(index="split_seed", columns="seed", values=metric).to_numpy()
 
 
-class Sizes(TypedDict):
-    """Patients on the test side of a split and off it, means over the splits."""
-
-    n_test: float
-    n_train: float
-
-
 def _sizes(splits: Sequence[SplitSpread]) -> Sizes:
-    return Sizes(
-        n_test=float(np.mean([split.patients for split in splits])),
-        n_train=float(np.mean([split.patients_off_test for split in splits])),
-    )
+    return {
+        "n_test": float(np.mean([split.patients for split in splits])),
+        "n_train": float(np.mean([split.patients_off_test for split in splits])),
+    }
 
 
 def _decomposed(runs: pd.DataFrame, stage: str, metric: str, sizes: Sizes) -> Decomposition | None:

@@ -117,10 +117,9 @@ def _sections(spread: AttentionSpread, maps: Maps, stamps: Sequence[str]) -> Ite
     attention, names = spread.attention, list(spread.variants)
     recipe, several = spread.variants[names[0]].recipe, len(spread.split_seeds) > 1
     caption = (
-        "Share of attention on the blank rows of what the network is given, and on the "
-        "lower half of the mel bands, with 95% intervals over patients; dash: what "
-        "attention spread evenly over the image would have. Blank on top: windows that "
-        "clipping changes."
+        "Share of attention on the blank rows of what the network is given, and on the lower half "
+        "of the mel bands, with 95% intervals over patients; dash: what attention spread evenly "
+        "over the image would have. Blank on top: windows that clipping changes."
     )
     yield Section(
         "Where the attention lies",
@@ -128,10 +127,9 @@ def _sections(spread: AttentionSpread, maps: Maps, stamps: Sequence[str]) -> Ite
         [Picture("attention-shares", caption, draw.shares(attention, stamps))],
     )
     caption = (
-        "Grad-CAM++ of layer 4 for the predicted class, averaged over all test windows "
-        "and over those with blank rows on top, every window counting the same; "
-        "clipped windows are brought back to their frequencies. Right: the same by "
-        "frequency. (The paper's Fig. 5.)"
+        "Grad-CAM++ of layer 4 for the predicted class, averaged over all test windows and over "
+        "those with blank rows on top, every window counting the same; clipped windows are brought "
+        "back to their frequencies. Right: the same by frequency. (The paper's Fig. 5.)"
     )
     figure = draw.mean_maps(maps, attention, recipe, stamps)
     yield Section("Mean maps", figures=[Picture("mean-attention", caption, figure)])

@@ -27,8 +27,8 @@ def cycles_by_device(census: Census) -> Figure:
         for (name, counts, offset, colour), hatch in zip(
             beside(classes, 0.21), HATCHES, strict=False
         ):
-            x, look = np.arange(len(devices)) + offset, {"color": colour, "hatch": hatch}
-            bars = axis.bar(x, counts, 0.2, **look, edgecolor="white", label=name)
+            x, edge = np.arange(len(devices)) + offset, "white"
+            bars = axis.bar(x, counts, 0.2, color=colour, hatch=hatch, edgecolor=edge, label=name)
             axis.bar_label(bars, fmt="{:,.0f}", fontsize=7.5, padding=1)
         labels = [
             f"{device}\nn = {part.cycles:,} cycles\n{count(part.patients, 'patient')}"

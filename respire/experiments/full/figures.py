@@ -84,8 +84,8 @@ def score_by_device(
             axis.plot(x, se, "^", color=colour, mfc="white", ms=6, label="Se", zorder=3)
             axis.plot(x, sp, "s", color=colour, mfc="white", ms=5, label="Sp", zorder=3)
         for (name, of_group), line in zip(baselines.items(), BASELINE_LINES, strict=True):
-            x, score = np.arange(len(groups)), _column(of_group, groups, "score")
-            axis.hlines(score, x - 0.38, x + 0.38, **line, label=f"{name}: Score")
+            score, middle = _column(of_group, groups, "score"), np.arange(len(groups))
+            axis.hlines(score, middle - 0.38, middle + 0.38, **line, label=f"{name}: Score")
         sizes = _column(next(iter(stages.values())), groups, "n")
         labels = [
             f"{group}\nn = {int(n):,} cycles\n{count(patients, 'patient')}"

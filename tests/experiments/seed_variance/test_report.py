@@ -116,9 +116,9 @@ def test_stamps_are_above_every_table_and_nothing_is_evidence(results, tmp_path)
     results["stamps"] = ["selected on test"]
     assert sentences(results)[-1] == "None of this is evidence: selected on test."
     page(results).write(Storage.at(tmp_path))
-    page = (tmp_path / "report.html").read_text()
+    text = (tmp_path / "report.html").read_text()
     stamp = '<strong class="stamp">selected on test</strong>'
-    assert page.count(stamp) == page.count("<table>") + 1
+    assert text.count(stamp) == text.count("<table>") + 1
     assert summary(results).count("**SELECTED ON TEST**") == 3
 
 
