@@ -134,11 +134,10 @@ def shares(attention: Attention, stamps: Sequence[str] = ()) -> Figure:
 
 def windows_drawn(maps: Maps) -> str:
     """Which windows ``single_windows`` shows, for its caption."""
+    drawn = zip(maps["recording"], maps["cycle"], maps["top_rows"], strict=True)
     windows = [
         f"{recording}, cycle {cycle} ({percent(float(rows))}% of rows blank on top)"
-        for recording, cycle, rows in zip(
-            maps["recording"], maps["cycle"], maps["top_rows"], strict=True
-        )
+        for recording, cycle, rows in drawn
     ]
     return f"{count(len(windows), 'window')}, from above: {'; '.join(windows)}."
 
@@ -159,17 +158,8 @@ def _profile(axis: Axes, means: Sequence[np.ndarray], names: Sequence[str], reci
     """Mean attention by mel band, low frequencies at the bottom."""
     edges = np.arange(len(means[0]) + 1)
     for mean, name, colour, dashes in zip(means, names, COLOURS, DASHES, strict=False):
-        by_band = mean.mean(1)[::-1]
-        axis.stairs(
-            by_band,
-            edges,
-            orientation="horizontal",
-            baseline=None,
-            color=colour,
-            linestyle=dashes,
-            lw=1.5,
-            label=name,
-        )
+        look: Any = {"orientation": "horizontal", "baseline": None, "color": colour, "lw": 1.5}
+        axis.stairs(mean.mean(1)[::-1], edges, **look, linestyle=dashes, label=name)
     axis.axvline(1, color="#333333", lw=0.8, linestyle=":")
     axis.set_xlim(left=0)
     axis.set_ylim(0, len(means[0]))
@@ -209,14 +199,10 @@ def _frequencies(axis: Axes, recipe: Recipe) -> None:
     centres = librosa.mel_frequencies(
         features.n_mels + 2, fmin=features.mel_low_hz, fmax=features.mel_high_hz
     )[1:-1]
-    top = axis.get_ylim()[1]
-    positions = np.interp(TICKS_HZ, centres, np.arange(len(centres)) + 0.5)
-    ticks = [
-        (position, f"{hz:,}")
-        for position, hz in zip(positions, TICKS_HZ, strict=True)
-        if centres[0] <= hz <= centres[-1] and position <= top
-    ]
-    axis.set_yticks([position for position, _ in ticks], [label for _, label in ticks])
+    hz, top = np.array(TICKS_HZ), axis.get_ylim()[1]
+    positions = np.interp(hz, centres, np.arange(len(centres)) + 0.5)
+    shown = (centres[0] <= hz) & (hz <= centres[-1]) & (positions <= top)
+    axis.set_yticks(positions[shown], [f"{tick:,}" for tick in hz[shown]])
 
 
 def _small_title(axis: Axes, text: str) -> None:

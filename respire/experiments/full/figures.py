@@ -1,7 +1,6 @@
 """Figures of one split's results, from plain numbers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,10 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from respire.experiments.full.summary import StoredScores
 from respire.report.style import BASELINE_LINES, beside, colours, count, drawing
-
-StoredScores = Mapping[str, Any]
-"""Scores as results.json holds them: se, sp, score (fraction or None), n, confusion, recall."""
 
 
 def learning_curves(

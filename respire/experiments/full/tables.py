@@ -83,15 +83,14 @@ def finetuning(found: Summary, side: str) -> Table:
 
 def split(found: Summary) -> Table:
     """Patients, recordings and cycles of each side, by device and class."""
-    sides = found.split.sides
+    cut, sides = found.split, found.split.sides
     names = tuple(sides["train"]["by_class"])
     return Table(
         "Split",
         ("Side", "Device", "Patients", "Recordings", "Cycles", *names),
         tuple(
             (
-                side,
-                device,
+                *(side, device),
                 *(f"{part[count]:,}" for count in ("patients", "recordings", "cycles")),
                 *(f"{part['by_class'].get(name, 0):,}" for name in names),
             )
@@ -99,10 +98,9 @@ def split(found: Summary) -> Table:
             for device, part in {ALL: sides[side], **sides[side]["by_device"]}.items()
         ),
         text_columns=2,
-        note="Split {kind}, split seed {split_seed}, inner seed {inner_seed}, training seed "
-        "{training_seed}. A patient recorded on two devices counts once in all devices.".format(
-            **vars(found.split)
-        ),
+        note=f"Split {cut.kind}, split seed {cut.split_seed}, inner seed {cut.inner_seed}, "
+        f"training seed {cut.training_seed}. A patient recorded on two devices counts once in all "
+        "devices.",
     )
 
 

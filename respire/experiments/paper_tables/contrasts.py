@@ -10,17 +10,8 @@ import pandas as pd
 
 from respire.evaluation.assess import NAMES, values
 from respire.evaluation.evaluate import STAGE1, STAGE2
+from respire.experiments.paper_tables import summary
 from respire.experiments.paper_tables.question import Question, Row
-from respire.experiments.paper_tables.summary import (
-    Baseline,
-    Difference,
-    Point,
-    TableRow,
-    TableSummary,
-    TestedDevice,
-    TestedSplit,
-    TrainingSize,
-)
 from respire.labels import Task
 from respire.metrics import overall
 from respire.statistics.composition import correlate
@@ -35,11 +26,11 @@ BySplit = Mapping[int, pd.DataFrame]
 """Test predictions by split seed, those of all training seeds together."""
 
 
-def summarise(grid: Grid, question: Question) -> TableSummary:
+def summarise(grid: Grid, question: Question) -> summary.TableSummary:
     """What a finished grid says of a question."""
     contrasts = _Contrasts(grid, question)
     runs: Any = grid.table().to_dict("records")
-    return TableSummary(
+    return summary.TableSummary(
         **grid.facts(),
         title=question.title,
         note=question.note,
@@ -76,13 +67,13 @@ class _Contrasts:
         """The first of a variant."""
         return next(s for at, s in self.grid.studies.items() if at.variant == variant)
 
-    def row(self, row: Row) -> TableRow:
+    def row(self, row: Row) -> summary.TableRow:
         """All that is said of one row."""
         study, tested = self.study(row.variant), self.predictions[row.name]
         cut, classes = self.grid.variants[row.variant].cut, len(study.recipe.classes)
         scores = by_split(tested, classes)
         splits: Any = scores.reset_index().to_dict("records")
-        return TableRow(
+        return summary.TableRow(
             **_means(scores),
             name=row.name,
             along=self.question.along.get(row.name),
@@ -92,7 +83,7 @@ class _Contrasts:
             task=study.recipe.task,
             stamps=study.stamps,
             heard=cut.heard,
-            splits=tuple(TestedSplit(**split) for split in splits),
+            splits=tuple(summary.TestedSplit(**split) for split in splits),
             interval=t_interval(scores["score"]),
             **_pooled(pd.concat(tested.values()), classes),
             printed=replace(row.printed, gain=self.question.gain(row)),
@@ -101,7 +92,7 @@ class _Contrasts:
             by_device=dict(self.by_device(row, classes)) if self.question.by_device else None,
         )
 
-    def difference(self, row: Row, ours: pd.DataFrame) -> Difference:
+    def difference(self, row: Row, ours: pd.DataFrame) -> summary.Difference:
         """What a row is better by than the one it is compared with, over the same splits."""
         study = self.study(row.variant)
         apart = ours - by_split(self.predictions[row.against], len(study.recipe.classes))
@@ -113,9 +104,9 @@ class _Contrasts:
         if these is not None and study.split.cut.random_test and n_test < everybody:
             compared = compare(apart["score"].to_numpy(), n_test=n_test, n_train=everybody - n_test)
             new = compared.new_patients
-        return Difference(_means(apart), tuple(apart["score"]), these, new)
+        return summary.Difference(_means(apart), tuple(apart["score"]), these, new)
 
-    def by_device(self, row: Row, classes: int) -> Iterator[tuple[str, TestedDevice]]:
+    def by_device(self, row: Row, classes: int) -> Iterator[tuple[str, summary.TestedDevice]]:
         """Each device's test cycles, of all splits together, and the mean difference."""
         ours = self.predictions[row.name]
         theirs = self.predictions[row.against] if row.against else {}
@@ -129,7 +120,7 @@ class _Contrasts:
                 gains = (a - b).dropna()
             yield (
                 device,
-                TestedDevice(
+                summary.TestedDevice(
                     **_pooled(cycles, classes) | values(cycles, classes),
                     n=len(cycles),
                     patients=cycles["patient"].nunique(),
@@ -140,7 +131,7 @@ class _Contrasts:
                 ),
             )
 
-    def training_size(self) -> TrainingSize:
+    def training_size(self) -> summary.TrainingSize:
         """Abnormal cycles recognised on each device against its training cycles (paper 2.1).
 
         Of the first row, before any fine-tuning; a point is a device on one split.
@@ -156,12 +147,12 @@ class _Contrasts:
                 cycles = self.predictions[row.name][at.split_seed]
                 se = overall(cycles[cycles["device"] == device], classes).se
                 if np.isfinite(se):
-                    points.append(Point(str(device), at.split_seed, int(count), se))
+                    points.append(summary.Point(str(device), at.split_seed, int(count), se))
         sizes = [point.training_cycles for point in points]
         correlation = correlate([point.se for point in points], sizes)
-        return TrainingSize(row.name, tuple(points), correlation)
+        return summary.TrainingSize(row.name, tuple(points), correlation)
 
-    def baselines(self) -> Iterator[Baseline]:
+    def baselines(self) -> Iterator[summary.Baseline]:
         """Each baseline's means over splits, on every kind of split and task.
 
         They are fitted as the first of the variants there trains: on what it hears.
@@ -171,7 +162,7 @@ class _Contrasts:
             first.setdefault((of.cut.kind, of.recipe.task), variant)
         for (split, task), variant in first.items():
             for name, scores in baselines(self.grid, variant).items():
-                yield Baseline(
+                yield summary.Baseline(
                     **_means(scores),
                     name=name,
                     split=split,
