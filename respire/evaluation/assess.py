@@ -1,6 +1,5 @@
 """Predictions to measures: the one list of what is measured, and in which order it is shown."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, make_dataclass
 from typing import Any, NamedTuple
@@ -40,13 +39,13 @@ LABELS = {statistic.name: statistic.label for statistic in STATISTICS}
 NAMES = tuple(LABELS)
 
 
-def by_name(kind: Any, unknown: Any) -> Any:
+def by_name(kind: Any) -> Any:
     """A dataclass to derive from, with a field of this kind for every statistic."""
-    fields = [(name, kind, unknown) for name in NAMES]
+    fields = [(name, kind) for name in NAMES]
     return make_dataclass("by_name", fields, frozen=True, kw_only=True)
 
 
-_Numbers: Any = by_name(Number, math.nan)
+_Numbers: Any = by_name(Number)
 
 
 @dataclass(frozen=True, kw_only=True)

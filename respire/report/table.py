@@ -32,7 +32,15 @@ class Table:
         text_columns: int = 1,
         note: str = "",
     ) -> "Table":
-        """A table whose columns say how a cell is made of the parts of a line."""
+        """A table by its columns.
+
+        Args:
+            title: its caption.
+            columns: by name, what makes a cell of the parts of a line.
+            lines: the parts of each.
+            text_columns: how many columns, from the left, are words.
+            note: what a reader should know, below the table.
+        """
         rows = tuple(tuple(cell(*parts) for cell in columns.values()) for parts in lines)
         return cls(title, tuple(columns), rows, text_columns, note)
 

@@ -14,7 +14,7 @@ from respire.statistics.intervals import Intervals, PatientDifference
 from respire.statistics.paired import Comparison
 from respire.statistics.variance import Decomposition
 
-_Comparisons: Any = by_name(Comparison | None, None)
+_Comparisons: Any = by_name(Comparison | None)
 
 
 @dataclass(frozen=True)

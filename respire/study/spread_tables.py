@@ -40,32 +40,28 @@ def scores(spread: Spread) -> Table:
 
 def comparison(contrast: Contrast) -> Table:
     """The paired comparison of two recipes."""
-    rows = []
-    for stage, of_stage in contrast.stages.items():
-        for metric, label in LABELS.items():
-            compared = getattr(of_stage, metric)
-            if compared is None:
-                continue
-            test, belief = compared.new_patients, compared.posterior
-            rows.append(
-                (
-                    f"{STAGES[stage]}, {label}",
-                    signed(compared.mean),
-                    percent(compared.standard_deviation),
-                    between(compared.this_data_set),
-                    between((test.low, test.high)),
-                    f"{test.p:.2g}",
-                    *(f"{p:.2f}" for p in (belief.a_better, belief.equal, belief.b_better)),
-                    str(compared.splits),
-                )
-            )
-    return Table(
+    return Table.of(
         f"{contrast.a} (A) less {contrast.b} (B), points",
-        (
-            *("", "Mean", "SD", "Interval, these patients", "Interval, new patients", "p"),
-            *("A better", "Equal", "B better", "n"),
-        ),
-        tuple(rows),
+        {
+            "": lambda what, _: what,
+            "Mean": lambda _, apart: signed(apart.mean),
+            "SD": lambda _, apart: percent(apart.standard_deviation),
+            "Interval, these patients": lambda _, apart: between(apart.this_data_set),
+            "Interval, new patients": lambda _, apart: between(
+                (apart.new_patients.low, apart.new_patients.high)
+            ),
+            "p": lambda _, apart: f"{apart.new_patients.p:.2g}",
+            "A better": lambda _, apart: f"{apart.posterior.a_better:.2f}",
+            "Equal": lambda _, apart: f"{apart.posterior.equal:.2f}",
+            "B better": lambda _, apart: f"{apart.posterior.b_better:.2f}",
+            "n": lambda _, apart: str(apart.splits),
+        },
+        [
+            (f"{STAGES[stage]}, {label}", apart)
+            for stage, of_stage in contrast.stages.items()
+            for metric, label in LABELS.items()
+            if (apart := getattr(of_stage, metric)) is not None
+        ],
         note="n: splits, training seeds averaged. These patients: t interval of the average over "
         "splits. New patients and p: corrected resampled t-test (Nadeau and Bengio 2003). A "
         "better, equal, B better: probabilities by the Bayesian correlated t-test (Benavoli et al. "

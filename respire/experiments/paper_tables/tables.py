@@ -1,5 +1,7 @@
 """Tables of rows beside what the paper prints."""
 
+from statistics import fmean
+
 from respire.evaluation.assess import LABELS, NAMES
 from respire.experiments.paper_tables.printed import NOTHING
 from respire.experiments.paper_tables.summary import Averaged, TableRow, TableSummary, grouped
@@ -135,25 +137,24 @@ def training_size(table: TableSummary) -> list[Table]:
     size = table.training_size
     if size is None:
         return []
-    lines = []
-    for device, points in size.by_device.items():
-        cycles = sum(point.training_cycles for point in points) / len(points)
-        se = sum(point.se for point in points) / len(points)
-        lines.append((device, f"{cycles:,.0f}", percent(se), str(len(points))))
     r = size.correlation
     said = r and (
         f" Over all {r.splits} points Pearson's r is {r.r:+.2f} ({r.low:+.2f} to {r.high:+.2f}, "
         "as if they were independent)."
     )
-    return [
-        Table(
-            f"Abnormal cycles recognised and training size ({size.row})",
-            ("Device", "Training cycles", "Se (%)", "n"),
-            tuple(lines),
-            note="n: splits on which the device has abnormal test cycles; means over them. The "
-            f"paper (2.1) calls the two strongly correlated.{said or ''}",
-        )
-    ]
+    table = Table.of(
+        f"Abnormal cycles recognised and training size ({size.row})",
+        {
+            "Device": lambda device, _: device,
+            "Training cycles": lambda _, points: f"{fmean(p.training_cycles for p in points):,.0f}",
+            "Se (%)": lambda _, points: percent(fmean(p.se for p in points)),
+            "n": lambda _, points: str(len(points)),
+        },
+        size.by_device.items(),
+        note="n: splits on which the device has abnormal test cycles; means over them. The "
+        f"paper (2.1) calls the two strongly correlated.{said or ''}",
+    )
+    return [table]
 
 
 def _stamped(row: TableRow) -> str:
