@@ -142,7 +142,7 @@ def training_size(table: TableSummary) -> list[Table]:
         f" Over all {r.splits} points Pearson's r is {r.r:+.2f} ({r.low:+.2f} to {r.high:+.2f}, "
         "as if they were independent)."
     )
-    table = Table.of(
+    told = Table.of(
         f"Abnormal cycles recognised and training size ({size.row})",
         {
             "Device": lambda device, _: device,
@@ -154,7 +154,7 @@ def training_size(table: TableSummary) -> list[Table]:
         note="n: splits on which the device has abnormal test cycles; means over them. The "
         f"paper (2.1) calls the two strongly correlated.{said or ''}",
     )
-    return [table]
+    return [told]
 
 
 def _stamped(row: TableRow) -> str:
