@@ -107,12 +107,8 @@ def colours(n: int) -> Iterator[str]:
 def beside(things: Mapping[str, T], step: float = 0.0) -> Iterator[tuple[str, T, float, str]]:
     """Each with its name, its offset from the middle of all side by side, and its colour."""
     n = len(things)
-    return zip(things, things.values(), spread(n, step), colours(n), strict=True)
-
-
-def spread(n: int, step: float) -> np.ndarray:
-    """Offsets of n things side by side, their middle at 0."""
-    return step * (np.arange(n) - (n - 1) / 2)
+    offsets = step * (np.arange(n) - (n - 1) / 2)
+    return zip(things, things.values(), offsets, colours(n), strict=True)
 
 
 def count(n: int, noun: str) -> str:

@@ -184,5 +184,5 @@ def _pooled(cycles: pd.DataFrame, classes: int) -> dict[str, Any]:
     return {"recall": tuple(scores.recall.tolist()), "confusion": confusion}
 
 
-def _of(device: str, by_split: BySplit) -> dict[int, pd.DataFrame]:
-    return {seed: rows[rows["device"] == device] for seed, rows in by_split.items()}
+def _of(device: str, tested: BySplit) -> dict[int, pd.DataFrame]:
+    return {seed: rows[rows["device"] == device] for seed, rows in tested.items()}
