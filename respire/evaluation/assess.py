@@ -1,11 +1,13 @@
 """Predictions to measures: the one list of what is measured, and in which order it is shown."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, make_dataclass
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from respire.metrics import Measure, overall
+from respire.report.typed import Number
 from respire.statistics.intervals import bootstrap, no_interval
 
 
@@ -35,6 +37,25 @@ STATISTICS = (
 
 LABELS = {statistic.name: statistic.label for statistic in STATISTICS}
 NAMES = tuple(LABELS)
+
+
+def by_name(kind: Any) -> Any:
+    """A dataclass to derive from, with a field of this kind for every statistic."""
+    fields = [(name, kind) for name in NAMES]
+    return make_dataclass("by_name", fields, frozen=True, kw_only=True)
+
+
+_Numbers: Any = by_name(Number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(_Numbers):
+    """Something tested, in results.json: every statistic by its name, NaN where undefined."""
+
+    @property
+    def measures(self) -> list[float]:
+        """In the order of every table."""
+        return [getattr(self, name) for name in NAMES]
 
 
 def values(predictions: pd.DataFrame, classes: int) -> dict[str, float]:

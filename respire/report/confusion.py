@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from respire.report.style import STYLE, titled
+from respire.report.style import drawing
 
 
 def confusion(
@@ -21,8 +20,8 @@ def confusion(
         stamps: banners.
     """
     ticks = range(len(classes))
-    with matplotlib.rc_context(STYLE | {"axes.grid": False, "axes.spines.left": False}):
-        figure = titled("Test confusion", (4.3 * len(panels) + 0.6, 4.0), stamps)
+    inches, bare = (4.3 * len(panels) + 0.6, 4.0), {"axes.grid": False, "axes.spines.left": False}
+    with drawing("Test confusion", inches, stamps, bare) as figure:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (title, counts) in zip(axes, panels.items(), strict=True):
             totals = counts.sum(axis=1)

@@ -1,14 +1,17 @@
 """The one style of all figures: that of a journal; every stamp is a red banner on top."""
 
 import io
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+T = TypeVar("T")
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -78,14 +81,34 @@ def titled(title: str, inches: tuple[float, float], stamps: Sequence[str]) -> Fi
     return figure
 
 
+@contextmanager
+def drawing(
+    title: str,
+    inches: tuple[float, float],
+    stamps: Sequence[str] = (),
+    otherwise: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[Figure]:
+    """A ``titled`` figure in the one style, and what is otherwise than that in this one."""
+    with matplotlib.rc_context(STYLE | dict(otherwise)):
+        yield titled(title, inches, stamps)
+
+
+def legend_below(figure: Figure, columns: int) -> None:
+    """The legend of the first panel, for all of them."""
+    handles = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=columns)
+
+
 def colours(n: int) -> Iterator[str]:
     """So many colours, the first again after the last."""
     return (COLOURS[index % len(COLOURS)] for index in range(n))
 
 
-def spread(n: int, step: float) -> np.ndarray:
-    """Offsets of n things side by side, their middle at 0."""
-    return step * (np.arange(n) - (n - 1) / 2)
+def beside(things: Mapping[str, T], step: float = 0.0) -> Iterator[tuple[str, T, float, str]]:
+    """Each with its name, its offset from the middle of all side by side, and its colour."""
+    n = len(things)
+    offsets = step * (np.arange(n) - (n - 1) / 2)
+    return zip(things, things.values(), offsets, colours(n), strict=True)
 
 
 def count(n: int, noun: str) -> str:

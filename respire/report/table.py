@@ -1,7 +1,8 @@
 """Table: titled rows of text, in Markdown and on the page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,27 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     text_columns: int = 1
     note: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        title: str,
+        columns: Mapping[str, Callable[..., str]],
+        lines: Iterable[tuple[Any, ...]],
+        text_columns: int = 1,
+        note: str = "",
+    ) -> "Table":
+        """A table by its columns.
+
+        Args:
+            title: its caption.
+            columns: by name, what makes a cell of the parts of a line.
+            lines: the parts of each.
+            text_columns: how many columns, from the left, are words.
+            note: what a reader should know, below the table.
+        """
+        rows = tuple(tuple(cell(*parts) for cell in columns.values()) for parts in lines)
+        return cls(title, tuple(columns), rows, text_columns, note)
 
     def markdown(self, stamps: Sequence[str] = ()) -> str:
         """The table in Markdown, aligned so that it also reads well in a terminal."""

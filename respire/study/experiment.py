@@ -6,19 +6,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import respire
 from respire.data.corpora.corpus import Corpus, open_corpus
 from respire.data.cycles import PreparedCycles, prepare_cycles
 from respire.data.splits.split import Cut
 from respire.errors import InputError
 from respire.models.network import initial_weights
 from respire.recipe.fields import Preprocess
-from respire.recipe.identity import NUMERICS_VERSION
 from respire.recipe.recipe import Recipe
-from respire.report.page import strict
-from respire.report.typed import Header, stored
+from respire.report.page import Page
 from respire.runtime.resources import PeakMemory, Stopwatch
 from respire.runtime.run_folder import claim
 from respire.runtime.session import (
@@ -36,6 +34,7 @@ from respire.runtime.tracking_store import preflight, resolve_uri
 from respire.study.place import Place
 from respire.study.progress import EpochReport
 from respire.study.study import Study, cut_study
+from respire.study.survey import content
 
 PAGE = ("results.json", "report.md", "report.html")
 """What every experiment's folder holds beside figures, and MLflow gets."""
@@ -206,18 +205,13 @@ class Experiment:
         studies = self.setting.studies.values()
         return (*_each(study.warnings for study in studies), *self.cautions)
 
-    def header(self, warnings: Sequence[str] = ()) -> Header:
-        """What every results.json begins with.
-
-        Args:
-            warnings: what turned out only while it ran.
-        """
+    def results(self, found: Any, warnings: Sequence[str] = ()) -> dict[str, Any]:
+        """The content of results.json: the header, and what was found (see ``finish``)."""
         setting, studies = self.setting, list(self.setting.studies.values())
-        return Header(
+        return content(
+            found,
             experiment=setting.question,
             name=self.name,
-            respire_version=respire.__version__,
-            numerics_version=NUMERICS_VERSION,
             key=self.key,
             selection=" or ".join(sorted({study.recipe.selection for study in studies})),
             stamps=self.stamps,
@@ -233,15 +227,11 @@ class Experiment:
             },
         )
 
-    def results(self, found: Any, warnings: Sequence[str] = ()) -> dict[str, Any]:
-        """The content of results.json: the header, and what was found (see ``finish``)."""
-        return strict(stored(self.header(warnings)) | stored(found))
-
     def finish(
         self,
         found: Any,
-        write_report: Callable[[dict[str, Any]], list[str]],
-        metrics: Mapping[str, float | None],
+        page: Callable[[Mapping[str, Any]], Page],
+        metrics: Mapping[str, float | None] = MappingProxyType({}),
         *,
         files: Sequence[str] = (),
         warnings: Sequence[str] = (),
@@ -250,8 +240,7 @@ class Experiment:
 
         Args:
             found: the summary of what it found: a dataclass, its fields the keys of results.json.
-            write_report: given all results, writes them with a page and figures into the folder,
-                and returns the figures' names.
+            page: the report, given the content of results.json.
             metrics: what MLflow compares runs by.
             files: what else of the folder MLflow gets.
             warnings: what turned out only while it ran.
@@ -260,7 +249,7 @@ class Experiment:
             The content of results.json.
         """
         results = self.results(found, warnings)
-        figures = write_report(results)
+        figures = page(results).write(self.folder)
         self.tracker.log_stamps(results["stamps"], results["warnings"])
         seconds = {f"seconds.{part}": took for part, took in results["seconds"].items()}
         peak = {"peak_memory_mib": results["peak_memory_mib"]}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,41 +14,62 @@ from respire.statistics.composition import by_patient, composition, correlate, s
 from respire.statistics.intervals import bootstrap, bootstrap_difference, no_interval
 from respire.statistics.paired import compare, differences
 from respire.statistics.variance import Decomposition, decompose
+from respire.study import spread_summary as summary
 from respire.study.grid import Coordinates, Grid, Tested
-from respire.study.spread_summary import (
-    BaselineSpread,
-    Contrast,
-    Covered,
-    DifferenceCoverage,
-    EndOfRange,
-    Patient,
-    RunScores,
-    SelectionCost,
-    SplitSpread,
-    Spread,
-    StageContrast,
-    StageMeans,
-    VariantSpread,
-)
+
+Sizes = Mapping[str, Any]
+"""Patients on the test side of a split and off it, means over the splits."""
 
 
-def summarise(grid: Grid) -> Spread:
+def summarise(grid: Grid) -> summary.Spread:
     """What there is to say of a finished grid."""
     runs, tested = grid.table(), grid.tested()
     variants = {
         name: _variant(grid, runs[runs["variant"] == name], tested, name) for name in grid.variants
     }
     records: Sequence[Any] = runs.to_dict("records")
-    return Spread(
+    return summary.Spread(
         **grid.facts(),
         stages=list(grid.stages),
         variants=variants,
         comparison=_comparison(grid, runs, tested, variants),
-        runs=[RunScores(**record) for record in records],
+        runs=[summary.RunScores(**record) for record in records],
     )
 
 
-def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> VariantSpread:
+def by_split(predictions: Mapping[int, pd.DataFrame], classes: int) -> pd.DataFrame:
+    """What was tested on each split.
+
+    Args:
+        predictions: by split seed, those of all training seeds together.
+        classes: number of classes C.
+
+    Returns:
+        A column a statistic, cycles and patients; a row a split seed, which is the index.
+    """
+    rows = {
+        seed: values(tested, classes)
+        | {
+            "cycles": len(tested.drop_duplicates(["recording", "cycle"])),
+            "patients": tested["patient"].nunique(),
+        }
+        for seed, tested in predictions.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("split_seed")
+
+
+def baselines(grid: Grid, variant: str) -> dict[str, pd.DataFrame]:
+    """Each baseline ``by_split``, fitted as a variant trains; training seeds share them."""
+    predictions: dict[str, dict[int, pd.DataFrame]] = {}
+    for at in grid.studies:
+        if at.variant == variant and at.seed == grid.extent.seeds[0]:
+            for baseline, rows in grid.run_of(at).baseline_predictions().groupby("baseline"):
+                predictions.setdefault(str(baseline), {})[at.split_seed] = rows
+    classes = len(grid.variants[variant].recipe.classes)
+    return {baseline: by_split(tested, classes) for baseline, tested in predictions.items()}
+
+
+def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> summary.VariantSpread:
     """All that is said of one variant by itself."""
     splits = [_split(grid, runs, tested, name, seed) for seed in grid.split_seeds]
     sizes, last = _sizes(splits), grid.stages[-1]
@@ -59,13 +80,16 @@ def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> Varia
         stage: {metric: _decomposed(runs, stage, metric, sizes) for metric in NAMES}
         for stage in grid.stages
     }
-    return VariantSpread(
+    return summary.VariantSpread(
         recipe=grid.variants[name].recipe,
         stratify=grid.variants[name].cut.stratify,
         splits=splits,
         variance=variance,
         coverage=_coverage(variance[last]["score"]),
-        baselines=_baselines(grid, splits, name),
+        baselines={
+            baseline: _baseline(of_baseline, scores)
+            for baseline, of_baseline in baselines(grid, name).items()
+        },
         composition={
             share: correlate(scores, [split.amount(share) for split in splits])
             for share in ("cycles", *shares(devices))
@@ -78,14 +102,14 @@ def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> Varia
     )
 
 
-def _end(tested: Tested, name: str, split_seed: int, stage: str) -> EndOfRange:
+def _end(tested: Tested, name: str, split_seed: int, stage: str) -> summary.EndOfRange:
     patients = by_patient(tested[name, split_seed, stage]).itertuples(index=False)
-    return EndOfRange(split_seed, [Patient(*patient) for patient in patients])
+    return summary.EndOfRange(split_seed, [summary.Patient(*patient) for patient in patients])
 
 
 def _split(
     grid: Grid, runs: pd.DataFrame, tested: Tested, name: str, split_seed: int
-) -> SplitSpread:
+) -> summary.SplitSpread:
     """One split: what its test side is made of, and the mean over its training seeds."""
     study = grid.studies[Coordinates(name, split_seed, int(runs["seed"].iloc[0]))]
     cycles = study.cycles
@@ -99,12 +123,12 @@ def _split(
     for stage in grid.stages:
         interval = bootstrap(tested[name, split_seed, stage], split_seed)
         means = ours.loc[ours["stage"] == stage, list(NAMES)].mean()
-        scores[stage] = StageMeans(
+        scores[stage] = summary.StageMeans(
             **{name: float(means[name]) for name in NAMES},
-            interval=None if interval is None else Covered(**vars(interval), coverage=held),
+            interval=None if interval is None else summary.Covered(**vars(interval), coverage=held),
         )
     made_of = composition(test, study.devices)
-    return SplitSpread(
+    return summary.SplitSpread(
         split_seed=split_seed,
         cycles=len(test),
         patients=int(made_of["patients"]),
@@ -121,18 +145,11 @@ def _values(runs: pd.DataFrame, stage: str, metric: str) -> np.ndarray:
     return of_stage.pivot(index="split_seed", columns="seed", values=metric).to_numpy()
 
 
-class Sizes(TypedDict):
-    """Patients on the test side of a split and off it, means over the splits."""
-
-    n_test: float
-    n_train: float
-
-
-def _sizes(splits: Sequence[SplitSpread]) -> Sizes:
-    return Sizes(
-        n_test=float(np.mean([split.patients for split in splits])),
-        n_train=float(np.mean([split.patients_off_test for split in splits])),
-    )
+def _sizes(splits: Sequence[summary.SplitSpread]) -> Sizes:
+    return {
+        "n_test": float(np.mean([split.patients for split in splits])),
+        "n_train": float(np.mean([split.patients_off_test for split in splits])),
+    }
 
 
 def _decomposed(runs: pd.DataFrame, stage: str, metric: str, sizes: Sizes) -> Decomposition | None:
@@ -148,34 +165,20 @@ def _coverage(spread: Decomposition | None) -> dict[str, float] | None:
     return coverage.over_splits(spread.splits, spread.seeds, spread.share.value, seed=0)
 
 
-def _baselines(grid: Grid, splits: Sequence[SplitSpread], name: str) -> dict[str, BaselineSpread]:
-    """Each baseline's mean over the splits, and on how many the variant beats it."""
-    last = grid.stages[-1]
-    scored: dict[str, list[dict[str, float]]] = {}
-    for split in splits:
-        at = next(p for p in grid.studies if p[:2] == (name, split.split_seed))
-        classes = len(grid.studies[at].recipe.classes)
-        for baseline, rows in grid.run_of(at).baseline_predictions().groupby("baseline"):
-            scored.setdefault(str(baseline), []).append(values(rows, classes))
-    return {
-        baseline: BaselineSpread(
-            **{metric: float(np.mean([s[metric] for s in by_split])) for metric in NAMES},
-            standard_deviation=float(np.std([s["score"] for s in by_split], ddof=1))
-            if len(by_split) > 1
-            else None,
-            splits=len(by_split),
-            beaten_on=sum(
-                split.scores[last].score > s["score"]
-                for split, s in zip(splits, by_split, strict=True)
-            ),
-        )
-        for baseline, by_split in scored.items()
-    }
+def _baseline(scores: pd.DataFrame, ours: Sequence[float]) -> summary.BaselineSpread:
+    """A baseline's mean over the splits, and on how many the variant beats it."""
+    score = scores["score"].to_numpy()
+    return summary.BaselineSpread(
+        **{metric: float(scores[metric].to_numpy().mean()) for metric in NAMES},
+        standard_deviation=float(np.std(score, ddof=1)) if len(score) > 1 else None,
+        splits=len(score),
+        beaten_on=int((np.array(ours) > score).sum()),
+    )
 
 
 def _comparison(
-    grid: Grid, runs: pd.DataFrame, tested: Tested, variants: Mapping[str, VariantSpread]
-) -> Contrast | None:
+    grid: Grid, runs: pd.DataFrame, tested: Tested, variants: Mapping[str, summary.VariantSpread]
+) -> summary.Contrast | None:
     """Two recipes on the same plain splits, A less B; None where there is one."""
     plain = [name for name, variant in grid.variants.items() if not variant.cut.stratify]
     if len(plain) != 2:
@@ -186,7 +189,7 @@ def _comparison(
     stages = {}
     for stage in grid.stages:
         apart = {m: differences(_values(of_a, stage, m), _values(of_b, stage, m)) for m in NAMES}
-        stages[stage] = StageContrast(
+        stages[stage] = summary.StageContrast(
             differences={metric: d.tolist() for metric, d in apart.items()},
             patients={
                 str(seed): bootstrap_difference(
@@ -198,16 +201,16 @@ def _comparison(
         )
     overlap = sizes["n_test"] / (sizes["n_test"] + sizes["n_train"])
     covered = [
-        DifferenceCoverage(
+        summary.DifferenceCoverage(
             correlation, coverage.of_differences(len(split_seeds), correlation, **sizes, seed=0)
         )
         for correlation in (0.0, overlap, 0.5)
         if len(split_seeds) > 1
     ]
-    return Contrast(a, b, split_seeds, stages, covered)
+    return summary.Contrast(a, b, split_seeds, stages, covered)
 
 
-def _selection_cost(grid: Grid, name: str, sizes: Sizes) -> SelectionCost | None:
+def _selection_cost(grid: Grid, name: str, sizes: Sizes) -> summary.SelectionCost | None:
     """What stage 1 scores on test at the chosen, the last and the test-best epoch; never used.
 
     None unless the recipe watches test.
@@ -222,7 +225,7 @@ def _selection_cost(grid: Grid, name: str, sizes: Sizes) -> SelectionCost | None
             rows.append((at.split_seed, seen[fit.epoch - 1], seen[-1], seen.max()))
     table = pd.DataFrame(rows, columns=["split_seed", "chosen", "last", "best"])
     gains = table.assign(gain=table["best"] - table["chosen"]).groupby("split_seed")["gain"].mean()
-    return SelectionCost(
+    return summary.SelectionCost(
         runs=len(table),
         **{epoch: float(table[epoch].mean()) for epoch in ("chosen", "last", "best")},
         best_less_chosen=compare(gains.to_numpy(), **sizes) if len(gains) > 1 else None,

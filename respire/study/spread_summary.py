@@ -1,12 +1,12 @@
 """What is said of a finished grid: fields of results.json (experiments/results/SCHEMA.md)."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, make_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from respire.evaluation.assess import NAMES
+from respire.evaluation.assess import NAMES, Measured, by_name
 from respire.recipe.recipe import Recipe
 from respire.report.typed import Number, stored
 from respire.statistics.composition import Correlation
@@ -14,25 +14,7 @@ from respire.statistics.intervals import Intervals, PatientDifference
 from respire.statistics.paired import Comparison
 from respire.statistics.variance import Decomposition
 
-
-def _each(kind: Any, names: Iterable[str]) -> Any:
-    """A dataclass with a field of this kind by each name."""
-    fields = [(name, kind) for name in names]
-    return make_dataclass("_Each", fields, frozen=True, kw_only=True)
-
-
-_Statistics: Any = _each(Number, NAMES)
-_Comparisons: Any = _each(Comparison | None, NAMES)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured(_Statistics):
-    """Every statistic (evaluation/assess.py) by its name, NaN where undefined."""
-
-    @property
-    def measures(self) -> list[float]:
-        """In the order of every table."""
-        return [getattr(self, name) for name in NAMES]
+_Comparisons: Any = by_name(Comparison | None)
 
 
 @dataclass(frozen=True)

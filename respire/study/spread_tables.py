@@ -8,7 +8,7 @@ from respire.report.numbers import NONE, between, ends, signed
 from respire.report.reproduction import STAGES
 from respire.report.table import Table
 from respire.statistics.variance import Estimate
-from respire.study.spread_summary import Contrast, DifferenceCoverage, Spread
+from respire.study.spread_summary import Contrast, DifferenceCoverage, RunScores, Spread
 
 
 def scores(spread: Spread) -> Table:
@@ -40,36 +40,57 @@ def scores(spread: Spread) -> Table:
 
 def comparison(contrast: Contrast) -> Table:
     """The paired comparison of two recipes."""
-    rows = []
-    for stage, of_stage in contrast.stages.items():
-        for metric, label in LABELS.items():
-            compared = getattr(of_stage, metric)
-            if compared is None:
-                continue
-            test, belief = compared.new_patients, compared.posterior
-            rows.append(
-                (
-                    f"{STAGES[stage]}, {label}",
-                    signed(compared.mean),
-                    percent(compared.standard_deviation),
-                    between(compared.this_data_set),
-                    between((test.low, test.high)),
-                    f"{test.p:.2g}",
-                    *(f"{p:.2f}" for p in (belief.a_better, belief.equal, belief.b_better)),
-                    str(compared.splits),
-                )
-            )
-    return Table(
+    return Table.of(
         f"{contrast.a} (A) less {contrast.b} (B), points",
-        (
-            *("", "Mean", "SD", "Interval, these patients", "Interval, new patients", "p"),
-            *("A better", "Equal", "B better", "n"),
-        ),
-        tuple(rows),
+        {
+            "": lambda what, _: what,
+            "Mean": lambda _, apart: signed(apart.mean),
+            "SD": lambda _, apart: percent(apart.standard_deviation),
+            "Interval, these patients": lambda _, apart: between(apart.this_data_set),
+            "Interval, new patients": lambda _, apart: between(
+                (apart.new_patients.low, apart.new_patients.high)
+            ),
+            "p": lambda _, apart: f"{apart.new_patients.p:.2g}",
+            "A better": lambda _, apart: f"{apart.posterior.a_better:.2f}",
+            "Equal": lambda _, apart: f"{apart.posterior.equal:.2f}",
+            "B better": lambda _, apart: f"{apart.posterior.b_better:.2f}",
+            "n": lambda _, apart: str(apart.splits),
+        },
+        [
+            (f"{STAGES[stage]}, {label}", apart)
+            for stage, of_stage in contrast.stages.items()
+            for metric, label in LABELS.items()
+            if (apart := getattr(of_stage, metric)) is not None
+        ],
         note="n: splits, training seeds averaged. These patients: t interval of the average over "
         "splits. New patients and p: corrected resampled t-test (Nadeau and Bengio 2003). A "
         "better, equal, B better: probabilities by the Bayesian correlated t-test (Benavoli et al. "
         "2017), equal being within a point either way." + _held(contrast.coverage),
+    )
+
+
+def runs(told: Sequence[RunScores], name: str, note: str, *, key: bool = False) -> Table:
+    """A row a run and stage.
+
+    Args:
+        told: the runs.
+        name: what a variant is called.
+        note: what a reader should know.
+        key: whether that of stage 1 is shown.
+    """
+    return Table(
+        "Runs",
+        (name, "Split", "Seed", "Stage", *LABELS.values(), "Epoch", "Cycles", *["Key"] * key),
+        tuple(
+            (
+                *(run.variant, str(run.split_seed), str(run.seed), STAGES[run.stage]),
+                *(*map(percent, run.measures), str(run.epoch), f"{run.cycles:,}"),
+                *[run.key] * key,
+            )
+            for run in told
+        ),
+        text_columns=4,
+        note=f"Test scores (%){note}",
     )
 
 

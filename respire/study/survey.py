@@ -1,7 +1,7 @@
 """Survey: an experiment that trains nothing, and so needs neither Ray nor MLflow."""
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import respire
 from respire.data.corpora.corpus import Corpus
 from respire.recipe.identity import NUMERICS_VERSION
-from respire.report.page import strict
+from respire.report.page import Page, strict
 from respire.report.typed import Header, stored
 from respire.runtime.resources import Stopwatch, own_peak_mib
 from respire.runtime.storage import Storage
@@ -37,8 +37,8 @@ class Survey:
 
     def finish(
         self,
-        summary: Any,
-        write_report: Callable[[dict[str, Any]], object],
+        found: Any,
+        page: Callable[[Mapping[str, Any]], Page],
         *,
         warnings: Sequence[str] = (),
         skipped: Sequence[str] = (),
@@ -46,19 +46,18 @@ class Survey:
         """Write results.json and report, and tell the user of them.
 
         Args:
-            summary: a dataclass, its fields the keys of results.json.
-            write_report: given all results, writes them with a page and figures.
+            found: the summary of what it found: a dataclass, its fields the keys of results.json.
+            page: the report, given the content of results.json.
             warnings: beside the corpus's.
             skipped: recordings left out beside the corpus's, one line each.
 
         Returns:
             The content of results.json.
         """
-        header = Header(
+        results = content(
+            found,
             experiment=self.question,
             name=self.name,
-            respire_version=respire.__version__,
-            numerics_version=NUMERICS_VERSION,
             key=self.key,
             selection="",
             stamps=(),
@@ -68,7 +67,17 @@ class Survey:
             peak_memory_mib=round(own_peak_mib(), 1),
             environment={"torch": version("torch"), "python": platform.python_version()},
         )
-        results: dict[str, Any] = strict(stored(header) | stored(summary))
-        write_report(results)
+        page(results).write(self.folder)
         print(f"report: {(self.folder / 'report.html').shown}", flush=True)
         return results
+
+
+def content(found: Any, **header: Any) -> dict[str, Any]:
+    """The content of results.json.
+
+    Args:
+        found: the summary of what was found.
+        header: fields of ``Header`` but for the versions.
+    """
+    versions: Any = {"respire_version": respire.__version__, "numerics_version": NUMERICS_VERSION}
+    return strict(stored(Header(**versions, **header)) | stored(found))

@@ -1,3 +1,4 @@
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,7 +73,7 @@ def test_a_class_without_cycles_has_dashes_for_shares():
 
 
 def test_drawing_leaves_the_readers_matplotlib_as_it_was():
-    before = dict(figures.matplotlib.rcParams)
+    before = dict(matplotlib.rcParams)
     for draw in (confusion, learning_curves, score_by_device):
         png(draw([STAMP]))
-    assert dict(figures.matplotlib.rcParams) == before
+    assert dict(matplotlib.rcParams) == before

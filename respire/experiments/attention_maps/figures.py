@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import librosa
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,7 +16,7 @@ from respire.experiments.attention_maps.summary import Attention, Part
 from respire.experiments.attention_maps.tables import GROUPS, PARTS
 from respire.metrics import percent
 from respire.recipe.recipe import Recipe
-from respire.report.style import COLOURS, STYLE, count, spread, titled
+from respire.report.style import COLOURS, beside, count, drawing
 
 Maps = Mapping[str, np.ndarray]
 """What ``respire.experiments.attention_maps.run`` keeps in maps.npz."""
@@ -42,9 +41,8 @@ def single_windows(
     shown = len(maps["label"])
     own = [_in_even(maps[f"maps/{name}"]) for name in names]
     brightest = max(float(part.max()) for part in own) or 1.0
-    with matplotlib.rc_context(STYLE):
-        inches = (10.4, 1.75 * shown + 0.3)
-        figure = titled("Attention on single test windows", inches, stamps)
+    inches = (10.4, 1.75 * shown + 0.3)
+    with drawing("Attention on single test windows", inches, stamps) as figure:
         panels = figure.subplots(shown, 2 * len(names), squeeze=False)
         for row, axes in enumerate(panels):
             for index, name in enumerate(names):
@@ -73,10 +71,7 @@ def single_windows(
 
 
 def mean_maps(
-    maps: Maps,
-    attention: Attention,
-    recipe: Recipe,
-    stamps: Sequence[str] = (),
+    maps: Maps, attention: Attention, recipe: Recipe, stamps: Sequence[str] = ()
 ) -> Figure:
     """Mean maps over the test side on the unclipped frequency axis (the paper's Fig. 5).
 
@@ -95,8 +90,7 @@ def mean_maps(
     brightest = max(
         (float(maps[f"mean/{n}"][i].max()) for n in names for i, _ in groups), default=1
     )
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Mean attention over the test side", (9.4, 2.9 * len(groups)), stamps)
+    with drawing("Mean attention over the test side", (9.4, 2.9 * len(groups)), stamps) as figure:
         panels = figure.subplots(
             len(groups), len(names) + 1, squeeze=False, width_ratios=[1.0] * len(names) + [0.75]
         )
@@ -117,23 +111,19 @@ def mean_maps(
 
 def shares(attention: Attention, stamps: Sequence[str] = ()) -> Figure:
     """Shares of attention on blank rows and in the lower half, beside what even attention has."""
-    names = list(attention.variants)
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Where the attention lies", (8.6, 2.9), stamps)
+    first = next(iter(attention.variants.values()))
+    with drawing("Where the attention lies", (8.6, 2.9), stamps) as figure:
         panels = figure.subplots(1, len(PARTS), sharey=True)
         for axis, (part, title) in zip(panels, PARTS.items(), strict=True):
-            for name, offset, colour in zip(names, spread(len(names), 0.3), COLOURS, strict=False):
+            for name, groups, offset, colour in beside(attention.variants, 0.3):
                 for x, group in enumerate(GROUPS):
-                    means = getattr(getattr(attention.variants[name], group), part)
+                    means = getattr(getattr(groups, group), part)
                     _share(axis, x + offset, means, colour, name if x == 0 else None)
             axis.plot([], [], "_", color="#333333", ms=16, label="spread evenly")
-            axis.set_xticks(
-                range(len(GROUPS)),
-                [
-                    f"{label}\nn = {getattr(attention.variants[names[0]], group).windows:,}"
-                    for group, label in GROUPS.items()
-                ],
-            )
+            labels = [
+                f"{label}\nn = {getattr(first, group).windows:,}" for group, label in GROUPS.items()
+            ]
+            axis.set_xticks(range(len(GROUPS)), labels)
             axis.set_xlim(-0.5, len(GROUPS) - 0.5)
             axis.set_ylim(0, 100)
             axis.set_title(title)
@@ -144,11 +134,10 @@ def shares(attention: Attention, stamps: Sequence[str] = ()) -> Figure:
 
 def windows_drawn(maps: Maps) -> str:
     """Which windows ``single_windows`` shows, for its caption."""
+    drawn = zip(maps["recording"], maps["cycle"], maps["top_rows"], strict=True)
     windows = [
         f"{recording}, cycle {cycle} ({percent(float(rows))}% of rows blank on top)"
-        for recording, cycle, rows in zip(
-            maps["recording"], maps["cycle"], maps["top_rows"], strict=True
-        )
+        for recording, cycle, rows in drawn
     ]
     return f"{count(len(windows), 'window')}, from above: {'; '.join(windows)}."
 
@@ -169,17 +158,8 @@ def _profile(axis: Axes, means: Sequence[np.ndarray], names: Sequence[str], reci
     """Mean attention by mel band, low frequencies at the bottom."""
     edges = np.arange(len(means[0]) + 1)
     for mean, name, colour, dashes in zip(means, names, COLOURS, DASHES, strict=False):
-        by_band = mean.mean(1)[::-1]
-        axis.stairs(
-            by_band,
-            edges,
-            orientation="horizontal",
-            baseline=None,
-            color=colour,
-            linestyle=dashes,
-            lw=1.5,
-            label=name,
-        )
+        look: Any = {"orientation": "horizontal", "baseline": None, "color": colour, "lw": 1.5}
+        axis.stairs(mean.mean(1)[::-1], edges, **look, linestyle=dashes, label=name)
     axis.axvline(1, color="#333333", lw=0.8, linestyle=":")
     axis.set_xlim(left=0)
     axis.set_ylim(0, len(means[0]))
@@ -200,12 +180,7 @@ def _profile(axis: Axes, means: Sequence[np.ndarray], names: Sequence[str], reci
 
 
 def _image(
-    axis: Axes,
-    image: np.ndarray,
-    recipe: Recipe,
-    bands: int,
-    colours: str,
-    brightest: float,
+    axis: Axes, image: np.ndarray, recipe: Recipe, bands: int, colours: str, brightest: float
 ) -> Any:
     """A picture [M, F] of the lowest ``bands`` mel bands, high frequencies on top."""
     extent = (0.0, recipe.features.window_seconds, 0.0, float(bands))
@@ -224,14 +199,10 @@ def _frequencies(axis: Axes, recipe: Recipe) -> None:
     centres = librosa.mel_frequencies(
         features.n_mels + 2, fmin=features.mel_low_hz, fmax=features.mel_high_hz
     )[1:-1]
-    top = axis.get_ylim()[1]
-    positions = np.interp(TICKS_HZ, centres, np.arange(len(centres)) + 0.5)
-    ticks = [
-        (position, f"{hz:,}")
-        for position, hz in zip(positions, TICKS_HZ, strict=True)
-        if centres[0] <= hz <= centres[-1] and position <= top
-    ]
-    axis.set_yticks([position for position, _ in ticks], [label for _, label in ticks])
+    hz, top = np.array(TICKS_HZ), axis.get_ylim()[1]
+    positions = np.interp(hz, centres, np.arange(len(centres)) + 0.5)
+    shown = (centres[0] <= hz) & (hz <= centres[-1]) & (positions <= top)
+    axis.set_yticks(positions[shown], [f"{tick:,}" for tick in hz[shown]])
 
 
 def _small_title(axis: Axes, text: str) -> None:

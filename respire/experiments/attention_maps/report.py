@@ -14,24 +14,16 @@ from respire.report.page import Page, Picture, Section
 from respire.report.reproduction import made
 from respire.report.style import count
 from respire.report.typed import Header, read
-from respire.runtime.storage import Storage
 from respire.study.spread_summary import VariantSpread
 from respire.study.spread_tables import comparison, scores
 
 
-def write_report(results: Mapping[str, Any], maps: Maps, directory: Storage) -> list[str]:
-    """Write results.json, report.md, the self-contained report.html and the figures.
+def page(results: Mapping[str, Any], maps: Maps) -> Page:
+    """The report.
 
     Args:
-        results: results.json as a dictionary, strict (its fields: experiments/results/SCHEMA.md).
+        results: content of results.json.
         maps: the arrays that the figures show (``respire.experiments.attention_maps.run``).
-        directory: where the files go.
-
-    Returns:
-        Names of the figures' files.
-
-    Raises:
-        InputError: the directory cannot be written.
     """
     spread, header = read(AttentionSpread, results), read(Header, results)
     lead, *verdict = conclusions(spread, header.stamps)
@@ -44,7 +36,7 @@ def write_report(results: Mapping[str, Any], maps: Maps, directory: Storage) -> 
             *_sections(spread, maps, header.stamps),
             Section("Reproduction", made(results, spread.recipes)),
         ],
-    ).write(directory)
+    )
 
 
 def summary(results: Mapping[str, Any]) -> str:
@@ -125,10 +117,9 @@ def _sections(spread: AttentionSpread, maps: Maps, stamps: Sequence[str]) -> Ite
     attention, names = spread.attention, list(spread.variants)
     recipe, several = spread.variants[names[0]].recipe, len(spread.split_seeds) > 1
     caption = (
-        "Share of attention on the blank rows of what the network is given, and on the "
-        "lower half of the mel bands, with 95% intervals over patients; dash: what "
-        "attention spread evenly over the image would have. Blank on top: windows that "
-        "clipping changes."
+        "Share of attention on the blank rows of what the network is given, and on the lower half "
+        "of the mel bands, with 95% intervals over patients; dash: what attention spread evenly "
+        "over the image would have. Blank on top: windows that clipping changes."
     )
     yield Section(
         "Where the attention lies",
@@ -136,10 +127,9 @@ def _sections(spread: AttentionSpread, maps: Maps, stamps: Sequence[str]) -> Ite
         [Picture("attention-shares", caption, draw.shares(attention, stamps))],
     )
     caption = (
-        "Grad-CAM++ of layer 4 for the predicted class, averaged over all test windows "
-        "and over those with blank rows on top, every window counting the same; "
-        "clipped windows are brought back to their frequencies. Right: the same by "
-        "frequency. (The paper's Fig. 5.)"
+        "Grad-CAM++ of layer 4 for the predicted class, averaged over all test windows and over "
+        "those with blank rows on top, every window counting the same; clipped windows are brought "
+        "back to their frequencies. Right: the same by frequency. (The paper's Fig. 5.)"
     )
     figure = draw.mean_maps(maps, attention, recipe, stamps)
     yield Section("Mean maps", figures=[Picture("mean-attention", caption, figure)])

@@ -11,14 +11,7 @@ import pyarrow as pa
 
 from respire.data.splits.split import Cut
 from respire.evaluation import grad_cam
-from respire.experiments.attention_maps.report import summary, write_report
-from respire.experiments.attention_maps.summary import (
-    WITH,
-    WITHOUT,
-    Attention,
-    AttentionSpread,
-    measured,
-)
+from respire.experiments.attention_maps import report, summary
 from respire.experiments.attention_maps.tables import GROUPS, PARTS
 from respire.recipe.recipe import Recipe
 from respire.runtime.session import on_worker
@@ -54,22 +47,23 @@ def attention_maps(
     grad_cam.check_recipe(recipe)
     with start_grid(EXPERIMENT, variants(recipe, cut), extent, place, name) as grid:
         grid.run()
-        part, folder = grid.experiment.setting.stopwatch.part, grid.experiment.folder
+        experiment = grid.experiment
+        part, folder = experiment.setting.stopwatch.part, experiment.folder
         with part("maps"):
             windows, maps = _look(grid)
         with part("statistics"):
-            attention = measured(windows)
-            spread = AttentionSpread(**vars(summarise(grid)), attention=attention)
+            attention = summary.measured(windows)
+            spread = summary.AttentionSpread(**vars(summarise(grid)), attention=attention)
         table = pa.Table.from_pandas(windows, preserve_index=False)
         (folder / WINDOWS).write_table(table)
         (folder / MAPS).write_bytes(_packed(maps))
-        results = grid.experiment.finish(
+        results = experiment.finish(
             spread,
-            lambda results: write_report(results, maps, folder),
+            lambda results: report.page(results, maps),
             _metrics(attention),
             files=(WINDOWS, MAPS),
         )
-    return summary(results)
+    return report.summary(results)
 
 
 def variants(recipe: Recipe, cut: Cut) -> dict[str, Variant]:
@@ -78,7 +72,7 @@ def variants(recipe: Recipe, cut: Cut) -> dict[str, Variant]:
     clipped = recipe.features if recipe.features != kept else replace(kept, blank_region="clip")
     return {
         name: Variant(replace(recipe, features=features), cut)
-        for name, features in ((WITHOUT, kept), (WITH, clipped))
+        for name, features in ((summary.WITHOUT, kept), (summary.WITH, clipped))
     }
 
 
@@ -126,7 +120,7 @@ def _packed(maps: Mapping[str, np.ndarray]) -> bytes:
     return content.getvalue()
 
 
-def _metrics(attention: Attention) -> dict[str, float]:
+def _metrics(attention: summary.Attention) -> dict[str, float]:
     """Shares of attention, by which MLflow compares."""
     return {
         f"{name}.{group}.{part}.{what}": mean.value

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -10,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from respire.experiments.audit.census import Census
 from respire.experiments.audit.summary import BlankRows
 from respire.labels import CLASSES
-from respire.report.style import COLOURS, STYLE, count, spread, titled
+from respire.report.style import COLOURS, beside, count, drawing
 
 HATCHES = ("", "///", "...", "xx")
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.")
@@ -22,29 +21,20 @@ MARKS_S = (3.0, 4.0, 6.0)
 def cycles_by_device(census: Census) -> Figure:
     """Cycles of each class by device, as bars with their numbers on top."""
     names, devices = CLASSES["4-class"], census.devices
-    with matplotlib.rc_context(STYLE):
-        figure = titled(f"Cycles by device and class (n = {census.cycles:,})", (8.6, 3.8), [])
+    with drawing(f"Cycles by device and class (n = {census.cycles:,})", (8.6, 3.8)) as figure:
         axis = figure.subplots()
-        for name, offset, colour, hatch in zip(
-            names, spread(len(names), 0.21), COLOURS, HATCHES, strict=False
+        classes = {name: [part.classes[name] for part in devices.values()] for name in names}
+        for (name, counts, offset, colour), hatch in zip(
+            beside(classes, 0.21), HATCHES, strict=False
         ):
-            bars = axis.bar(
-                np.arange(len(devices)) + offset,
-                [part.classes[name] for part in devices.values()],
-                0.2,
-                color=colour,
-                hatch=hatch,
-                edgecolor="white",
-                label=name,
-            )
+            x, edge = np.arange(len(devices)) + offset, "white"
+            bars = axis.bar(x, counts, 0.2, color=colour, hatch=hatch, edgecolor=edge, label=name)
             axis.bar_label(bars, fmt="{:,.0f}", fontsize=7.5, padding=1)
-        axis.set_xticks(
-            range(len(devices)),
-            [
-                f"{device}\nn = {part.cycles:,} cycles\n{count(part.patients, 'patient')}"
-                for device, part in devices.items()
-            ],
-        )
+        labels = [
+            f"{device}\nn = {part.cycles:,} cycles\n{count(part.patients, 'patient')}"
+            for device, part in devices.items()
+        ]
+        axis.set_xticks(range(len(devices)), labels)
         axis.tick_params(axis="x", length=0)
         axis.margins(y=0.08)
         axis.set_xlabel("Device")
@@ -61,8 +51,7 @@ def cycle_lengths(lengths_s: np.ndarray, window_s: float) -> Figure:
         window_s: seconds that the network sees.
     """
     edges = np.arange(0, lengths_s.max() + BIN_S, BIN_S)
-    with matplotlib.rc_context(STYLE):
-        figure = titled(f"Length of the cycles (n = {len(lengths_s):,})", (8.6, 3.6), [])
+    with drawing(f"Length of the cycles (n = {len(lengths_s):,})", (8.6, 3.6)) as figure:
         left, right = figure.subplots(1, 2)
         left.hist(lengths_s, edges, color=COLOURS[0], edgecolor="white", lw=0.4)
         left.set_title("Histogram")
@@ -86,9 +75,8 @@ def cycle_lengths(lengths_s: np.ndarray, window_s: float) -> Figure:
         right.set_ylabel("Share of cycles (%)")
         right.set_ylim(0, 102)
         for axis in (left, right):
-            axis.axvline(
-                window_s, color="#333333", ls="--", lw=1.2, label=f"window, {window_s:g} s"
-            )
+            label = f"window, {window_s:g} s"
+            axis.axvline(window_s, color="#333333", ls="--", lw=1.2, label=label)
             axis.set_xlim(0, max(edges[-1], window_s + 5))
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         left.legend()
@@ -98,8 +86,7 @@ def cycle_lengths(lengths_s: np.ndarray, window_s: float) -> Figure:
 def blank_rows(blank: BlankRows) -> Figure:
     """Share of windows whose top row is blank by device, and the same of every row."""
     parts = {name: part for name, part in blank.devices.items() if part.windows}
-    with matplotlib.rc_context(STYLE):
-        figure = titled(f"Blank rows (n = {blank.all.windows:,} windows)", (8.6, 3.8), [])
+    with drawing(f"Blank rows (n = {blank.all.windows:,} windows)", (8.6, 3.8)) as figure:
         left, right = figure.subplots(1, 2)
         for place, (part, colour, hatch) in enumerate(
             zip(parts.values(), COLOURS, HATCHES, strict=False)
@@ -110,8 +97,7 @@ def blank_rows(blank: BlankRows) -> Figure:
             left.bar_label(bars, fmt="{:.1f}", fontsize=8, padding=1)
         left.set_title(f"Top row ({blank.row_hz[0]:,.0f} Hz)")
         left.set_xticks(
-            range(len(parts)),
-            [f"{name}\nn = {part.windows:,}" for name, part in parts.items()],
+            range(len(parts)), [f"{name}\nn = {part.windows:,}" for name, part in parts.items()]
         )
         left.tick_params(axis="x", length=0)
         left.set_ylim(0, 108)

@@ -12,57 +12,39 @@ from respire.metrics import percent
 from respire.report.page import Page, Picture, Section
 from respire.report.style import count
 from respire.report.typed import read
-from respire.runtime.storage import Storage
 
 
-def write_report(
-    results: Mapping[str, Any], lengths_s: np.ndarray, directory: Storage
-) -> list[str]:
-    """Write results.json, report.md, the self-contained report.html and the figures.
+def page(results: Mapping[str, Any], lengths_s: np.ndarray) -> Page:
+    """The report.
 
     Args:
-        results: results.json as a dictionary (its fields: experiments/results/SCHEMA.md).
+        results: content of results.json.
         lengths_s: length of every cycle in seconds, float64 [N].
-        directory: where the files go.
-
-    Returns:
-        The figures' file names.
-
-    Raises:
-        InputError: the directory cannot be written.
     """
     audit = read(AuditSummary, results)
     census, blank, recipe, paper = audit.census, audit.blank_rows, audit.recipe, audit.paper
-    split = census.official
-    by_device = Picture(
-        "cycles-by-device",
+    by_device = (
         "Cycles of each class by device (the paper's Table 4).",
         figures.cycles_by_device(census),
     )
-    by_length = Picture(
-        "cycle-lengths",
+    by_length = (
         "Length of the cycles (the paper's Figure 4). Longer ones than the dashed line do not fit "
         "the window.",
         figures.cycle_lengths(lengths_s, recipe.features.window_seconds),
     )
-    by_row = Picture(
-        "blank-rows",
+    by_row = (
         "Windows whose top row is blank, and in how many each row is.",
         figures.blank_rows(blank),
     )
+    of_devices = [tables.devices(census), tables.shares(census)]
+    of_lengths = [tables.lengths(census), tables.recordings(census)]
     sections = [
-        Section(
-            "Devices and classes", [tables.devices(census), tables.shares(census)], [by_device]
-        ),
+        Section("Devices and classes", of_devices, [Picture("cycles-by-device", *by_device)]),
         Section("Patients", [tables.patients(census)]),
-        Section(
-            "Lengths and sample rates",
-            [tables.lengths(census), tables.recordings(census)],
-            [by_length],
-        ),
-        Section("Blank rows", [tables.blank_rows(blank, recipe)], [by_row]),
+        Section("Lengths and sample rates", of_lengths, [Picture("cycle-lengths", *by_length)]),
+        Section("Blank rows", [tables.blank_rows(blank, recipe)], [Picture("blank-rows", *by_row)]),
     ]
-    if split is not None:
+    if split := census.official:
         overlap = [tables.official(split), tables.shared_patients(split)]
         sections.insert(-1, Section("Official split", overlap))
     if paper is not None:
@@ -76,7 +58,7 @@ def write_report(
         lead=lead(audit),
         verdict=verdict(audit),
         sections=sections,
-    ).write(directory)
+    )
 
 
 def summary(results: Mapping[str, Any]) -> str:

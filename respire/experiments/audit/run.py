@@ -19,7 +19,7 @@ from respire.errors import InputError
 from respire.experiments.audit.census import Census, census, lengths_s
 from respire.experiments.audit.check import check, errata, is_published
 from respire.experiments.audit.claims import CLAIMS, PATIENTS, RECORDINGS
-from respire.experiments.audit.report import summary, write_report
+from respire.experiments.audit.report import page, summary
 from respire.experiments.audit.summary import AuditSummary, BlankPart, BlankRows, Paper
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
@@ -82,7 +82,7 @@ def audit(recipe: Recipe, place: Place, name: str | None = None) -> str:
     )
     results = Survey("audit", name, key, folder, corpus, stopwatch).finish(
         _summarise(recipe, counted, blank),
-        lambda results: write_report(results, lengths_s(cycles), folder),
+        lambda results: page(results, lengths_s(cycles)),
         warnings=() if listed else (unlisted,),
         skipped=skipped,
     )

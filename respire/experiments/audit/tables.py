@@ -14,16 +14,17 @@ ALL = "all devices"
 
 def against_the_paper(paper: Paper) -> Table:
     """Every checked number of the paper beside ours."""
-    return Table(
+    return Table.of(
         "The paper's numbers about the data set",
-        ("Where", "What", "Status", "Why", "Paper", "Here"),
-        tuple(
-            (
-                *(one.where, one.what, one.status, one.why or NONE),
-                *(one.printed, shown(one.printed, one.ours)),
-            )
-            for one in paper.numbers
-        ),
+        {
+            "Where": lambda one: one.where,
+            "What": lambda one: one.what,
+            "Status": lambda one: one.status,
+            "Why": lambda one: one.why or NONE,
+            "Paper": lambda one: one.printed,
+            "Here": lambda one: shown(one.printed, one.ours),
+        },
+        zip(paper.numbers),
         text_columns=4,
         note="A number agrees if ours rounds to the printed one. Ours has one digit more.",
     )
@@ -131,16 +132,16 @@ def official(split: Official) -> Table:
 def shared_patients(split: Official) -> Table:
     """Who is on both sides of the official split."""
     test = split.sides["test"]
-    return Table(
+    return Table.of(
         "Patients on both sides of the official split",
-        ("Patient", "Recordings in train", "Recordings in test", "Test cycles", "of them both"),
-        tuple(
-            (
-                *(str(one.patient), f"{one.train_recordings:,}", f"{one.test_recordings:,}"),
-                *(f"{one.test_cycles:,}", f"{one.test_both:,}"),
-            )
-            for one in split.shared
-        ),
+        {
+            "Patient": lambda one: str(one.patient),
+            "Recordings in train": lambda one: f"{one.train_recordings:,}",
+            "Recordings in test": lambda one: f"{one.test_recordings:,}",
+            "Test cycles": lambda one: f"{one.test_cycles:,}",
+            "of them both": lambda one: f"{one.test_both:,}",
+        },
+        zip(split.shared),
         note=f"Together {split.touched_cycles:,} of {test.cycles:,} test cycles, among them "
         f"{split.touched_both:,} of {test.classes['both']:,} of class both.",
     )

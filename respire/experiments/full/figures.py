@@ -1,19 +1,15 @@
 """Figures of one split's results, from plain numbers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from respire.report.style import BASELINE_LINES, STYLE, colours, count, spread, titled
-
-StoredScores = Mapping[str, Any]
-"""Scores as results.json holds them: se, sp, score (fraction or None), n, confusion, recall."""
+from respire.experiments.full.summary import StoredScores
+from respire.report.style import BASELINE_LINES, beside, colours, count, drawing
 
 
 def learning_curves(
@@ -35,8 +31,7 @@ def learning_curves(
     """
     devices = sorted(set(histories["run"]) - {"stage1"})
     columns = {"Stage 1": ["stage1"], "Stage 2, fine-tuning by device": devices}
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Learning curves", (8.6, 5.8), stamps)
+    with drawing("Learning curves", (8.6, 5.8), stamps) as figure:
         axes = figure.subplots(2, 2, sharex="col", sharey="row")
         for (title, runs), (upper, lower) in zip(columns.items(), axes.T, strict=True):
             upper.set_title(title)
@@ -45,19 +40,16 @@ def learning_curves(
                 trained, selecting = cycles[run]
                 name = "all devices" if run == "stage1" else run
                 label = f"{name} (n = {trained:,} training, {selecting:,} {selection} cycles)"
-                for axis, values in (
-                    (upper, history["train_loss"]),
-                    (lower, 100 * history[f"{selection}_score"]),
-                ):
+                score = 100 * history[f"{selection}_score"]
+                for axis, values in ((upper, history["train_loss"]), (lower, score)):
                     _curve(axis, history["epoch"], values, chosen.get(run), colour, label)
             if not runs:
                 _leave_empty(upper, lower, "no device was fine-tuned")
                 continue
             lower.legend(loc="upper left", bbox_to_anchor=(0, -0.26), borderaxespad=0)
             lower.set_xlabel("Epoch")
-            lower.xaxis.set_major_locator(
-                MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
-            )
+            ticks = MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+            lower.xaxis.set_major_locator(ticks)
         axes[0, 0].set_ylabel("Training loss\n(cross-entropy, nats)")
         axes[1, 0].set_ylabel(f"{selection.capitalize()} Score\n(%)")
     return figure
@@ -79,13 +71,9 @@ def score_by_device(
         baselines: the same of each baseline.
         stamps: banners.
     """
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Test Score by device", (8.6, 4.4), stamps)
+    with drawing("Test Score by device", (8.6, 4.4), stamps) as figure:
         axis = figure.subplots()
-        offsets = spread(len(stages), 0.24)
-        for (stage, of_group), offset, colour in zip(
-            stages.items(), offsets, colours(len(stages)), strict=True
-        ):
+        for stage, of_group, offset, colour in beside(stages, 0.24):
             x = np.arange(len(groups)) + offset
             se, sp, score = (_column(of_group, groups, name) for name in ("se", "sp", "score"))
             axis.vlines(x, np.fmin(se, sp), np.fmax(se, sp), color=colour, lw=1.5, alpha=0.5)
@@ -93,21 +81,14 @@ def score_by_device(
             axis.plot(x, se, "^", color=colour, mfc="white", ms=6, label="Se", zorder=3)
             axis.plot(x, sp, "s", color=colour, mfc="white", ms=5, label="Sp", zorder=3)
         for (name, of_group), line in zip(baselines.items(), BASELINE_LINES, strict=True):
-            axis.hlines(
-                _column(of_group, groups, "score"),
-                np.arange(len(groups)) - 0.38,
-                np.arange(len(groups)) + 0.38,
-                **line,
-                label=f"{name}: Score",
-            )
+            score, middle = _column(of_group, groups, "score"), np.arange(len(groups))
+            axis.hlines(score, middle - 0.38, middle + 0.38, **line, label=f"{name}: Score")
         sizes = _column(next(iter(stages.values())), groups, "n")
-        axis.set_xticks(
-            range(len(groups)),
-            [
-                f"{group}\nn = {int(n):,} cycles\n{count(patients, 'patient')}"
-                for (group, patients), n in zip(groups.items(), sizes, strict=True)
-            ],
-        )
+        labels = [
+            f"{group}\nn = {int(n):,} cycles\n{count(patients, 'patient')}"
+            for (group, patients), n in zip(groups.items(), sizes, strict=True)
+        ]
+        axis.set_xticks(range(len(groups)), labels)
         axis.tick_params(axis="x", length=0)
         axis.set_xlim(-0.6, len(groups) - 0.4)
         axis.set_ylim(-0.03, 1.03)

@@ -13,34 +13,20 @@ from respire.experiments.full.tables import ALL
 from respire.labels import CLASSES
 from respire.metrics import MIN_SE, Scores, percent, shortcomings
 from respire.report.confusion import confusion
-from respire.report.page import Page, Picture, Section, strict
+from respire.report.page import Page, Picture, Section
 from respire.report.reproduction import made
 from respire.report.typed import Header, read
-from respire.runtime.storage import Storage
 
 
-def write_report(
-    results: Mapping[str, Any], histories: pd.DataFrame, directory: Storage
-) -> list[str]:
-    """Write results.json, report.md, the self-contained report.html and three figures.
-
-    results.json is written last: where it is, the report is whole. It is strict JSON: a number
-    that is not finite becomes null.
+def page(results: Mapping[str, Any], histories: pd.DataFrame) -> Page:
+    """The report.
 
     Args:
-        results: results.json as a dictionary (its fields: experiments/results/SCHEMA.md).
+        results: content of results.json.
         histories: a row an epoch of each run, with columns run ("stage1" or a device), epoch
             (from 1), train_loss and validation_score, or test_score where test selects (fraction,
             NaN where undefined).
-        directory: where the files go.
-
-    Returns:
-        Names of the figures' files.
-
-    Raises:
-        InputError: the directory cannot be written.
     """
-    results = strict(results)
     header, found = read(Header, results), read(Summary, results)
     return Page(
         results,
@@ -48,12 +34,11 @@ def write_report(
         lead=lead(header, found),
         verdict=verdict(header, found),
         sections=_sections(header, found, results, histories),
-    ).write(directory)
+    )
 
 
-def table(results: Mapping[str, Any]) -> str:
-    """What a command prints last: lead sentence, stamps, scores, by device, recall, verdict."""
-    results = strict(results)
+def summary(results: Mapping[str, Any]) -> str:
+    """What the command prints last: lead sentence, stamps, scores, by device, recall, verdict."""
     header, found = read(Header, results), read(Summary, results)
     shown = (tables.scores(found), tables.scores_by_device(found), tables.recall(found))
     text = [each.markdown(header.stamps) for each in shown]
@@ -99,7 +84,34 @@ def verdict(header: Header, found: Summary) -> str:
 def _sections(
     header: Header, found: Summary, results: Mapping[str, Any], histories: pd.DataFrame
 ) -> list[Section]:
-    curves, confusions, devices = _pictures(header, found, histories)
+    stages = dict(list(found.models.items())[:2])
+    curves = Picture(
+        "learning-curves",
+        f"Training loss and {header.selection} Score by epoch, of stage 1 and of each device's "
+        "fine-tuning. A ring marks the epoch whose weights are used; a device without one "
+        "keeps those of stage 1.",
+        _curves(header, found, histories),
+    )
+    matrices = {label: np.array(model.overall["confusion"]) for label, model in stages.items()}
+    confusions = Picture(
+        "confusion",
+        "Test cycles by true and predicted class before and after device-specific "
+        "fine-tuning: counts, and shares of the true class (as Fig. 6 of the paper).",
+        confusion(matrices, CLASSES[found.recipe["task"]], header.stamps),
+    )
+    test = found.split.sides["test"]
+    sides = {ALL: test} | {d: test["by_device"][d] for d in found.stages.stage1.by_device}
+    devices = Picture(
+        "score-by-device",
+        "Score (dot), Se (triangle) and Sp (square) on the test cycles of each device; "
+        "lines are the baselines' Scores.",
+        figures.score_by_device(
+            {group: side["patients"] for group, side in sides.items()},
+            {label: _groups(model) for label, model in stages.items()},
+            {name: _groups(model) for name, model in found.baselines.items()},
+            header.stamps,
+        ),
+    )
     return [
         Section("Results", [tables.scores(found), tables.recall(found)], [confusions]),
         Section("Devices", [tables.scores_by_device(found)], [devices]),
@@ -109,66 +121,16 @@ def _sections(
     ]
 
 
-def _pictures(header: Header, found: Summary, histories: pd.DataFrame) -> list[Picture]:
-    stage1, stage2 = found.stages.stage1, found.stages.stage2
-    sides, stamps, selection = found.split.sides, header.stamps, header.selection
-    devices = stage2.devices
-    stages = dict(list(found.models.items())[:2])
-
-    drawn: dict[str, tuple[str, Figure]] = {
-        "learning-curves": (
-            f"Training loss and {selection} Score by epoch, of stage 1 and of each device's "
-            "fine-tuning. A ring marks the epoch whose weights are used; a device without one "
-            "keeps those of stage 1.",
-            figures.learning_curves(
-                histories,
-                {
-                    "stage1": stage1.epoch,
-                    **{
-                        device: None if tuned.decision == "kept stage 1" else tuned.epoch
-                        for device, tuned in devices.items()
-                    },
-                },
-                {
-                    "stage1": (sides["train"]["cycles"], sides[selection]["cycles"]),
-                    **{
-                        device: tuple(
-                            tables.cycles(found, side, device) for side in ("train", selection)
-                        )
-                        for device in devices
-                    },
-                },
-                selection,
-                stamps,
-            ),
-        ),
-        "confusion": (
-            "Test cycles by true and predicted class before and after device-specific "
-            "fine-tuning: counts, and shares of the true class (as Fig. 6 of the paper).",
-            confusion(
-                {label: np.array(model.overall["confusion"]) for label, model in stages.items()},
-                CLASSES[found.recipe["task"]],
-                stamps,
-            ),
-        ),
-        "score-by-device": (
-            "Score (dot), Se (triangle) and Sp (square) on the test cycles of each device; "
-            "lines are the baselines' Scores.",
-            figures.score_by_device(
-                {
-                    ALL: sides["test"]["patients"],
-                    **{
-                        device: sides["test"]["by_device"][device]["patients"]
-                        for device in stage1.by_device
-                    },
-                },
-                {label: _groups(model) for label, model in stages.items()},
-                {name: _groups(model) for name, model in found.baselines.items()},
-                stamps,
-            ),
-        ),
-    }
-    return [Picture(name, caption, figure) for name, (caption, figure) in drawn.items()]
+def _curves(header: Header, found: Summary, histories: pd.DataFrame) -> Figure:
+    used, tuned = ("train", header.selection), found.stages.stage2.devices
+    rings = {d: None if t.decision == "kept stage 1" else t.epoch for d, t in tuned.items()}
+    cycles = {d: tuple(tables.cycles(found, side, d) for side in used) for d in tuned}
+    return figures.learning_curves(
+        histories,
+        {"stage1": found.stages.stage1.epoch, **rings},
+        {"stage1": tuple(found.split.sides[side]["cycles"] for side in used), **cycles},
+        *(header.selection, header.stamps),
+    )
 
 
 def _groups(model: Model) -> dict[str, StoredScores]:

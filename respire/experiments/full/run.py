@@ -8,15 +8,7 @@ import pyarrow as pa
 from respire.data.splits.split import Cut
 from respire.evaluation.assess import NAMES
 from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES
-from respire.experiments.full.report import table, write_report
-from respire.experiments.full.summary import (
-    Outcome,
-    StoredScores,
-    Summary,
-    histories,
-    run_stages,
-    summarise,
-)
+from respire.experiments.full import report, summary
 from respire.recipe.recipe import Recipe
 from respire.runtime.run_folder import dump_state
 from respire.runtime.storage import Storage
@@ -59,21 +51,20 @@ def full(recipe: Recipe, cut: Cut, seed: int, place: Place, name: str | None = N
             stage = recipe.optimisation if run == "stage1" else recipe.finetune
             return setting.on_epoch(experiment.tracker, run, recipe, stage.epochs)
 
-        outcome = run_stages(study, setting.stopwatch, on_epoch)
-        found = summarise(study, outcome)
+        outcome = summary.run_stages(study, setting.stopwatch, on_epoch)
+        found = summary.summarise(study, outcome)
         _keep(experiment.folder, study, outcome)
         _log_results(experiment.tracker, study, outcome, found)
         results = experiment.finish(
             found,
-            lambda results: write_report(results, histories(outcome), experiment.folder),
-            {},
+            lambda results: report.page(results, summary.histories(outcome)),
             files=(PREDICTIONS, MODELS),
             warnings=outcome.warnings,
         )
-    return table(results)
+    return report.summary(results)
 
 
-def _keep(folder: Storage, study: Study, outcome: Outcome) -> None:
+def _keep(folder: Storage, study: Study, outcome: summary.Outcome) -> None:
     """Write predictions and models; a model says what it started from and how to use it."""
     stages = [outcome.predictions[stage].assign(stage=stage) for stage in STAGES]
     table = pa.Table.from_pandas(pd.concat(stages, ignore_index=True), preserve_index=False)
@@ -101,7 +92,9 @@ def _log_study(run: Tracker, study: Study) -> None:
     run.log_split(study.cycles, study.split.side_of(study.cycles), name)
 
 
-def _log_results(run: Tracker, study: Study, outcome: Outcome, found: Summary) -> None:
+def _log_results(
+    run: Tracker, study: Study, outcome: summary.Outcome, found: summary.Summary
+) -> None:
     """What the UI compares runs by: Scores of both stages, of every device and every baseline."""
     split = {name: value for name, value in vars(found.split).items() if name != "sides"}
     selection = {"selection": study.recipe.selection}
@@ -126,5 +119,5 @@ def _log_results(run: Tracker, study: Study, outcome: Outcome, found: Summary) -
                     child.log_metrics(_measured(stage, tested.by_device[device]))
 
 
-def _measured(part: str, scores: StoredScores) -> dict[str, float | None]:
+def _measured(part: str, scores: summary.StoredScores) -> dict[str, float | None]:
     return {f"{part}.{name}": scores[name] for name in NAMES}

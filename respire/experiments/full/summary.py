@@ -133,33 +133,7 @@ class Summary:
         }
 
 
-def train_common(study: Study, on_epoch: OnEpoch) -> Fit:
-    """Stage 1: the common model of all devices, resumed or taken from its cell if it is there.
-
-    Args:
-        study: recipe, corpus and split.
-        on_epoch: called with each epoch's row where it is trained; must be picklable.
-    """
-    return train_stage1(
-        study.recipe,
-        study.prepared,
-        study.split.train,
-        getattr(study.split, study.recipe.selection),
-        study.split.test,
-        study.initial,
-        study.compute,
-        study.stage1,
-        seed=study.seed,
-        workers=study.workers,
-        on_epoch=on_epoch,
-    )
-
-
-def run_stages(
-    study: Study,
-    stopwatch: Stopwatch,
-    on_epoch: Callable[[str], OnEpoch],
-) -> Outcome:
+def run_stages(study: Study, stopwatch: Stopwatch, on_epoch: Callable[[str], OnEpoch]) -> Outcome:
     """Stage 1, four device-specific fine-tunings, and the one reading of the test side.
 
     Args:
@@ -168,12 +142,17 @@ def run_stages(
         on_epoch: given "stage1" or a device (and learning rate), what is called with each epoch's
             row where it is trained; must be picklable.
     """
-    recipe, compute, prepared = study.recipe, study.compute, study.prepared
-    gpu = compute.device == "cuda"
+    recipe, compute, prepared, split = study.recipe, study.compute, study.prepared, study.split
+    gpu, selector = compute.device == "cuda", getattr(study.split, recipe.selection)
     with stopwatch.part("stage1"):
-        stage1 = train_common(study, on_epoch("stage1"))
-    selector = getattr(study.split, recipe.selection)
-    train, selecting = prepared.read(study.split.train), prepared.read(selector)
+        stage1 = train_stage1(
+            *(recipe, prepared, split.train, selector, split.test),
+            *(study.initial, compute, study.stage1),
+            seed=study.seed,
+            workers=study.workers,
+            on_epoch=on_epoch("stage1"),
+        )
+    train, selecting = prepared.read(split.train), prepared.read(selector)
     with stopwatch.part("stage2"):
         devices = train_stage2(
             recipe,
@@ -186,7 +165,7 @@ def run_stages(
             on_epoch=on_epoch,
         )
     with stopwatch.part("evaluation"):
-        test = prepared.read(study.split.test)
+        test = prepared.read(split.test)
         own = {device: model.weights for device, model in devices.items()}
         predictions = on_worker(predict_stages, recipe, test, stage1.weights, own, compute, gpu=gpu)
         baselines = on_worker(baseline_predictions, recipe, train, test, compute, gpu=gpu)
@@ -219,9 +198,7 @@ def summarise(study: Study, outcome: Outcome) -> Summary:
         ),
         stages=Stages(
             Stage1(
-                **vars(stage1),
-                epoch=outcome.stage1.epoch,
-                selecting=_json(outcome.stage1.scores),
+                **vars(stage1), epoch=outcome.stage1.epoch, selecting=_json(outcome.stage1.scores)
             ),
             Stage2(
                 **vars(stage2),
@@ -239,15 +216,11 @@ def histories(outcome: Outcome) -> pd.DataFrame:
 
 
 def _tuned(model: DeviceModel) -> TunedDevice:
-    trial = model.trial
-    return TunedDevice(
-        decision=model.decision,
-        reason=model.reason,
-        epoch=None if trial is None else trial.fit.epoch,
-        learning_rate=None if trial is None else trial.learning_rate,
-        selecting_before=None if trial is None else _json(trial.before),
-        selecting_after=None if trial is None else _json(trial.fit.scores),
-    )
+    trial, chosen = model.trial, (model.decision, model.reason)
+    if trial is None:
+        return TunedDevice(*chosen, None, None, None, None)
+    before, after = _json(trial.before), _json(trial.fit.scores)
+    return TunedDevice(*chosen, trial.fit.epoch, trial.learning_rate, before, after)
 
 
 def _json(scores: Scores | None) -> StoredScores | None:

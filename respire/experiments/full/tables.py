@@ -44,15 +44,10 @@ def scores_by_device(found: Summary) -> Table:
 def recall(found: Summary) -> Table:
     """Recall of every class over all test cycles."""
     totals = map(sum, found.stages.stage1.overall["confusion"])
+    classes = zip(CLASSES[found.recipe["task"]], totals, strict=True)
     return Table(
         "Test recall by class (%)",
-        (
-            "",
-            *(
-                f"{name} (n = {n:,})"
-                for name, n in zip(CLASSES[found.recipe["task"]], totals, strict=True)
-            ),
-        ),
+        ("", *(f"{name} (n = {n:,})" for name, n in classes)),
         tuple(
             (label, *map(percent, model.overall["recall"])) for label, model in found.models.items()
         ),
@@ -62,33 +57,25 @@ def recall(found: Summary) -> Table:
 
 def finetuning(found: Summary, side: str) -> Table:
     """What became of each device in stage 2, and why; ``side`` is the one that selected."""
-    return Table(
+
+    def score(selecting: StoredScores | None) -> str:
+        return NONE if selecting is None else percent(selecting["score"])
+
+    return Table.of(
         "Fine-tuning by device",
-        (
-            "Device",
-            "Decision",
-            "Reason",
-            "Best epoch",
-            "Learning rate",
-            "Score before (%)",
-            "Score after (%)",
-            "n",
-        ),
-        tuple(
-            (
-                device,
-                tuned.decision,
-                tuned.reason,
-                NONE if tuned.epoch is None else str(tuned.epoch),
-                NONE if tuned.learning_rate is None else f"{tuned.learning_rate:.3g}",
-                *(
-                    NONE if selecting is None else percent(selecting["score"])
-                    for selecting in (tuned.selecting_before, tuned.selecting_after)
-                ),
-                f"{cycles(found, side, device):,}",
-            )
-            for device, tuned in found.stages.stage2.devices.items()
-        ),
+        {
+            "Device": lambda device, _: device,
+            "Decision": lambda _, tuned: tuned.decision,
+            "Reason": lambda _, tuned: tuned.reason,
+            "Best epoch": lambda _, tuned: str(tuned.epoch or NONE),
+            "Learning rate": lambda _, tuned: (
+                NONE if tuned.learning_rate is None else f"{tuned.learning_rate:.3g}"
+            ),
+            "Score before (%)": lambda _, tuned: score(tuned.selecting_before),
+            "Score after (%)": lambda _, tuned: score(tuned.selecting_after),
+            "n": lambda device, _: f"{cycles(found, side, device):,}",
+        },
+        found.stages.stage2.devices.items(),
         text_columns=3,
         note=f"Scores and n: {side} cycles of the device; –: there was nothing to compute.",
     )
@@ -96,15 +83,14 @@ def finetuning(found: Summary, side: str) -> Table:
 
 def split(found: Summary) -> Table:
     """Patients, recordings and cycles of each side, by device and class."""
-    sides = found.split.sides
+    cut, sides = found.split, found.split.sides
     names = tuple(sides["train"]["by_class"])
     return Table(
         "Split",
         ("Side", "Device", "Patients", "Recordings", "Cycles", *names),
         tuple(
             (
-                side,
-                device,
+                *(side, device),
                 *(f"{part[count]:,}" for count in ("patients", "recordings", "cycles")),
                 *(f"{part['by_class'].get(name, 0):,}" for name in names),
             )
@@ -112,10 +98,9 @@ def split(found: Summary) -> Table:
             for device, part in {ALL: sides[side], **sides[side]["by_device"]}.items()
         ),
         text_columns=2,
-        note="Split {kind}, split seed {split_seed}, inner seed {inner_seed}, training seed "
-        "{training_seed}. A patient recorded on two devices counts once in all devices.".format(
-            **vars(found.split)
-        ),
+        note=f"Split {cut.kind}, split seed {cut.split_seed}, inner seed {cut.inner_seed}, "
+        f"training seed {cut.training_seed}. A patient recorded on two devices counts once in all "
+        "devices.",
     )
 
 

@@ -1,7 +1,8 @@
 """What is each of the paper's techniques worth? Table 1 and the single steps of section 3."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 from respire.data.splits.split import Cut, Kind
 from respire.experiments.paper_tables.printed import (
@@ -70,18 +71,9 @@ def steps(base: Recipe) -> Mapping[str, tuple[Recipe, Printed]]:
             base, features=replace(base.features, padding=padding, evaluation_padding=padding)
         )
 
-    never = replace(
-        base.augmentation,
-        noise_p=0.0,
-        speed_p=0.0,
-        loudness_p=0.0,
-        pitch_p=0.0,
-        vtlp_p=0.0,
-        shift_p=0.0,
-        time_mask_p=0.0,
-        frequency_mask_p=0.0,
-    )
-    plain = replace(base, augmentation=never)
+    chances = [field.name for field in fields(base.augmentation) if field.name.endswith("_p")]
+    never: dict[str, Any] = dict.fromkeys(chances, 0.0)
+    plain = replace(base, augmentation=replace(base.augmentation, **never))
     return {
         "CNN, no augmentation": (plain, NO_AUGMENTATION),
         "CNN + CBA": (with_techniques(base, cba=True, brc=False), WITH_CBA),

@@ -10,36 +10,27 @@ import pandas as pd
 
 from respire.evaluation.assess import NAMES, values
 from respire.evaluation.evaluate import STAGE1, STAGE2
+from respire.experiments.paper_tables import summary
 from respire.experiments.paper_tables.question import Question, Row
-from respire.experiments.paper_tables.summary import (
-    Baseline,
-    Difference,
-    NewPatients,
-    Point,
-    TableRow,
-    TableSummary,
-    TestedDevice,
-    TestedRun,
-    TestedSplit,
-    TrainingSize,
-)
 from respire.labels import Task
 from respire.metrics import overall
 from respire.statistics.composition import correlate
 from respire.statistics.paired import compare
 from respire.statistics.thresholds import t_interval
 from respire.study.grid import Grid
+from respire.study.spread import baselines, by_split
+from respire.study.spread_summary import RunScores
 from respire.study.study import Study
 
 BySplit = Mapping[int, pd.DataFrame]
 """Test predictions by split seed, those of all training seeds together."""
 
 
-def summarise(grid: Grid, question: Question) -> TableSummary:
+def summarise(grid: Grid, question: Question) -> summary.TableSummary:
     """What a finished grid says of a question."""
     contrasts = _Contrasts(grid, question)
     runs: Any = grid.table().to_dict("records")
-    return TableSummary(
+    return summary.TableSummary(
         **grid.facts(),
         title=question.title,
         note=question.note,
@@ -49,7 +40,7 @@ def summarise(grid: Grid, question: Question) -> TableSummary:
         baselines=tuple(contrasts.baselines()),
         training_size=contrasts.training_size() if question.by_device else None,
         recipes={name: asdict(variant.recipe) for name, variant in grid.variants.items()},
-        runs=tuple(TestedRun(**run) for run in runs),
+        runs=tuple(RunScores(**run) for run in runs),
     )
 
 
@@ -76,14 +67,13 @@ class _Contrasts:
         """The first of a variant."""
         return next(s for at, s in self.grid.studies.items() if at.variant == variant)
 
-    def row(self, row: Row) -> TableRow:
+    def row(self, row: Row) -> summary.TableRow:
         """All that is said of one row."""
-        study, by_split = self.study(row.variant), self.predictions[row.name]
+        study, tested = self.study(row.variant), self.predictions[row.name]
         cut, classes = self.grid.variants[row.variant].cut, len(study.recipe.classes)
-        pooled = overall(pd.concat(by_split.values()), classes)
-        scores = _scores(by_split, classes)
+        scores = by_split(tested, classes)
         splits: Any = scores.reset_index().to_dict("records")
-        return TableRow(
+        return summary.TableRow(
             **_means(scores),
             name=row.name,
             along=self.question.along.get(row.name),
@@ -93,20 +83,19 @@ class _Contrasts:
             task=study.recipe.task,
             stamps=study.stamps,
             heard=cut.heard,
-            splits=tuple(TestedSplit(**split) for split in splits),
+            splits=tuple(summary.TestedSplit(**split) for split in splits),
             interval=t_interval(scores["score"]),
-            recall=tuple(pooled.recall.tolist()),
-            confusion=tuple(map(tuple, pooled.confusion.tolist())),
+            **_pooled(pd.concat(tested.values()), classes),
             printed=replace(row.printed, gain=self.question.gain(row)),
             against=row.against or None,
             difference=self.difference(row, scores) if row.against else None,
             by_device=dict(self.by_device(row, classes)) if self.question.by_device else None,
         )
 
-    def difference(self, row: Row, ours: pd.DataFrame) -> Difference:
+    def difference(self, row: Row, ours: pd.DataFrame) -> summary.Difference:
         """What a row is better by than the one it is compared with, over the same splits."""
         study = self.study(row.variant)
-        apart = ours - _scores(self.predictions[row.against], len(study.recipe.classes))
+        apart = ours - by_split(self.predictions[row.against], len(study.recipe.classes))
         these, new = t_interval(apart["score"]), None
         n_test = float(ours["patients"].mean())
         everybody = float(study.cycles["patient"].nunique())
@@ -114,10 +103,10 @@ class _Contrasts:
         # that all have the same patients.
         if these is not None and study.split.cut.random_test and n_test < everybody:
             compared = compare(apart["score"].to_numpy(), n_test=n_test, n_train=everybody - n_test)
-            new = NewPatients(**asdict(compared.new_patients))
-        return Difference(_means(apart), tuple(apart["score"]), these, new)
+            new = compared.new_patients
+        return summary.Difference(_means(apart), tuple(apart["score"]), these, new)
 
-    def by_device(self, row: Row, classes: int) -> Iterator[tuple[str, TestedDevice]]:
+    def by_device(self, row: Row, classes: int) -> Iterator[tuple[str, summary.TestedDevice]]:
         """Each device's test cycles, of all splits together, and the mean difference."""
         ours = self.predictions[row.name]
         theirs = self.predictions[row.against] if row.against else {}
@@ -127,17 +116,14 @@ class _Contrasts:
                 continue
             gains = pd.Series(dtype=float)
             if row.against:
-                a, b = (_scores(_of(device, by), classes)["score"] for by in (ours, theirs))
+                a, b = (by_split(_of(device, by), classes)["score"] for by in (ours, theirs))
                 gains = (a - b).dropna()
-            pooled = overall(cycles, classes)
             yield (
                 device,
-                TestedDevice(
-                    **values(cycles, classes),
-                    n=pooled.n,
+                summary.TestedDevice(
+                    **_pooled(cycles, classes) | values(cycles, classes),
+                    n=len(cycles),
                     patients=cycles["patient"].nunique(),
-                    recall=tuple(pooled.recall.tolist()),
-                    confusion=tuple(map(tuple, pooled.confusion.tolist())),
                     printed=row.devices.get(device),
                     difference=float(gains.mean()),
                     interval=t_interval(gains),
@@ -145,7 +131,7 @@ class _Contrasts:
                 ),
             )
 
-    def training_size(self) -> TrainingSize:
+    def training_size(self) -> summary.TrainingSize:
         """Abnormal cycles recognised on each device against its training cycles (paper 2.1).
 
         Of the first row, before any fine-tuning; a point is a device on one split.
@@ -161,31 +147,24 @@ class _Contrasts:
                 cycles = self.predictions[row.name][at.split_seed]
                 se = overall(cycles[cycles["device"] == device], classes).se
                 if np.isfinite(se):
-                    points.append(Point(str(device), at.split_seed, int(count), se))
+                    points.append(summary.Point(str(device), at.split_seed, int(count), se))
         sizes = [point.training_cycles for point in points]
         correlation = correlate([point.se for point in points], sizes)
-        return TrainingSize(row.name, tuple(points), correlation)
+        return summary.TrainingSize(row.name, tuple(points), correlation)
 
-    def baselines(self) -> Iterator[Baseline]:
+    def baselines(self) -> Iterator[summary.Baseline]:
         """Each baseline's means over splits, on every kind of split and task.
 
         They are fitted as the first of the variants there trains: on what it hears.
         """
         first: dict[tuple[str, Task], str] = {}
-        for name, variant in self.grid.variants.items():
-            first.setdefault((variant.cut.kind, variant.recipe.task), name)
-        for (split, task), name in first.items():
-            by_split: dict[str, dict[int, pd.DataFrame]] = {}
-            for at in self.grid.studies:
-                if at.variant == name:
-                    predicted = self.grid.run_of(at).baseline_predictions()
-                    for baseline, rows in predicted.groupby("baseline"):
-                        by_split.setdefault(str(baseline), {})[at.split_seed] = rows
-            for baseline, predictions in by_split.items():
-                scores = _scores(predictions, len(self.study(name).recipe.classes))
-                yield Baseline(
+        for variant, of in self.grid.variants.items():
+            first.setdefault((of.cut.kind, of.recipe.task), variant)
+        for (split, task), variant in first.items():
+            for name, scores in baselines(self.grid, variant).items():
+                yield summary.Baseline(
                     **_means(scores),
-                    name=baseline,
+                    name=name,
                     split=split,
                     task=task,
                     interval=t_interval(scores["score"]),
@@ -193,25 +172,17 @@ class _Contrasts:
                 )
 
 
-def _scores(by_split: BySplit, classes: int) -> pd.DataFrame:
-    """A column a statistic, cycles and patients; a row a split seed."""
-    return pd.DataFrame.from_dict(
-        {
-            seed: values(predictions, classes)
-            | {
-                "cycles": len(predictions.drop_duplicates(["recording", "cycle"])),
-                "patients": predictions["patient"].nunique(),
-            }
-            for seed, predictions in by_split.items()
-        },
-        orient="index",
-    ).rename_axis("split_seed")
-
-
 def _means(scores: pd.DataFrame) -> dict[str, Any]:
     """Of every statistic over splits, by its name."""
     return {name: float(scores[name].mean()) for name in NAMES}
 
 
-def _of(device: str, by_split: BySplit) -> dict[int, pd.DataFrame]:
-    return {seed: rows[rows["device"] == device] for seed, rows in by_split.items()}
+def _pooled(cycles: pd.DataFrame, classes: int) -> dict[str, Any]:
+    """Recall and confusion of all splits together."""
+    scores = overall(cycles, classes)
+    confusion = tuple(map(tuple, scores.confusion.tolist()))
+    return {"recall": tuple(scores.recall.tolist()), "confusion": confusion}
+
+
+def _of(device: str, tested: BySplit) -> dict[int, pd.DataFrame]:
+    return {seed: rows[rows["device"] == device] for seed, rows in tested.items()}

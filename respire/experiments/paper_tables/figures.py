@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,11 +12,12 @@ from respire.experiments.paper_tables.summary import (
     Interval,
     TableRow,
     TableSummary,
+    TestedDevice,
     TrainingSize,
     grouped,
     highest,
 )
-from respire.report.style import COLOURS, STYLE, colours, count, spread, titled
+from respire.report.style import COLOURS, beside, count, drawing
 
 PAPER: dict[str, Any] = {
     "marker": "D",
@@ -35,15 +35,10 @@ MARKERS = "osv^DPX"
 def scores(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
     """Score of every row, grouped by split and task, beside the paper's and the best baseline."""
     groups, baselines = grouped(table.rows), grouped(table.baselines)
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Score by row", (8.6, 1.1 * len(groups) + 0.36 * len(table.rows)), stamps)
-        axes = figure.subplots(
-            len(groups),
-            1,
-            squeeze=False,
-            sharex=True,
-            height_ratios=[len(ours) + 1 for ours in groups.values()],
-        )[:, 0]
+    inches = (8.6, 1.1 * len(groups) + 0.36 * len(table.rows))
+    heights = [len(ours) + 1 for ours in groups.values()]
+    with drawing("Score by row", inches, stamps) as figure:
+        axes = figure.subplots(len(groups), squeeze=False, sharex=True, height_ratios=heights)[:, 0]
         for axis, (group, ours) in zip(axes, groups.items(), strict=True):
             for y, row in enumerate(ours):
                 _line(axis, y, _by_split(row), row.score, row.interval)
@@ -63,8 +58,7 @@ def scores(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
 def differences(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
     """Difference of every row's Score from that of the row it is compared with."""
     apart = [(row, row.difference) for row in table.rows if row.difference is not None]
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Difference of Score", (8.6, 1.2 + 0.46 * len(apart)), stamps)
+    with drawing("Difference of Score", (8.6, 1.2 + 0.46 * len(apart)), stamps) as figure:
         axis = figure.subplots()
         for y, (row, difference) in enumerate(apart):
             new = difference.new_patients
@@ -88,8 +82,7 @@ def along(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
     placed = {row.along: row for row in table.rows if row.along is not None}
     x = sorted(placed)
     ours = [placed[at] for at in x]
-    with matplotlib.rc_context(STYLE):
-        figure = titled(f"Score by {table.axis.lower()}", (7.2, 3.8), stamps)
+    with drawing(f"Score by {table.axis.lower()}", (7.2, 3.8), stamps) as figure:
         axis = figure.subplots()
         for at, row in zip(x, ours, strict=True):
             axis.plot([at] * len(row.splits), _percents(_by_split(row)), "o", color=OURS, **RINGS)
@@ -111,31 +104,24 @@ def along(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
 
 def devices(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
     """Score of every row on each device's test cycles; open where the device was not heard."""
-    rows = [(row, row.by_device or {}) for row in table.rows]
-    sizes = {
-        device: next(parts[device] for _, parts in rows if device in parts)
-        for device in dict.fromkeys(device for _, parts in rows for device in parts)
-    }
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Score by device", (8.6, 4.2), stamps)
+    rows = {row.name: (row, row.by_device or {}) for row in table.rows}
+    sizes: dict[str, TestedDevice] = {}
+    for _, parts in rows.values():
+        sizes |= {device: part for device, part in parts.items() if device not in sizes}
+    with drawing("Score by device", (8.6, 4.2), stamps) as figure:
         axis = figure.subplots()
-        for (row, parts), offset, colour, marker in zip(
-            rows, spread(len(rows), 0.11), colours(len(rows)), MARKERS * len(rows), strict=False
+        for (name, (row, parts), offset, colour), marker in zip(
+            beside(rows, 0.11), MARKERS * len(rows), strict=False
         ):
             for x, device in enumerate(sizes):
                 if device in parts:
                     fill = colour if row.hears(device) else "white"
                     score = 100 * parts[device].score
                     axis.plot(x + offset, score, marker, color=colour, mfc=fill, ms=7)
-            axis.plot([], [], marker, color=colour, label=row.name, ms=7)
+            axis.plot([], [], marker, color=colour, label=name, ms=7)
         axis.axhline(50, color="#888888", ls="--", lw=1.2, zorder=0, label="normal for everything")
-        axis.set_xticks(
-            range(len(sizes)),
-            [
-                f"{device}\nn = {part.n:,} cycles\n{part.patients} patients"
-                for device, part in sizes.items()
-            ],
-        )
+        labels = [f"{d}\nn = {p.n:,} cycles\n{p.patients} patients" for d, p in sizes.items()]
+        axis.set_xticks(range(len(sizes)), labels)
         axis.set_xlim(-0.6, len(sizes) - 0.4)
         axis.set_xlabel("Device")
         axis.set_ylabel("Score on test cycles (%)")
@@ -147,18 +133,16 @@ def devices(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
 
 def training_size(size: TrainingSize, stamps: Sequence[str] = ()) -> Figure:
     """Abnormal cycles recognised against training cycles, a point a device and split."""
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Training size and abnormal cycles recognised", (7.2, 3.8), stamps)
+    with drawing("Training size and abnormal cycles recognised", (7.2, 3.8), stamps) as figure:
         axis = figure.subplots()
-        named = list(dict.fromkeys(point.device for point in size.points))
-        for device, colour, marker in zip(named, colours(len(named)), MARKERS, strict=False):
-            ours = [point for point in size.points if point.device == device]
+        devices = size.by_device
+        for (device, points, _, colour), marker in zip(beside(devices), MARKERS, strict=False):
             axis.plot(
-                [point.training_cycles for point in ours],
-                _percents([point.se for point in ours]),
+                [point.training_cycles for point in points],
+                _percents([point.se for point in points]),
                 marker,
                 color=colour,
-                label=f"{device} (n = {count(len(ours), 'split')})",
+                label=f"{device} (n = {count(len(points), 'split')})",
             )
         axis.set_xscale("log")
         axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
@@ -167,7 +151,7 @@ def training_size(size: TrainingSize, stamps: Sequence[str] = ()) -> Figure:
         axis.set_xlabel("Training cycles of the device")
         axis.set_ylabel("Se on its test cycles (%)")
         axis.set_title(size.row)
-        if named:
+        if devices:
             axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 

@@ -16,23 +16,14 @@ from respire.report.page import Page, Picture, Section
 from respire.report.reproduction import made
 from respire.report.style import count
 from respire.report.typed import read
-from respire.runtime.storage import Storage
 from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
+from respire.study.spread_tables import runs
+
+RUNS = ". Epoch: the chosen one of stage 1. Key: of stage 1's run, wherever it was trained."
 
 
-def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
-    """Write results.json, report.md, the self-contained report.html and the figures.
-
-    Args:
-        results: results.json as a dictionary, strict (its fields: experiments/results/SCHEMA.md).
-        directory: where the files go.
-
-    Returns:
-        Names of the figures' files.
-
-    Raises:
-        InputError: the directory cannot be written.
-    """
+def page(results: Mapping[str, Any]) -> Page:
+    """The report, given the content of results.json."""
     table = read(TableSummary, results)
     recipe = next(iter(table.recipes.values()))
     kinds = dict.fromkeys(f"{row.split} {row.task}" for row in table.rows)
@@ -46,10 +37,10 @@ def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
         verdict=" ".join(verdict(table)),
         sections=[
             *_sections(table, results["stamps"]),
-            Section("Runs", [tables.runs(table)]),
+            Section("Runs", [runs(table.runs, "Variant", RUNS, key=True)]),
             Section("Reproduction", made(results, table.recipes)),
         ],
-    ).write(directory)
+    )
 
 
 def summary(results: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from respire.evaluation.assess import NAMES
 from respire.experiments.paper_tables.contrasts import summarise
 from respire.experiments.paper_tables.question import Question
-from respire.experiments.paper_tables.report import summary, write_report
+from respire.experiments.paper_tables.report import page, summary
 from respire.study.grid import Extent, start_grid
 from respire.study.place import Place
 
@@ -41,7 +41,7 @@ def run_table(
         table = summarise(grid, question)
         results = grid.experiment.finish(
             table,
-            lambda results: write_report(results, grid.experiment.folder),
+            page,
             {f"{row.name}.{name}": getattr(row, name) for row in table.rows for name in NAMES},
         )
     return summary(results)

@@ -2,30 +2,18 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from respire.evaluation.assess import NAMES
+from respire.evaluation.assess import Measured
 from respire.experiments.paper_tables.printed import Printed
 from respire.labels import Task
 from respire.report.typed import Number
 from respire.statistics.composition import Correlation
 from respire.statistics.paired import CorrectedTest
+from respire.study.spread_summary import RunScores
 
 Interval = tuple[float, float] | None
-_Statistics: Any = make_dataclass(
-    "_Statistics", [(name, Number, math.nan) for name in NAMES], frozen=True, kw_only=True
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured(_Statistics):
-    """Something tested: every statistic (evaluation/assess.py) by its name, NaN where undefined."""
-
-    @property
-    def measures(self) -> list[float]:
-        """In the order of every table."""
-        return [getattr(self, name) for name in NAMES]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +23,6 @@ class TestedSplit(Measured):
     split_seed: int
     cycles: int
     patients: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class TestedRun(TestedSplit):
-    """A stage of one run."""
-
-    variant: str
-    seed: int
-    stage: str
-    epoch: int
-    key: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,20 +40,13 @@ class TestedDevice(Measured):
 
 
 @dataclass(frozen=True)
-class NewPatients(CorrectedTest):
-    """The corrected test; its statistic may be infinite, and is not in results.json then."""
-
-    statistic: Number
-
-
-@dataclass(frozen=True)
 class Difference:
     """What a row is better by than another on the same splits: each statistic, and the Score's."""
 
     mean: Mapping[str, Number]
     splits: tuple[Number, ...]
     these_patients: Interval
-    new_patients: NewPatients | None
+    new_patients: CorrectedTest | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +111,14 @@ class TrainingSize:
     points: tuple[Point, ...]
     correlation: Correlation | None
 
+    @property
+    def by_device(self) -> dict[str, list[Point]]:
+        """The points of each device."""
+        devices: dict[str, list[Point]] = {}
+        for point in self.points:
+            devices.setdefault(point.device, []).append(point)
+        return devices
+
 
 @dataclass(frozen=True)
 class TableSummary:
@@ -158,7 +136,7 @@ class TableSummary:
     baselines: tuple[Baseline, ...]
     training_size: TrainingSize | None
     recipes: Mapping[str, Mapping[str, Any]]
-    runs: tuple[TestedRun, ...]
+    runs: tuple[RunScores, ...]
 
 
 Averages = TypeVar("Averages", bound=Averaged)

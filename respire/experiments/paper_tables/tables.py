@@ -1,15 +1,15 @@
 """Tables of rows beside what the paper prints."""
 
-from itertools import chain
+from statistics import fmean
 
 from respire.evaluation.assess import LABELS, NAMES
 from respire.experiments.paper_tables.printed import NOTHING
-from respire.experiments.paper_tables.summary import NewPatients, TableRow, TableSummary, grouped
+from respire.experiments.paper_tables.summary import Averaged, TableRow, TableSummary, grouped
 from respire.labels import CLASSES
 from respire.metrics import percent
 from respire.report.numbers import NONE, between, ends, signed
-from respire.report.reproduction import STAGES
 from respire.report.table import Table
+from respire.statistics.paired import CorrectedTest
 
 MEASURES = tuple(LABELS.values())
 PRINTED = [name for name in NAMES if hasattr(NOTHING, name)]
@@ -19,26 +19,14 @@ PRINTED = [name for name in NAMES if hasattr(NOTHING, name)]
 def scores(table: TableSummary) -> Table:
     """The measures of each row and of the baselines, beside the paper's."""
     baselines = grouped(table.baselines)
-    lines = chain.from_iterable(
-        [
-            *(
-                (
-                    *(group, _stamped(row), *map(percent, row.measures), ends(row.interval)),
-                    *(_printed(getattr(row.printed, name)) for name in PRINTED),
-                    _n(table, row.splits),
-                )
-                for row in rows
-            ),
-            *(
-                (
-                    *(group, f"baseline: {baseline.name}", *map(percent, baseline.measures)),
-                    *(ends(baseline.interval), *[NONE] * len(PRINTED), str(len(baseline.splits))),
-                )
-                for baseline in baselines.get(group, ())
-            ),
-        ]
-        for group, rows in grouped(table.rows).items()
-    )
+    lines: list[tuple[str, str, Averaged, list[str], str]] = []
+    for group, rows in grouped(table.rows).items():
+        for row in rows:
+            paper = [_printed(getattr(row.printed, name)) for name in PRINTED]
+            lines.append((group, _stamped(row), row, paper, _n(table, row.splits)))
+        for one in baselines.get(group, ()):
+            none, n = [NONE] * len(PRINTED), str(len(one.splits))
+            lines.append((group, f"baseline: {one.name}", one, none, n))
     first, *others = (LABELS[name] for name in PRINTED)
     return Table(
         f"{table.title} (%)",
@@ -46,7 +34,10 @@ def scores(table: TableSummary) -> Table:
             *("Split and task", "", *MEASURES, "Interval of Score"),
             *(f"Paper: {first}", *others, "n"),
         ),
-        tuple(lines),
+        tuple(
+            (group, name, *map(percent, tested.measures), ends(tested.interval), *paper, n)
+            for group, name, tested, paper, n in lines
+        ),
         text_columns=2,
         note="Means over splits; n: splits × training seeds, of a baseline splits. Interval: of "
         "this data set's average over splits (t), from three splits on. Predicting normal for "
@@ -114,7 +105,7 @@ def by_device(table: TableSummary) -> list[Table]:
         for row, device, part in tested
         if part.printed is not None and part.printed.recall is not None
     )
-    return [
+    tables = [
         Table(
             "By device (%)",
             (
@@ -136,13 +127,9 @@ def by_device(table: TableSummary) -> list[Table]:
             "row that it is compared with, points, mean of the splits on which the device has "
             "normal and abnormal test cycles; its interval is of these patients.",
         ),
-        *[
-            Table(
-                "The paper's recall by device (%)", ("", "Device", *classes), paper, text_columns=2
-            )
-        ]
-        * bool(paper),
+        Table("The paper's recall by device (%)", ("", "Device", *classes), paper, text_columns=2),
     ]
+    return tables[: 1 + bool(paper)]
 
 
 def training_size(table: TableSummary) -> list[Table]:
@@ -150,46 +137,24 @@ def training_size(table: TableSummary) -> list[Table]:
     size = table.training_size
     if size is None:
         return []
-    lines = []
-    for device in dict.fromkeys(point.device for point in size.points):
-        ours = [point for point in size.points if point.device == device]
-        cycles = sum(point.training_cycles for point in ours) / len(ours)
-        se = sum(point.se for point in ours) / len(ours)
-        lines.append((device, f"{cycles:,.0f}", percent(se), str(len(ours))))
     r = size.correlation
-    said = (
-        ""
-        if r is None
-        else f" Over all {r.splits} points Pearson's r is {r.r:+.2f} ({r.low:+.2f} to "
-        f"{r.high:+.2f}, as if they were independent)."
+    said = r and (
+        f" Over all {r.splits} points Pearson's r is {r.r:+.2f} ({r.low:+.2f} to {r.high:+.2f}, "
+        "as if they were independent)."
     )
-    return [
-        Table(
-            f"Abnormal cycles recognised and training size ({size.row})",
-            ("Device", "Training cycles", "Se (%)", "n"),
-            tuple(lines),
-            note="n: splits on which the device has abnormal test cycles; means over them. The "
-            f"paper (2.1) calls the two strongly correlated.{said}",
-        )
-    ]
-
-
-def runs(table: TableSummary) -> Table:
-    """A row a run and stage."""
-    return Table(
-        "Runs",
-        ("Variant", "Split", "Seed", "Stage", *MEASURES, "Epoch", "Cycles", "Key"),
-        tuple(
-            (
-                *(run.variant, str(run.split_seed), str(run.seed), STAGES[run.stage]),
-                *(*map(percent, run.measures), str(run.epoch), f"{run.cycles:,}", run.key),
-            )
-            for run in table.runs
-        ),
-        text_columns=4,
-        note="Test scores (%). Epoch: the chosen one of stage 1. Key: of stage 1's run, wherever "
-        "it was trained.",
+    told = Table.of(
+        f"Abnormal cycles recognised and training size ({size.row})",
+        {
+            "Device": lambda device, _: device,
+            "Training cycles": lambda _, points: f"{fmean(p.training_cycles for p in points):,.0f}",
+            "Se (%)": lambda _, points: percent(fmean(p.se for p in points)),
+            "n": lambda _, points: str(len(points)),
+        },
+        size.by_device.items(),
+        note="n: splits on which the device has abnormal test cycles; means over them. The "
+        f"paper (2.1) calls the two strongly correlated.{said or ''}",
     )
+    return [told]
 
 
 def _stamped(row: TableRow) -> str:
@@ -197,7 +162,7 @@ def _stamped(row: TableRow) -> str:
     return row.name + "".join(f" [{stamp.upper()}]" for stamp in row.stamps)
 
 
-def _new_patients(test: NewPatients | None) -> tuple[str, str]:
+def _new_patients(test: CorrectedTest | None) -> tuple[str, str]:
     """Its interval and p."""
     return (NONE, NONE) if test is None else (between((test.low, test.high)), f"{test.p:.2g}")
 

@@ -9,20 +9,10 @@ from respire.report.numbers import between, points
 from respire.report.page import Page, Picture, Section
 from respire.report.reproduction import STAGES
 from respire.report.style import count
-from respire.runtime.storage import Storage
 
 
-def write_report(
-    search: SearchSummary, results: Mapping[str, Any], directory: Storage
-) -> list[str]:
-    """Write the page, its figures and results.json, whose content it is given.
-
-    Returns:
-        Names of the figures' files.
-
-    Raises:
-        InputError: the directory cannot be written.
-    """
+def page(search: SearchSummary, results: Mapping[str, Any]) -> Page:
+    """The report, given the content of results.json too."""
     return Page(
         results,
         facts=f"{_facts(search)} · respire {results['respire_version']}",
@@ -33,7 +23,7 @@ def write_report(
             Section("Trials", [tables.trials(search), tables.states(search)], _pictures(search)),
             Section("Reproduction", tables.reproduction(search, results)),
         ],
-    ).write(directory)
+    )
 
 
 def summary(search: SearchSummary) -> str:

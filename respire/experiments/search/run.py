@@ -40,11 +40,7 @@ def search(
         for split in summary.outer:
             _keep_study(split, summary.space, experiment)
             _keep_recipe(split, recipe, experiment)
-        experiment.finish(
-            summary.to_json(),
-            lambda results: report.write_report(summary, results, experiment.folder),
-            {},
-        )
+        experiment.finish(summary.to_json(), lambda results: report.page(summary, results))
     return report.summary(summary)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,8 +9,7 @@ from numpy.typing import ArrayLike
 
 from respire.evaluation.assess import LABELS
 from respire.experiments.seed_variance.tables import COMPONENTS, SHARES
-from respire.report.style import BASELINE_LINES, COLOURS, STYLE, colours, titled
-from respire.report.style import spread as beside
+from respire.report.style import BASELINE_LINES, COLOURS, beside, drawing, legend_below
 from respire.statistics.variance import Decomposition
 from respire.study.spread_summary import Contrast, Spread
 
@@ -26,12 +24,9 @@ def score_by_split(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
         stamps: banners.
     """
     variants, stage = spread.variants, spread.stages[-1]
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Score by split", (8.6, 3.7 * len(variants)), stamps)
+    with drawing("Score by split", (8.6, 3.7 * len(variants)), stamps) as figure:
         rows = figure.subplots(len(variants), 1, squeeze=False, sharey=True)[:, 0]
-        for axis, (name, variant), colour in zip(
-            rows, variants.items(), colours(len(variants)), strict=True
-        ):
+        for axis, (name, variant, _, colour) in zip(rows, beside(variants), strict=True):
             splits = variant.worst_first(stage)
             for x, split in enumerate(splits):
                 scores = split.scores[stage]
@@ -55,10 +50,8 @@ def score_by_split(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
                 variant.baselines.items(), BASELINE_LINES, strict=True
             ):
                 axis.axhline(100 * means.score, **line, zorder=0, label=f"{baseline}, mean")
-            axis.set_xticks(
-                range(len(splits)),
-                [f"{s.split_seed}\n{s.cycles:,}\n{s.patients}" for s in splits],
-            )
+            labels = [f"{s.split_seed}\n{s.cycles:,}\n{s.patients}" for s in splits]
+            axis.set_xticks(range(len(splits)), labels)
             axis.set_xlabel("Split seed, its test cycles and its test patients")
             axis.set_ylabel("Score (%)")
             axis.set_title(f"{name} (n = {len(ours)} runs on {len(splits)} splits)")
@@ -69,17 +62,11 @@ def score_by_split(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
 def variance_components(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
     """Standard deviations of each statistic between splits, between seeds and of one run."""
     variants, stage = spread.variants, spread.stages[-1]
-    with matplotlib.rc_context(STYLE):
-        figure = titled("Where the spread comes from", (8.6, 3.6), stamps)
+    with drawing("Where the spread comes from", (8.6, 3.6), stamps) as figure:
         for axis, (metric, title) in zip(
             figure.subplots(1, len(LABELS), sharey=True), LABELS.items(), strict=True
         ):
-            for offset, (name, variant), colour in zip(
-                beside(len(variants), 0.2),
-                variants.items(),
-                colours(len(variants)),
-                strict=True,
-            ):
+            for name, variant, offset, colour in beside(variants, 0.2):
                 known = variant.variance[stage][metric]
                 if known is None:
                     continue
@@ -100,9 +87,7 @@ def variance_components(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
             axis.set_title(title)
         figure.axes[0].set_ylim(bottom=0)
         figure.axes[0].set_ylabel("Standard deviation (points)")
-        figure.legend(
-            *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2
-        )
+        legend_below(figure, 2)
     return figure
 
 
@@ -110,16 +95,14 @@ def score_composition(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
     """The splits' mean Scores against what their test sides are made of."""
     variants, stage = spread.variants, spread.stages[-1]
     names = list(next(iter(variants.values())).composition)
-    with matplotlib.rc_context(STYLE | {"axes.grid.axis": "both"}):
-        rows = -(-len(names) // 4)
-        figure = titled("Score against what is tested", (8.6, 2.6 * rows + 0.3), stamps)
+    rows = -(-len(names) // 4)
+    inches, both = (8.6, 2.6 * rows + 0.3), {"axes.grid.axis": "both"}
+    with drawing("Score against what is tested", inches, stamps, both) as figure:
         grid = figure.subplots(rows, 4, sharey=True, squeeze=False)
         for axis in grid.flat[len(names) :]:
             axis.set_axis_off()
         for axis, share in zip(grid.flat, names, strict=False):
-            for line, ((name, variant), colour) in enumerate(
-                zip(variants.items(), colours(len(variants)), strict=True)
-            ):
+            for line, (name, variant, _, colour) in enumerate(beside(variants)):
                 scale = 1 if share == "cycles" else 100
                 axis.plot(
                     [scale * split.amount(share) for split in variant.splits],
@@ -142,15 +125,14 @@ def score_composition(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
             axis.set_xlabel(SHARES.get(share, f"{share} (% of cycles)"))
         for axis in grid[:, 0]:
             axis.set_ylabel("Score (%)")
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        legend_below(figure, 2)
     return figure
 
 
 def paired_differences(contrast: Contrast, stamps: Sequence[str] = ()) -> Figure:
     """A less B on each split, their mean with both intervals, and the region of equivalence."""
     of_stage, seeds = list(contrast.stages.values())[-1], contrast.split_seeds
-    with matplotlib.rc_context(STYLE):
-        figure = titled(f"{contrast.a} less {contrast.b}", (8.6, 3.9), stamps)
+    with drawing(f"{contrast.a} less {contrast.b}", (8.6, 3.9), stamps) as figure:
         for axis, (metric, title) in zip(
             figure.subplots(1, len(LABELS), sharey=True), LABELS.items(), strict=True
         ):
@@ -190,9 +172,7 @@ def paired_differences(contrast: Contrast, stamps: Sequence[str] = ()) -> Figure
             axis.set_title(f"{title} (n = {len(values)} splits)")
             axis.set_xlabel("Split seed")
         figure.axes[0].set_ylabel("Difference (points)")
-        figure.legend(
-            *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3
-        )
+        legend_below(figure, 3)
     return figure
 
 

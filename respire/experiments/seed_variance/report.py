@@ -11,26 +11,14 @@ from respire.report.page import Page, Picture, Section
 from respire.report.reproduction import STAGES, made
 from respire.report.table import Table
 from respire.report.typed import Header, read
-from respire.runtime.storage import Storage
 from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
 from respire.statistics.variance import Decomposition, Splits
 from respire.study.spread_summary import Contrast, Spread, VariantSpread
-from respire.study.spread_tables import comparison, scores, within
+from respire.study.spread_tables import comparison, runs, scores, within
 
 
-def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
-    """Write results.json, report.md, the self-contained report.html and the figures.
-
-    Args:
-        results: results.json as a dictionary, strict (its fields: experiments/results/SCHEMA.md).
-        directory: where the files go.
-
-    Returns:
-        Names of the figures' files.
-
-    Raises:
-        InputError: the directory cannot be written.
-    """
+def page(results: Mapping[str, Any]) -> Page:
+    """The report, given the content of results.json."""
     spread, header = read(Spread, results), read(Header, results)
     lead, *verdict = conclusions(spread, header.stamps)
     return Page(
@@ -42,7 +30,7 @@ def write_report(results: Mapping[str, Any], directory: Storage) -> list[str]:
             *_sections(spread, header.stamps),
             Section("Reproduction", made(results, spread.recipes)),
         ],
-    ).write(directory)
+    )
 
 
 def summary(results: Mapping[str, Any]) -> str:
@@ -207,10 +195,11 @@ def _sections(spread: Spread, stamps: Sequence[str]) -> Iterator[Section]:
         [tables.correlations(spread), tables.splits(spread), tables.ends_of_range(spread)],
         [Picture("score-composition", caption, figure)],
     )
-    selection = tables.selection(spread)
-    if selection:
-        yield Section("Choosing the epoch on test", [selection])
-    yield Section("Runs", [tables.runs(spread)])
+    if selection := tables.selection(spread):
+        yield Section("Choosing the epoch on test", selection)
+    sides = sorted({variant.recipe.selection for variant in spread.variants.values()})
+    note = f", also in runs.csv. Epoch: of stage 1, chosen on {' or '.join(sides)}."
+    yield Section("Runs", [runs(spread.runs, "Recipe", note)])
 
 
 def _facts(spread: Spread, header: Header) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from respire.data.splits.split import Cut
-from respire.experiments.seed_variance.report import summary, write_report
+from respire.experiments.seed_variance.report import page, summary
 from respire.recipe.recipe import Recipe
 from respire.study.grid import Extent, Variant, start_grid
 from respire.study.place import Place
@@ -42,9 +42,7 @@ def seed_variance(
             spread = summarise(grid)
         folder = grid.experiment.folder
         (folder / RUNS).write_bytes(pd.DataFrame(spread.runs).to_csv(index=False).encode())
-        results = grid.experiment.finish(
-            spread, lambda results: write_report(results, folder), _metrics(spread), files=(RUNS,)
-        )
+        results = grid.experiment.finish(spread, page, _metrics(spread), files=(RUNS,))
     return summary(results)
 
 

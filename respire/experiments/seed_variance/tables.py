@@ -7,7 +7,7 @@ from respire.metrics import percent
 from respire.report.numbers import NONE, between, ends, signed
 from respire.report.reproduction import STAGES
 from respire.report.table import Table
-from respire.statistics.variance import Decomposition, Splits
+from respire.statistics.variance import Decomposition, Estimate, Splits
 from respire.study.spread_summary import Spread
 from respire.study.spread_tables import within
 
@@ -32,13 +32,8 @@ def components(spread: Spread) -> Table:
             share = known.share if part == "between" else None
             rows.append(
                 (
-                    name,
-                    f"{label}, {title}",
-                    percent(deviation.value),
-                    within(deviation),
-                    str(deviation.degrees_of_freedom),
-                    NONE if share is None else f"{percent(share.value)} ({within(share)})",
-                    _size(known),
+                    *(name, f"{label}, {title}", percent(deviation.value), within(deviation)),
+                    *(str(deviation.degrees_of_freedom), _with_ends(share), _size(known)),
                 )
             )
     return Table(
@@ -57,27 +52,21 @@ def components(spread: Spread) -> Table:
 
 def plan(spread: Spread) -> Table:
     """How many splits would be needed."""
-    rows = []
-    for name, label, known in _decompositions(spread):
-        if label == LABELS["score"]:
-            one, least = known.single_half_width, known.plan.least_half_width
-            rows.append(
-                (
-                    name,
-                    f"{percent(one.value)} ({within(one)})",
-                    _needed(known.plan.this_data_set),
-                    _needed(known.plan.new_patients),
-                    f"{percent(least.value)} ({within(least)})",
-                    _size(known),
-                )
-            )
-    return Table(
+    return Table.of(
         "What one run is worth, and how many splits are needed",
-        (
-            *("", "One run (± points)", "Splits for ± 1 point, these patients"),
-            *("Splits for ± 1 point, new patients", "Least for new patients (± points)", "n"),
-        ),
-        tuple(rows),
+        {
+            "": lambda name, _: name,
+            "One run (± points)": lambda _, known: _with_ends(known.single_half_width),
+            "Splits for ± 1 point, these patients": lambda _, known: _needed(
+                known.plan.this_data_set
+            ),
+            "Splits for ± 1 point, new patients": lambda _, known: _needed(known.plan.new_patients),
+            "Least for new patients (± points)": lambda _, known: _with_ends(
+                known.plan.least_half_width
+            ),
+            "n": lambda _, known: _size(known),
+        },
+        [(n, known) for n, label, known in _decompositions(spread) if label == LABELS["score"]],
         note="n: splits × training seeds measured; splits needed are of one training each. New "
         "patients: with the overlap term of Nadeau and Bengio (2003), which no number of splits "
         "removes; ∞: no number is enough.",
@@ -94,14 +83,17 @@ def _decompositions(spread: Spread) -> Iterator[tuple[str, str, Decomposition]]:
                     yield f"{name}, {STAGES[stage].lower()}", label, known
 
 
+def _with_ends(estimate: Estimate | None) -> str:
+    return NONE if estimate is None else f"{percent(estimate.value)} ({within(estimate)})"
+
+
 def _size(known: Decomposition) -> str:
     return f"{known.splits}\u00a0×\u00a0{known.seeds}"
 
 
 def _needed(splits: Splits) -> str:
-    value, low, high = (
-        "∞" if n is None else f"{n:,}" for n in (splits.value, splits.low, splits.high)
-    )
+    ends = (splits.value, splits.low, splits.high)
+    value, low, high = ("∞" if n is None else f"{n:,}" for n in ends)
     return f"{value} ({low}–{high})"
 
 
@@ -117,9 +109,8 @@ def _held(spread: Spread) -> str:
 def splits(spread: Spread) -> Table:
     """Every split's mean Score and what its test side is made of."""
     stage = spread.stages[-1]
-    shares = [
-        share for share in next(iter(spread.variants.values())).composition if share != "cycles"
-    ]
+    shares = [*next(iter(spread.variants.values())).composition]
+    shares.remove("cycles")
     rows, covered = [], []
     for name, variant in spread.variants.items():
         for split in variant.worst_first(stage):
@@ -128,20 +119,16 @@ def splits(spread: Spread) -> Table:
                 covered.append(scores.interval.coverage)
             rows.append(
                 (
-                    name,
-                    str(split.split_seed),
-                    percent(scores.score),
+                    *(name, str(split.split_seed), percent(scores.score)),
                     NONE if scores.interval is None else ends(scores.interval.score),
-                    f"{split.cycles:,}",
-                    str(split.patients),
+                    *(f"{split.cycles:,}", str(split.patients)),
                     *(percent(split.amount(share)) for share in shares),
                 )
             )
-    held = (
-        f"; on simulated test sides like them it holds {min(covered):.0%}–{max(covered):.0%}"
-        if covered
-        else ""
-    )
+    held = ""
+    if covered:
+        low, high = min(covered), max(covered)
+        held = f"; on simulated test sides like them it holds {low:.0%}–{high:.0%}"
     return Table(
         "Splits, the worst first",
         (
@@ -179,76 +166,46 @@ def correlations(spread: Spread) -> Table:
 
 def ends_of_range(spread: Spread) -> Table:
     """The patients of the worst and of the best split."""
-    return Table(
+    return Table.of(
         f"The two ends of the range: their {LARGEST} largest patients",
-        ("Split", "Patient", "Device", "Cycles", "Abnormal (%)", "Recognised (%)"),
-        tuple(
-            (
-                f"{name}: {which}, split {end.split_seed}",
-                str(patient.patient),
-                patient.devices,
-                f"{patient.cycles:,}",
-                percent(patient.abnormal),
-                percent(patient.recognised),
-            )
+        {
+            "Split": lambda split, _: split,
+            "Patient": lambda _, patient: str(patient.patient),
+            "Device": lambda _, patient: patient.devices,
+            "Cycles": lambda _, patient: f"{patient.cycles:,}",
+            "Abnormal (%)": lambda _, patient: percent(patient.abnormal),
+            "Recognised (%)": lambda _, patient: percent(patient.recognised),
+        },
+        [
+            (f"{name}: {which}, split {end.split_seed}", patient)
             for name, variant in spread.variants.items()
             for which, end in variant.ends.items()
             for patient in end.patients[:LARGEST]
-        ),
+        ],
         text_columns=3,
         note="Recognised: cycles given exactly their class, mean of the training seeds.",
     )
 
 
-def selection(spread: Spread) -> Table | None:
-    """What choosing the epoch on test would have been worth; None where test was not watched."""
-    rows = []
-    for name, variant in spread.variants.items():
-        cost = variant.selection_cost
-        if cost is not None:
-            gain = cost.best_less_chosen
-            rows.append(
-                (
-                    name,
-                    *map(percent, (cost.chosen, cost.last, cost.best)),
-                    signed(cost.best - cost.chosen),
-                    between(None if gain is None else gain.this_data_set),
-                    str(cost.runs),
-                )
-            )
-    if not rows:
-        return None
-    return Table(
+def selection(spread: Spread) -> list[Table]:
+    """What choosing the epoch on test would have been worth; none where test was not watched."""
+    costs = [(name, variant.selection_cost) for name, variant in spread.variants.items()]
+    watched = [(name, cost) for name, cost in costs if cost is not None]
+    table = Table.of(
         "SELECTED ON TEST: what choosing the epoch there would have been worth",
-        (
-            *("Recipe", "Chosen epoch", "Last epoch", "Best on test"),
-            *("Best less chosen", "Interval", "n"),
-        ),
-        tuple(rows),
+        {
+            "Recipe": lambda name, _: name,
+            "Chosen epoch": lambda _, cost: percent(cost.chosen),
+            "Last epoch": lambda _, cost: percent(cost.last),
+            "Best on test": lambda _, cost: percent(cost.best),
+            "Best less chosen": lambda _, cost: signed(cost.best - cost.chosen),
+            "Interval": lambda _, cost: between(
+                cost.best_less_chosen and cost.best_less_chosen.this_data_set
+            ),
+            "n": lambda _, cost: str(cost.runs),
+        },
+        watched,
         note="Stage 1, mean test Score (%). n: runs. The best epoch on test was looked up to tell "
         "this, and used for nothing else.",
     )
-
-
-def runs(spread: Spread) -> Table:
-    """A row a run and stage."""
-    sides = {variant.recipe.selection for variant in spread.variants.values()}
-    return Table(
-        "Runs",
-        ("Recipe", "Split", "Seed", "Stage", *LABELS.values(), "Epoch", "Cycles"),
-        tuple(
-            (
-                run.variant,
-                str(run.split_seed),
-                str(run.seed),
-                STAGES[run.stage],
-                *map(percent, run.measures),
-                str(run.epoch),
-                f"{run.cycles:,}",
-            )
-            for run in spread.runs
-        ),
-        text_columns=4,
-        note=f"Test scores (%), also in runs.csv. Epoch: of stage 1, chosen on "
-        f"{' or '.join(sorted(sides))}.",
-    )
+    return [table] * bool(watched)

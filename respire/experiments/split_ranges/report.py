@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from respire.metrics import percent
 from respire.report.page import Page, Picture, Section
-from respire.report.style import STYLE, colours, titled
+from respire.report.style import beside, drawing, legend_below
 from respire.report.table import Table
 from respire.report.typed import read
-from respire.runtime.storage import Storage
 
 COUNTS = ("cycles", "patients", "both_cycles")
 LABELS = {"largest": "largest five patients", "both_cycles": "cycles of both"}
@@ -54,25 +52,19 @@ class RangesSummary:
     placed: Mapping[str, Mapping[str, Placed]]
 
 
-def write_report(
-    results: Mapping[str, Any], drawn: Mapping[str, pd.DataFrame], directory: Storage
-) -> None:
-    """Write results.json, report.md, the self-contained report.html and a figure.
+def page(results: Mapping[str, Any], drawn: Mapping[str, pd.DataFrame]) -> Page:
+    """The report.
 
     Args:
-        results: results.json as a dictionary (its fields: experiments/results/SCHEMA.md).
+        results: content of results.json.
         drawn: of each kind of split, a row a split and a column a number of its test side.
-        directory: where the files go.
-
-    Raises:
-        InputError: the directory cannot be written.
     """
     sides = read(RangesSummary, results)
     first, last = sides.split_seeds
     caption = f"Test sides of {sides.draws:,} random 80-20 splits by what they are made of" + (
         "; lines: published test sides." if sides.placed else "."
     )
-    Page(
+    return Page(
         results,
         facts=f"{sides.patients} patients, {sides.cycles:,} cycles · split seeds {first}–{last} · "
         f"nothing was trained · respire {results['respire_version']}",
@@ -82,7 +74,7 @@ def write_report(
             Section("Ranges", _tables(sides)),
             Section("Distributions", [], [Picture("splits", caption, draw(sides, drawn))]),
         ],
-    ).write(directory)
+    )
 
 
 def summary(results: Mapping[str, Any]) -> str:
@@ -153,17 +145,15 @@ def draw(sides: RangesSummary, drawn: Mapping[str, pd.DataFrame]) -> Figure:
         number for number in sides.ranges["plain"] if number not in ("patients", "both_cycles")
     ]
     rows = -(-len(numbers) // COLUMNS)
-    with matplotlib.rc_context(STYLE):
-        figure = titled("What random test sides are made of", (8.6, 2.4 * rows + 0.4), [])
+    with drawing("What random test sides are made of", (8.6, 2.4 * rows + 0.4)) as figure:
         grid = figure.subplots(rows, COLUMNS, squeeze=False)
         for axis in grid.flat[len(numbers) :]:
             axis.set_axis_off()
         for axis, number in zip(grid.flat, numbers, strict=False):
             scale = 1 if number in COUNTS else 100
-            edges = np.histogram_bin_edges(
-                np.concatenate([scale * table[number] for table in drawn.values()]), BINS
-            )
-            for (kind, table), colour in zip(drawn.items(), colours(len(drawn)), strict=True):
+            values = np.concatenate([scale * table[number] for table in drawn.values()])
+            edges = np.histogram_bin_edges(values, BINS)
+            for kind, table, _, colour in beside(drawn):
                 label = f"{kind} (n = {len(table):,} splits)"
                 axis.hist(scale * table[number], edges, color=colour, alpha=0.55, label=label)
             for index, (label, side) in enumerate(sides.placed.items()):
@@ -172,7 +162,7 @@ def draw(sides: RangesSummary, drawn: Mapping[str, pd.DataFrame]) -> Figure:
             axis.set_xlabel(_label(number) + ("" if number in COUNTS else "\n(% of cycles)"))
         for axis in grid[:, 0]:
             axis.set_ylabel("Splits")
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        legend_below(figure, 4)
     return figure
 
 

@@ -11,7 +11,7 @@ from respire.data.corpora.corpus import open_corpus
 from respire.data.splits.draw import devices_of, draw_test_sides
 from respire.data.splits.split import Cut
 from respire.errors import InputError
-from respire.experiments.split_ranges.report import Placed, RangesSummary, summary, write_report
+from respire.experiments.split_ranges.report import Placed, RangesSummary, page, summary
 from respire.recipe.identity import digest
 from respire.runtime.resources import Stopwatch
 from respire.runtime.run_folder import claim
@@ -83,7 +83,7 @@ def describe(cut: Cut, place: Place, folds: str | None = None, name: str | None 
     tables = [table.assign(kind=kind, split_seed=seeds) for kind, table in drawn.items()]
     (folder / DRAWN).write_bytes(pd.concat(tables).to_csv(index=False).encode())
     survey = Survey(EXPERIMENT, name, key, folder, corpus, stopwatch)
-    results = survey.finish(sides, lambda results: write_report(results, drawn, folder))
+    results = survey.finish(sides, lambda results: page(results, drawn))
     return summary(results)
 
 

@@ -9,7 +9,7 @@ from finished import finished_grid, results_of
 from pages import rows, shown_images
 
 from respire.data.splits.split import Cut
-from respire.experiments.attention_maps.report import conclusions, summary, write_report
+from respire.experiments.attention_maps.report import conclusions, page, summary
 from respire.experiments.attention_maps.run import variants
 from respire.experiments.attention_maps.summary import WITH, WITHOUT, AttentionSpread, measured
 from respire.experiments.attention_maps.tables import by_split, shares
@@ -178,7 +178,7 @@ def test_without_windows_that_clipping_changes_nothing_is_concluded(tmp_path):
     (only,) = sentences(found)
     assert "nothing can be said" in only
     assert "–" in shares(typed(found).attention).markdown()
-    assert set(write_report(found, made_up_maps(), Storage.at(tmp_path / "page"))) == {
+    assert set(page(found, made_up_maps()).write(Storage.at(tmp_path / "page"))) == {
         f"{name}.{ending}" for name in FIGURES for ending in ("png", "svg")
     }
 
@@ -221,7 +221,7 @@ def test_several_splits_are_listed_one_by_one(tmp_path):
 
 
 def test_the_page_shows_every_figure(results, tmp_path):
-    figures = write_report(results, made_up_maps(), Storage.at(tmp_path))
+    figures = page(results, made_up_maps()).write(Storage.at(tmp_path))
     assert figures == [f"{name}.{ending}" for name in FIGURES for ending in ("png", "svg")]
     assert json.loads((tmp_path / "results.json").read_text()) == results
     markdown = (tmp_path / "report.md").read_text()

@@ -11,7 +11,7 @@ from respire.data.corpora.icbhi_format import DEVICES, LOCATIONS
 from respire.experiments.audit.check import check, errata
 from respire.experiments.audit.claims import CLAIMS
 from respire.experiments.audit.figures import blank_rows, cycle_lengths, cycles_by_device
-from respire.experiments.audit.report import lead, summary, verdict, write_report
+from respire.experiments.audit.report import lead, page, summary, verdict
 from respire.experiments.audit.summary import AuditSummary
 from respire.labels import CLASSES
 from respire.report.typed import read
@@ -147,7 +147,7 @@ def lengths() -> np.ndarray:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory, lengths: np.ndarray) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    write_report(results(), lengths, Storage.at(folder))
+    page(results(), lengths).write(Storage.at(folder))
     return folder
 
 
@@ -189,7 +189,7 @@ def test_the_lead_counts_what_agrees_differs_and_hangs_on_the_copy() -> None:
 
 def test_without_a_comparison_nothing_of_the_paper_is_shown(tmp_path, lengths) -> None:
     bare = results(compared=False, official=False)
-    write_report(bare, lengths, Storage.at(tmp_path))
+    page(bare, lengths).write(Storage.at(tmp_path))
     markdown = (tmp_path / "report.md").read_text()
     assert "3 recordings of 2 patients are others" in markdown
     assert "Errata" not in markdown

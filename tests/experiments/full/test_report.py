@@ -7,9 +7,11 @@ import pytest
 from pages import rows, shown_images
 
 from respire.experiments.full import report
-from respire.experiments.full.report import table, write_report
+from respire.experiments.full.report import page as page_of
+from respire.experiments.full.report import summary
 from respire.experiments.full.summary import Summary
 from respire.metrics import percent
+from respire.report.page import strict
 from respire.report.typed import Header, read
 from respire.runtime.storage import Storage
 
@@ -31,7 +33,7 @@ def verdict(results: dict) -> str:
 
 @pytest.fixture
 def page(results, histories, tmp_path):
-    write_report(results, histories, Storage.at(tmp_path))
+    page_of(results, histories).write(Storage.at(tmp_path))
     return (tmp_path / "report.html").read_text()
 
 
@@ -75,7 +77,7 @@ def test_every_figure_has_words_for_those_who_cannot_see_it(page):
 
 
 def test_the_folder_holds_the_results_two_reports_and_three_figures(results, histories, tmp_path):
-    write_report(results, histories, Storage.at(tmp_path / "new" / "folder"))
+    page_of(results, histories).write(Storage.at(tmp_path / "new" / "folder"))
     written = {path.name for path in (tmp_path / "new" / "folder").iterdir()}
     assert written == {"results.json", "report.md", "report.html", *FIGURES}
     for name in FIGURES:
@@ -84,7 +86,7 @@ def test_the_folder_holds_the_results_two_reports_and_three_figures(results, his
 
 
 def test_results_survive_strict_json(results, histories, tmp_path):
-    write_report(results, histories, Storage.at(tmp_path))
+    page_of(results, histories).write(Storage.at(tmp_path))
 
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
@@ -96,14 +98,14 @@ def test_results_survive_strict_json(results, histories, tmp_path):
 def test_numbers_that_are_not_finite_become_null(results, histories, tmp_path):
     scores = results["stages"]["stage1"]["by_device"]["Litt3200"]
     scores["se"] = float("nan")
-    write_report(results | {"more": [float("inf")]}, histories, Storage.at(tmp_path))
+    page_of(strict(results | {"more": [float("inf")]}), histories).write(Storage.at(tmp_path))
     written = json.loads((tmp_path / "results.json").read_text())
     assert written["stages"]["stage1"]["by_device"]["Litt3200"] == scores | {"se": None}
     assert written["more"] == [None]
 
 
 def test_the_tables_numbers_are_the_metrics(results):
-    cells = rows(table(results))
+    cells = rows(summary(results))
     models = {"Stage 1": results["stages"]["stage1"]}
     models |= {"Stage 2 (fine-tuned)": results["stages"]["stage2"]}
     models |= {f"baseline: {name}": stored for name, stored in results["baselines"].items()}
@@ -124,9 +126,9 @@ def test_table_lead_and_page_give_the_scores_interval_and_how_far_to_trust_it(
     final["interval"] |= {"score": [0.401, 0.512], "coverage": 0.913, "patients": 25}
     assert f"Score of {percent(final['score'])}% (95% interval 40.1–51.2, Se" in lead(results)
     note = "over the 25 test patients; on simulated test sides of such patients it holds the true"
-    write_report(results, histories, Storage.at(tmp_path))
+    page_of(results, histories).write(Storage.at(tmp_path))
     written = [(tmp_path / name).read_text() for name in ("report.md", "report.html")]
-    for text in (table(results), *written):
+    for text in (summary(results), *written):
         assert text.count("40.1–51.2") == 2
         assert f"{note} Score 91% of the time" in text
 
@@ -135,8 +137,8 @@ def test_where_there_is_no_interval_a_dash_stands_in_the_table_and_the_reason_be
     for model in [*results["stages"].values(), *results["baselines"].values()]:
         model["overall"] |= {"interval": None, "no_interval": "test patients: 9, fewer than 10"}
     whole = results["stages"]["stage1"]["overall"]
-    assert ["Stage 1", *shares(whole), "–", f"{whole['n']:,}"] in rows(table(results))
-    assert "No interval of the Score (test patients: 9, fewer than 10)." in table(results)
+    assert ["Stage 1", *shares(whole), "–", f"{whole['n']:,}"] in rows(summary(results))
+    assert "No interval of the Score (test patients: 9, fewer than 10)." in summary(results)
     assert "interval" not in lead(results)
 
 
@@ -144,8 +146,8 @@ def test_undefined_fractions_are_dashes_in_table_page_and_figure(results, histor
     stages = [*results["stages"].values(), *results["baselines"].values()]
     for stage in stages:
         stage["by_device"]["Litt3200"] |= {"se": None, "score": None}
-    assert re.search(r"\| Litt3200 \| Stage 1 +\| +– \| +[\d.]+ \| +– \| +92 \|", table(results))
-    write_report(results, histories, Storage.at(tmp_path))
+    assert re.search(r"\| Litt3200 \| Stage 1 +\| +– \| +[\d.]+ \| +– \| +92 \|", summary(results))
+    page_of(results, histories).write(Storage.at(tmp_path))
 
 
 def test_stamps_stand_above_every_table_and_in_the_lead_of_page_and_text(
@@ -153,15 +155,15 @@ def test_stamps_stand_above_every_table_and_in_the_lead_of_page_and_text(
 ):
     results |= {"stamps": STAMPS, "selection": "test"}
     histories.columns = histories.columns.str.replace("validation", "test")
-    write_report(results, histories, Storage.at(tmp_path))
+    page_of(results, histories).write(Storage.at(tmp_path))
     page = (tmp_path / "report.html").read_text()
     tables = page.count("<table>")
     for stamp in STAMPS:
         assert page.count(f'<strong class="stamp">{stamp}</strong>') == tables + 1
         markdown = (tmp_path / "report.md").read_text()
         assert markdown.count(f"**{stamp.upper()}**") == tables + 1
-        assert table(results).count(f"**{stamp.upper()}**") == 3
-    assert "None of this is evidence" in table(results)
+        assert summary(results).count(f"**{stamp.upper()}**") == 3
+    assert "None of this is evidence" in summary(results)
 
 
 def test_the_lead_says_unseen_only_where_no_test_patient_was_seen(results):
@@ -189,7 +191,7 @@ def test_a_model_that_misses_a_class_is_said_not_to_work(results):
 def test_names_cannot_break_out_of_a_table_or_the_page(results, histories, tmp_path):
     results["recipe"]["model"]["weights"] = "a|b<script>alert(1)</script>"
     results["skipped"] = ["<img src=http://example.org>\nsecond line"]
-    write_report(results, histories, Storage.at(tmp_path))
+    page_of(results, histories).write(Storage.at(tmp_path))
     page = Page((tmp_path / "report.html").read_text())
     assert [tag for tag, _ in page.tags].count("img") == 3
     assert "script" not in [tag for tag, _ in page.tags]
@@ -201,7 +203,7 @@ def test_names_cannot_break_out_of_a_table_or_the_page(results, histories, tmp_p
 def test_a_run_in_which_no_device_was_fine_tuned_is_reported(results, histories, tmp_path):
     for tuned in results["stages"]["stage2"]["devices"].values():
         tuned |= {"decision": "kept stage 1", "epoch": None, "learning_rate": None}
-    write_report(results, histories.query("run == 'stage1'"), Storage.at(tmp_path))
+    page_of(results, histories.query("run == 'stage1'")).write(Storage.at(tmp_path))
     assert (tmp_path / "learning-curves.png").exists()
 
 
@@ -210,11 +212,11 @@ def test_a_two_class_run_is_reported(results, histories, tmp_path):
     for model in [*results["stages"].values(), *results["baselines"].values()]:
         for stored in [model["overall"], *model["by_device"].values()]:
             stored |= {"confusion": [[30, 10], [10, 20]], "recall": [0.75, 0.667]}
-    write_report(results, histories, Storage.at(tmp_path))
+    page_of(results, histories).write(Storage.at(tmp_path))
     assert "abnormal (n = 30)" in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.slow
 def test_a_browser_shows_three_images_and_reports_no_error(results, histories, tmp_path):
-    write_report(results, histories, Storage.at(tmp_path))
+    page_of(results, histories).write(Storage.at(tmp_path))
     assert shown_images(tmp_path / "report.html", tmp_path / "profile") == 3

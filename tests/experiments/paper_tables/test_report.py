@@ -11,7 +11,7 @@ from respire.data.splits.split import Cut
 from respire.experiments.paper_tables.contrasts import summarise
 from respire.experiments.paper_tables.printed import Printed
 from respire.experiments.paper_tables.question import Question, Row
-from respire.experiments.paper_tables.report import lead, summary, verdict, write_report
+from respire.experiments.paper_tables.report import lead, page, summary, verdict
 from respire.experiments.paper_tables.summary import TableSummary
 from respire.metrics import percent
 from respire.recipe.presets import small
@@ -100,7 +100,7 @@ def test_few_splits_are_said_to_conclude_nothing(results) -> None:
 def test_a_stamped_row_is_loud_wherever_it_stands(results, tmp_path: Path) -> None:
     stamped = json.loads(json.dumps(results))
     stamped["stamps"] = stamped["rows"][1]["stamps"] = [STAMP]
-    write_report(stamped, Storage.at(tmp_path))
+    page(stamped).write(Storage.at(tmp_path))
     cells = rows((tmp_path / "report.md").read_text())
     named = [row[1] for row in cells if len(row) > 1 and row[1].startswith("better")]
     assert f"better [{STAMP.upper()}]" in named
@@ -108,7 +108,7 @@ def test_a_stamped_row_is_loud_wherever_it_stands(results, tmp_path: Path) -> No
 
 
 def test_the_folder_holds_results_two_reports_and_the_figures(results, tmp_path: Path) -> None:
-    figures = write_report(results, Storage.at(tmp_path))
+    figures = page(results).write(Storage.at(tmp_path))
     names = ("scores", "along", "differences", "devices", "training-size", "confusion")
     assert sorted(figures) == sorted(f"{n}.{form}" for n in names for form in ("png", "svg"))
     written = {path.name for path in tmp_path.iterdir()}
@@ -119,7 +119,7 @@ def test_the_folder_holds_results_two_reports_and_the_figures(results, tmp_path:
 def test_what_a_recipe_changes_is_listed(results, tmp_path: Path) -> None:
     changed = json.loads(json.dumps(results))
     changed["recipes"]["better"]["features"]["padding"] = "zero"
-    write_report(changed, Storage.at(tmp_path))
+    page(changed).write(Storage.at(tmp_path))
     assert ["better", "features.padding", "zero"] in rows((tmp_path / "report.md").read_text())
 
 
@@ -140,7 +140,7 @@ def test_where_no_test_cycle_is_abnormal_no_score_is_said_and_all_is_written(
     grid = finished_grid(tmp_path / "grid", variants, splits=3, seeds=1)
     undefined = results_of(grid, summarise(grid, asked))
     assert [row["score"] for row in undefined["rows"]] == [None, None]
-    write_report(undefined, Storage.at(tmp_path))
+    page(undefined).write(Storage.at(tmp_path))
     assert (tmp_path / "report.html").exists()
     said = summary(undefined)
     assert "no Score is defined" in said
@@ -157,12 +157,12 @@ def test_a_row_without_a_score_is_not_the_best_and_the_others_are_told(results, 
     broken["rows"][1]["difference"] |= {"these_patients": None, "new_patients": None}
     broken["rows"][1]["difference"]["mean"] = {"se": None, "sp": 0.0, "score": None}
     broken["rows"][1]["difference"]["splits"] = [None] * 8
-    write_report(broken, Storage.at(tmp_path))
+    page(broken).write(Storage.at(tmp_path))
     best = max(broken["rows"][1:], key=lambda row: row["score"])
     assert f"{best['name']} has the highest Score" in summary(broken)
 
 
 @pytest.mark.slow
 def test_a_browser_shows_every_figure_and_reports_no_error(results, tmp_path: Path) -> None:
-    write_report(results, Storage.at(tmp_path))
+    page(results).write(Storage.at(tmp_path))
     assert shown_images(tmp_path / "report.html", tmp_path / "profile") == 6

@@ -9,7 +9,7 @@ import pytest
 from pages import rows, shown_images
 
 from respire.experiments.search import figures
-from respire.experiments.search.report import lead, summary, verdict, write_report
+from respire.experiments.search.report import lead, page, summary, verdict
 from respire.experiments.search.space import SPACE, read_space, suggest
 from respire.experiments.search.summary import (
     FAILED,
@@ -87,7 +87,7 @@ def results_of(search: SearchSummary) -> dict[str, Any]:
 
 
 def written(search: SearchSummary, folder: Any) -> list[str]:
-    return write_report(search, results_of(search), Storage.at(folder))
+    return page(search, results_of(search)).write(Storage.at(folder))
 
 
 @pytest.fixture(scope="module")

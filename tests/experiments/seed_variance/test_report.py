@@ -7,7 +7,7 @@ from pages import rows, shown_images
 
 from respire.data.splits.split import Cut
 from respire.evaluation.assess import NAMES
-from respire.experiments.seed_variance.report import conclusions, summary, write_report
+from respire.experiments.seed_variance.report import conclusions, page, summary
 from respire.metrics import percent
 from respire.recipe.presets import small
 from respire.report.typed import read
@@ -83,7 +83,7 @@ def test_one_split_or_one_seed_is_reported_without_components(splits, seeds, tmp
     grid = finished_grid(tmp_path, {"small": (Variant(small()), 0.2)}, splits=splits, seeds=seeds)
     results = results_of(grid, summarise(grid))
     assert "nothing can be said about the spread" in sentences(results)[1]
-    write_report(results, Storage.at(tmp_path / "report"))
+    page(results).write(Storage.at(tmp_path / "report"))
 
 
 def test_the_comparison_is_one_more_sentence_and_a_table(compared):
@@ -115,21 +115,21 @@ def test_stratified_splits_are_set_against_plain_ones(tmp_path):
 def test_stamps_are_above_every_table_and_nothing_is_evidence(results, tmp_path):
     results["stamps"] = ["selected on test"]
     assert sentences(results)[-1] == "None of this is evidence: selected on test."
-    write_report(results, Storage.at(tmp_path))
-    page = (tmp_path / "report.html").read_text()
+    page(results).write(Storage.at(tmp_path))
+    text = (tmp_path / "report.html").read_text()
     stamp = '<strong class="stamp">selected on test</strong>'
-    assert page.count(stamp) == page.count("<table>") + 1
+    assert text.count(stamp) == text.count("<table>") + 1
     assert summary(results).count("**SELECTED ON TEST**") == 3
 
 
 def test_what_choosing_on_test_would_have_been_worth_is_labelled(results, compared, tmp_path):
-    write_report(results, Storage.at(tmp_path / "watched"))
+    page(results).write(Storage.at(tmp_path / "watched"))
     cost = results["variants"]["small"]["selection_cost"]
     text = (tmp_path / "watched" / "report.md").read_text()
     assert "**SELECTED ON TEST: what choosing the epoch there would have been worth**" in text
     shown = [percent(cost[epoch]) for epoch in ("chosen", "last", "best")]
     assert ["small", *shown] in [row[:4] for row in rows(text)]
-    write_report(compared, Storage.at(tmp_path / "unwatched"))
+    page(compared).write(Storage.at(tmp_path / "unwatched"))
     assert "SELECTED ON TEST" not in (tmp_path / "unwatched" / "report.md").read_text()
 
 
@@ -137,7 +137,7 @@ def test_the_folder_holds_results_two_reports_and_the_figures(results, compared,
     for stored, drawn in ((results, FIGURES), (compared, [*FIGURES, "differences"])):
         folder = tmp_path / str(len(drawn))
         figures = [f"{name}.{form}" for name in drawn for form in ("png", "svg")]
-        assert sorted(write_report(stored, Storage.at(folder))) == sorted(figures)
+        assert sorted(page(stored).write(Storage.at(folder))) == sorted(figures)
         written = {path.name for path in folder.iterdir()}
         assert written == {"results.json", "report.md", "report.html", *figures}
         assert json.loads((folder / "results.json").read_text()) == stored
@@ -147,7 +147,7 @@ def test_the_folder_holds_results_two_reports_and_the_figures(results, compared,
 
 
 def test_every_run_is_in_the_table_of_runs(results, tmp_path):
-    write_report(results, Storage.at(tmp_path))
+    page(results).write(Storage.at(tmp_path))
     cells = rows((tmp_path / "report.md").read_text())
     for run in results["runs"]:
         scores = [percent(run[metric]) for metric in NAMES]
@@ -164,7 +164,7 @@ def test_an_undefined_score_is_a_dash_and_its_split_the_last_of_the_table(result
             run |= {"se": None, "score": None}
     variant["baselines"]["majority"] |= {"score": None, "standard_deviation": None}
     variant["selection_cost"] |= {"best": None, "best_less_chosen": None}
-    write_report(results, Storage.at(tmp_path))
+    page(results).write(Storage.at(tmp_path))
     text = (tmp_path / "report.md").read_text()
     cells = rows(text)
     assert ["small", "Stage 1", "–"] in [row[:3] for row in cells]
@@ -179,5 +179,5 @@ def test_an_undefined_score_is_a_dash_and_its_split_the_last_of_the_table(result
 
 @pytest.mark.slow
 def test_a_browser_shows_every_figure_and_reports_no_error(compared, tmp_path):
-    write_report(compared, Storage.at(tmp_path))
+    page(compared).write(Storage.at(tmp_path))
     assert shown_images(tmp_path / "report.html", tmp_path / "profile") == 4
