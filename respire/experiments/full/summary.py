@@ -1,6 +1,6 @@
 """Both stages of a study, from cycles to results; what every experiment on one split shares."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,11 +14,11 @@ from respire.runtime.resources import Stopwatch
 from respire.runtime.session import on_worker
 from respire.statistics.coverage import over_patients
 from respire.statistics.intervals import bootstrap, no_interval
+from respire.study.one_run import Run
 from respire.study.study import Study
 from respire.training.finetune import DeviceModel
-from respire.training.loop import Fit, OnEpoch
+from respire.training.loop import Fit
 from respire.training.stage1 import train_stage1
-from respire.training.stage2 import each_device, train_stage2
 
 HOST_BANK_WARNING = (
     "the recordings were too large for the GPU's memory: they stayed in host memory, and every "
@@ -133,60 +133,34 @@ class Summary:
         }
 
 
-def train_common(study: Study, on_epoch: OnEpoch) -> Fit:
-    """Stage 1: the common model of all devices, resumed or taken from its cell if it is there.
+def run_stages(run: Run, stopwatch: Stopwatch) -> Outcome:
+    """Stage 1 on Ray Train, the fine-tunings on Ray Tune, and the one reading of the test side.
 
     Args:
-        study: recipe, corpus and split.
-        on_epoch: called with each epoch's row where it is trained; must be picklable.
-    """
-    return train_stage1(
-        study.recipe,
-        study.prepared,
-        study.split.train,
-        getattr(study.split, study.recipe.selection),
-        study.split.test,
-        study.initial,
-        study.compute,
-        study.stage1,
-        seed=study.seed,
-        workers=study.workers,
-        on_epoch=on_epoch,
-    )
-
-
-def run_stages(
-    study: Study,
-    stopwatch: Stopwatch,
-    on_epoch: Callable[[str], OnEpoch],
-) -> Outcome:
-    """Stage 1, four device-specific fine-tunings, and the one reading of the test side.
-
-    Args:
-        study: recipe, corpus and split.
+        run: what is trained; what it finds is not kept where grids keep theirs.
         stopwatch: times the parts.
-        on_epoch: given "stage1" or a device (and learning rate), what is called with each epoch's
-            row where it is trained; must be picklable.
     """
-    recipe, compute, prepared = study.recipe, study.compute, study.prepared
+    study, recipe, compute = run.study, run.study.recipe, run.study.compute
     gpu = compute.device == "cuda"
     with stopwatch.part("stage1"):
-        stage1 = train_common(study, on_epoch("stage1"))
-    selector = getattr(study.split, recipe.selection)
-    train, selecting = prepared.read(study.split.train), prepared.read(selector)
-    with stopwatch.part("stage2"):
-        devices = train_stage2(
+        stage1 = train_stage1(
             recipe,
-            stage1.weights,
-            each_device(train, selecting, study.devices),
+            study.prepared,
+            study.split.train,
+            getattr(study.split, recipe.selection),
+            study.split.test,
+            study.initial,
             compute,
-            study.storage,
-            study.stage2_identity,
+            study.stage1,
             seed=study.seed,
-            on_epoch=on_epoch,
+            workers=study.workers,
+            on_epoch=run.on_epoch(STAGE1),
         )
+    train, selector = study.read("train"), study.read(recipe.selection)
+    with stopwatch.part("stage2"):
+        devices = run.fine_tune(stage1.weights, train, selector, here=False)
     with stopwatch.part("evaluation"):
-        test = prepared.read(study.split.test)
+        test = study.read("test")
         own = {device: model.weights for device, model in devices.items()}
         predictions = on_worker(predict_stages, recipe, test, stage1.weights, own, compute, gpu=gpu)
         baselines = on_worker(baseline_predictions, recipe, train, test, compute, gpu=gpu)
