@@ -198,29 +198,23 @@ def _predicted(run: Run, cycles: pa.Table, side: str) -> dict[str, pd.DataFrame]
 
 def _train_stage1(run: Run, train: pa.Table, selector: pa.Table, watched: pa.Table | None) -> Fit:
     """Stage 1 in this process, or as some experiment has run it before."""
-    study = run.study
-    recipe = study.recipe
+    study, recipe = run.study, run.study.recipe
     if study.stage1.exists("fit"):
         return run.fit()
 
-    def bank(rows: pa.Table | None) -> CycleBank | None:
-        if rows is None or not len(rows):
-            return None
+    def bank(rows: pa.Table) -> CycleBank:
         return CycleBank.from_table(rows, recipe.task, study.compute.device)
 
-    network = network_of(recipe, study.initial)
-    cycles = bank(train)
-    assert cycles is not None
     checkpoints = Checkpoints(study.stage1, run.on_epoch(STAGE1))
     trained = fit(
-        network,
-        cycles,
-        bank(selector),
+        network_of(recipe, study.initial),
+        bank(train),
+        bank(selector) if len(selector) else None,
         recipe,
         recipe.optimisation,
         study.compute,
         seed=study.seed,
-        watched=bank(watched),
+        watched=bank(watched) if watched is not None and len(watched) else None,
         start=checkpoints.start(),
         after_epoch=checkpoints,
     )

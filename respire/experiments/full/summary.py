@@ -214,15 +214,11 @@ def histories(outcome: Outcome) -> pd.DataFrame:
 
 
 def _tuned(model: DeviceModel) -> TunedDevice:
-    trial = model.trial
-    return TunedDevice(
-        decision=model.decision,
-        reason=model.reason,
-        epoch=None if trial is None else trial.fit.epoch,
-        learning_rate=None if trial is None else trial.learning_rate,
-        selecting_before=None if trial is None else _json(trial.before),
-        selecting_after=None if trial is None else _json(trial.fit.scores),
-    )
+    if (trial := model.trial) is None:
+        return TunedDevice(model.decision, model.reason, None, None, None, None)
+    before, after = _json(trial.before), _json(trial.fit.scores)
+    rate, epoch = trial.learning_rate, trial.fit.epoch
+    return TunedDevice(model.decision, model.reason, epoch, rate, before, after)
 
 
 def _json(scores: Scores | None) -> StoredScores | None:
