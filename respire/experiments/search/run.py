@@ -68,13 +68,12 @@ def search(
             *(recipe, space, plan.sampler, plan.caution, plan.stage, seed, outer),
             Survival.of(outer, float(np.mean(tested)), patients),
         )
-        for found in outer:
-            if found.winner is not None:  # as a file that --recipe takes
-                told = (
-                    f"Found by respire's search {experiment.name}, outer split {found.split_seed}."
-                )
-                best = recipe_toml(apply(recipe, found.changes), recipe.preset, told)
-                (experiment.folder / f"best-{found.split_seed}.toml").write_bytes(best.encode())
+        for split in outer:
+            if split.winner is not None:
+                number = split.split_seed
+                comment = f"Found by respire's search {experiment.name}, outer split {number}."
+                best = recipe_toml(apply(recipe, split.changes), recipe.preset, comment)
+                (experiment.folder / f"best-{number}.toml").write_bytes(best.encode())
         experiment.finish(
             summary,
             lambda results: report.write_report(summary, results, experiment.folder),
