@@ -47,7 +47,6 @@ def train(study: Study, stage2: bool = False) -> Run:
     """
     run = Run(f"seed {study.seed}", study, stage2)
     if not run.finished:
-        split = study.split
-        cycles = study.prepared.read((*split.train, *split.validation, *split.test))
+        cycles = study.read("train", "validation", "test")
         on_worker(train_and_test, run, cycles, gpu=study.compute.device == "cuda")
     return run

@@ -11,12 +11,7 @@ import pyarrow.compute as pc
 from respire.data.rows import pick
 from respire.data.splits.split import Split
 from respire.evaluation.assess import assess
-from respire.evaluation.evaluate import (
-    STAGE1,
-    STAGE2,
-    baseline_predictions,
-    predict_stages,
-)
+from respire.evaluation.evaluate import STAGE1, STAGES, baseline_predictions, predict_stages
 from respire.features.bank import CycleBank
 from respire.metrics import Measure, Scores, overall
 from respire.models.network import Weights, network_of
@@ -24,6 +19,7 @@ from respire.runtime.run_folder import RunFolder
 from respire.runtime.storage import Storage
 from respire.study.study import Study
 from respire.training.checkpoint import Checkpoints
+from respire.training.finetune import DeviceModel
 from respire.training.loop import Fit, OnEpoch, Row, fit
 from respire.training.stage2 import each_device, train_stage2
 
@@ -80,14 +76,23 @@ class Run:
         cell = RunFolder(self.study.storage, {"stage": "baselines", "recipe": recipe, **shared})
         return cell.storage
 
-    def predictions(self) -> pd.DataFrame:
-        """A row a test cycle and stage (training/predict.py), with a column ``stage``."""
-        return (self.home / PREDICTIONS).read_table().to_pandas()
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Those that it has; the last is what it is worth."""
+        return STAGES if self.stage2 else STAGES[:1]
+
+    def predictions(self, stage: str | None = None) -> pd.DataFrame:
+        """A row a test cycle and stage (training/predict.py), with a column ``stage``.
+
+        Args:
+            stage: the only one that is wanted; None for all.
+        """
+        rows = (self.home / PREDICTIONS).read_table().to_pandas()
+        return rows if stage is None else rows[rows["stage"] == stage]
 
     def measures(self, stage: str | None = None) -> tuple[Measure, ...]:
         """What its test predictions are worth, those of the last stage if none is named."""
-        predictions = self.predictions()
-        rows = predictions[predictions["stage"] == (stage or (STAGE2 if self.stage2 else STAGE1))]
+        rows = self.predictions(stage or self.stages[-1])
         return assess(rows, len(self.study.recipe.classes), self.study.seed)
 
     def baseline_predictions(self) -> pd.DataFrame:
@@ -109,113 +114,114 @@ class Run:
         assert finished is not None
         return Fit.from_state(finished)
 
+    def fine_tune(
+        self, stage1: Weights, train: pa.Table, selector: pa.Table, *, here: bool
+    ) -> dict[str, DeviceModel]:
+        """Stage 2: every device's model, learnt from its own rows (``train_stage2``).
 
-def train_and_test(cell: Run, cycles: pa.Table) -> None:
-    """Train and test a cell; what is there already is not done again, what was begun goes on.
+        Args:
+            stage1: state dict of stage 1's best epoch.
+            train: rows to learn from.
+            selector: rows whose Score chooses the epoch.
+            here: whether in this process, and not on Ray Tune.
+        """
+        study = self.study
+        return train_stage2(
+            study.recipe,
+            stage1,
+            each_device(train, selector, study.devices),
+            study.compute,
+            study.storage,
+            study.stage2_identity,
+            seed=study.seed,
+            on_epoch=self.on_epoch,
+            here=here,
+        )
+
+
+def train_and_test(run: Run, cycles: pa.Table) -> None:
+    """Train and test a run; what is there already is not done again, what was begun goes on.
 
     Args:
-        cell: the cell; its results are kept where it says.
+        run: the run; its results are kept where it says.
         cycles: rows of all its recordings (data/cycles.py), sorted by recording.
 
     Raises:
         FloatingPointError: training diverged.
     """
-    study = cell.study
-    recipe, compute = study.recipe, study.compute
-    test = _rows(cycles, study.split, "test")
-    if not cell.predicted:
-        weights, own = _train(cell, cycles)
-        predicted = predict_stages(recipe, test, weights, own, compute)
-        stages = (STAGE1, STAGE2) if cell.stage2 else (STAGE1,)
-        _keep(cell.home, {stage: predicted[stage] for stage in stages}, "stage")
-    if not (cell.baselines / PREDICTIONS).exists():
-        train = _rows(cycles, study.split, "train")
-        _keep(cell.baselines, baseline_predictions(recipe, train, test, compute), "baseline")
+    recipe, compute = run.study.recipe, run.study.compute
+    if not run.predicted:
+        keep_predictions(run.home / PREDICTIONS, _predicted(run, cycles, "test"), "stage")
+    if not (run.baselines / PREDICTIONS).exists():
+        train, test = (_rows(cycles, run.study.split, side) for side in ("train", "test"))
+        predicted = baseline_predictions(recipe, train, test, compute)
+        keep_predictions(run.baselines / PREDICTIONS, predicted, "baseline")
 
 
-def train_and_validate(cell: Run, cycles: pa.Table) -> None:
+def train_and_validate(run: Run, cycles: pa.Table) -> None:
     """Train a run as ``train_and_test`` does, and score its validation side; test is not read.
 
     Args:
-        cell: the cell; its results are kept where it says.
+        run: the run; its results are kept where it says.
         cycles: rows of its recordings in train and validation at least.
 
     Raises:
         FloatingPointError: training diverged.
     """
-    if cell.validated:
-        return
-    study = cell.study
-    weights, own = _train(cell, cycles)
-    rows = _rows(cycles, study.split, "validation")
-    predicted = predict_stages(study.recipe, rows, weights, own, study.compute)
-    last = predicted[STAGE2 if cell.stage2 else STAGE1]
-    scores = overall(last, len(study.recipe.classes))
-    (cell.home / VALIDATION).write_json(scores.to_json())
+    if not run.validated:
+        last = _predicted(run, cycles, "validation")[run.stages[-1]]
+        scores = overall(last, len(run.study.recipe.classes))
+        (run.home / VALIDATION).write_json(scores.to_json())
 
 
-def _train(cell: Run, cycles: pa.Table) -> tuple[Weights, Mapping[str, Weights | None]]:
-    """Stage 1's weights and, where the cell has a stage 2, each device's own."""
-    study = cell.study
-    train, selector = (
-        _rows(cycles, study.split, side) for side in ("train", study.recipe.selection)
+def keep_predictions(file: Storage, predictions: Mapping[str, pd.DataFrame], column: str) -> None:
+    """Write predictions as one Parquet file, their names in a column more."""
+    frames = [frame.assign(**{column: name}) for name, frame in predictions.items()]
+    table = pa.Table.from_pandas(pd.concat(frames, ignore_index=True), preserve_index=False)
+    file.write_table(table)
+
+
+def _predicted(run: Run, cycles: pa.Table, side: str) -> dict[str, pd.DataFrame]:
+    """What each stage predicts on a side, trained in this process where it is not trained yet."""
+    study, recipe = run.study, run.study.recipe
+    train, selector, rows = (
+        _rows(cycles, study.split, name) for name in ("train", recipe.selection, side)
     )
-    test = _rows(cycles, study.split, "test") if study.recipe.watch_test else None
-    stage1 = _train_stage1(cell, train, selector, test).weights
-    if not cell.stage2:
-        return stage1, {}
-    tuned = train_stage2(
-        study.recipe,
-        stage1,
-        each_device(train, selector, study.devices),
-        study.compute,
-        study.storage,
-        study.stage2_identity,
-        seed=study.seed,
-        on_epoch=cell.on_epoch,
-        here=True,
-    )
-    return stage1, {device: model.weights for device, model in tuned.items()}
+    watched = _rows(cycles, study.split, "test") if recipe.watch_test else None
+    stage1, own = _train_stage1(run, train, selector, watched).weights, {}
+    if run.stage2:
+        tuned = run.fine_tune(stage1, train, selector, here=True)
+        own = {device: model.weights for device, model in tuned.items()}
+    predicted = predict_stages(recipe, rows, stage1, own, study.compute)
+    return {stage: predicted[stage] for stage in run.stages}
 
 
-def _train_stage1(cell: Run, train: pa.Table, selector: pa.Table, watched: pa.Table | None) -> Fit:
+def _train_stage1(run: Run, train: pa.Table, selector: pa.Table, watched: pa.Table | None) -> Fit:
     """Stage 1 in this process, or as some experiment has run it before."""
-    study = cell.study
-    recipe = study.recipe
+    study, recipe = run.study, run.study.recipe
     if study.stage1.exists("fit"):
-        return cell.fit()
+        return run.fit()
 
-    def bank(rows: pa.Table | None) -> CycleBank | None:
-        if rows is None or not len(rows):
-            return None
+    def bank(rows: pa.Table) -> CycleBank:
         return CycleBank.from_table(rows, recipe.task, study.compute.device)
 
-    network = network_of(recipe, study.initial)
-    cycles = bank(train)
-    assert cycles is not None
-    checkpoints = Checkpoints(study.stage1, cell.on_epoch(STAGE1))
-    run = fit(
-        network,
-        cycles,
-        bank(selector),
+    checkpoints = Checkpoints(study.stage1, run.on_epoch(STAGE1))
+    trained = fit(
+        network_of(recipe, study.initial),
+        bank(train),
+        bank(selector) if len(selector) else None,
         recipe,
         recipe.optimisation,
         study.compute,
         seed=study.seed,
-        watched=bank(watched),
+        watched=bank(watched) if watched is not None and len(watched) else None,
         start=checkpoints.start(),
         after_epoch=checkpoints,
     )
-    checkpoints.finish("fit", run, run.state)
-    return run
+    checkpoints.finish("fit", trained, trained.state)
+    return trained
 
 
 def _rows(cycles: pa.Table, split: Split, side: str) -> pa.Table:
     recordings = pa.array(getattr(split, side), pa.string())
     return pick(cycles, np.flatnonzero(pc.is_in(cycles.column("recording"), recordings)))
-
-
-def _keep(home: Storage, predictions: Mapping[str, pd.DataFrame], column: str) -> None:
-    frames = [frame.assign(**{column: name}) for name, frame in predictions.items()]
-    table = pa.Table.from_pandas(pd.concat(frames, ignore_index=True), preserve_index=False)
-    (home / PREDICTIONS).write_table(table)

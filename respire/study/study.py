@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from respire.data.corpora.corpus import Corpus
 from respire.data.cycles import CyclesApart, PreparedCycles
@@ -55,6 +56,10 @@ class Study:
     def devices(self) -> tuple[str, ...]:
         """That the recordings were made with, the most used first."""
         return devices_of(self.cycles)
+
+    def read(self, *sides: str) -> pa.Table:
+        """Rows of the recordings on these sides of the split (data/cycles.py), sorted by name."""
+        return self.prepared.read([name for side in sides for name in getattr(self.split, side)])
 
     @property
     def stamps(self) -> tuple[str, ...]:

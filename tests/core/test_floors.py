@@ -34,7 +34,6 @@ ONLY = {
         "training/stage1",
         "training/stage2",
         "experiments/search/trials",
-        "experiments/search/progress",
     ),
     "mlflow": ("runtime/tracking", "runtime/tracking_store"),
     "tyro": ("command",),

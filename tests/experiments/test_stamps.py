@@ -93,12 +93,5 @@ def test_stamps_reach_results_mlflow_report_and_console(
 
 def test_a_search_refuses_what_would_be_stamped(recipe: Recipe, place: Place) -> None:
     with pytest.raises(InputError, match="selected on test"):
-        search(
-            recipe,
-            Cut(),
-            0,
-            SearchPlan(trials=1, inner_splits=1, outer_seeds=(0,)),
-            place,
-            "stamped",
-        )
+        search(recipe, Cut(), 0, SearchPlan(1, 1, (0,)), place, "stamped")
     assert not (Path(place.storage) / "search").exists()

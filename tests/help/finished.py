@@ -11,13 +11,14 @@ import pyarrow as pa
 import torch
 
 from respire.data.corpora.icbhi_format import DEVICES
+from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.metrics import Scores
 from respire.runtime.compute import Compute
 from respire.runtime.resources import PeakMemory, Stopwatch
 from respire.runtime.storage import Storage
 from respire.study.experiment import Experiment
 from respire.study.grid import Coordinates, Extent, Grid, Variant
-from respire.study.one_run import PREDICTIONS, STAGE1, STAGE2
+from respire.study.one_run import PREDICTIONS
 from respire.study.place import Place
 from respire.study.study import Study
 from respire.training.loop import Fit

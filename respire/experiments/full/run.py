@@ -2,25 +2,23 @@
 
 from dataclasses import asdict
 
-import pandas as pd
-import pyarrow as pa
-
 from respire.data.splits.split import Cut
 from respire.evaluation.assess import NAMES
-from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES
+from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.experiments.full import report, summary
 from respire.recipe.recipe import Recipe
 from respire.runtime.run_folder import dump_state
 from respire.runtime.storage import Storage
 from respire.runtime.tracking import Tracker
 from respire.study.experiment import Planned, open_setting
+from respire.study.one_run import PREDICTIONS, Run, keep_predictions
 from respire.study.place import Place
 from respire.study.study import Study
 from respire.training.loop import OnEpoch
 from respire.training.sampling import share_of_batch
 from respire.training.stage2 import trial_name
 
-PREDICTIONS, MODELS = "predictions.parquet", "models"
+MODELS = "models"
 
 
 def full(recipe: Recipe, cut: Cut, seed: int, place: Place, name: str | None = None) -> str:
@@ -51,7 +49,8 @@ def full(recipe: Recipe, cut: Cut, seed: int, place: Place, name: str | None = N
             stage = recipe.optimisation if run == "stage1" else recipe.finetune
             return setting.on_epoch(experiment.tracker, run, recipe, stage.epochs)
 
-        outcome = summary.run_stages(study, setting.stopwatch, on_epoch)
+        run = Run("full", study, stage2=True, on_epoch=on_epoch)
+        outcome = summary.run_stages(run, setting.stopwatch)
         found = summary.summarise(study, outcome)
         _keep(experiment.folder, study, outcome)
         _log_results(experiment.tracker, study, outcome, found)
@@ -66,9 +65,7 @@ def full(recipe: Recipe, cut: Cut, seed: int, place: Place, name: str | None = N
 
 def _keep(folder: Storage, study: Study, outcome: summary.Outcome) -> None:
     """Write predictions and models; a model says what it started from and how to use it."""
-    stages = [outcome.predictions[stage].assign(stage=stage) for stage in STAGES]
-    table = pa.Table.from_pandas(pd.concat(stages, ignore_index=True), preserve_index=False)
-    (folder / PREDICTIONS).write_table(table)
+    keep_predictions(folder / PREDICTIONS, outcome.predictions, "stage")
     tuned = {device: model.weights for device, model in outcome.devices.items()}
     for device, weights in {"stage1": outcome.stage1.weights, **tuned}.items():
         if weights is None:
@@ -81,7 +78,7 @@ def _keep(folder: Storage, study: Study, outcome: summary.Outcome) -> None:
             "initial_weights_fingerprint": study.identity["initial"],
             "key": study.whole.key,
         }
-        (folder / "models" / f"{device}.pt").write_bytes(dump_state(state))
+        (folder / MODELS / f"{device}.pt").write_bytes(dump_state(state))
 
 
 def _log_study(run: Tracker, study: Study) -> None:

@@ -1,6 +1,6 @@
 """Both stages of a study, from cycles to results; what every experiment on one split shares."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,11 +14,11 @@ from respire.runtime.resources import Stopwatch
 from respire.runtime.session import on_worker
 from respire.statistics.coverage import over_patients
 from respire.statistics.intervals import bootstrap, no_interval
+from respire.study.one_run import Run
 from respire.study.study import Study
 from respire.training.finetune import DeviceModel
-from respire.training.loop import Fit, OnEpoch
+from respire.training.loop import Fit
 from respire.training.stage1 import train_stage1
-from respire.training.stage2 import each_device, train_stage2
 
 HOST_BANK_WARNING = (
     "the recordings were too large for the GPU's memory: they stayed in host memory, and every "
@@ -133,39 +133,34 @@ class Summary:
         }
 
 
-def run_stages(study: Study, stopwatch: Stopwatch, on_epoch: Callable[[str], OnEpoch]) -> Outcome:
-    """Stage 1, four device-specific fine-tunings, and the one reading of the test side.
+def run_stages(run: Run, stopwatch: Stopwatch) -> Outcome:
+    """Stage 1 on Ray Train, the fine-tunings on Ray Tune, and the one reading of the test side.
 
     Args:
-        study: recipe, corpus and split.
+        run: what is trained; what it finds is not kept where grids keep theirs.
         stopwatch: times the parts.
-        on_epoch: given "stage1" or a device (and learning rate), what is called with each epoch's
-            row where it is trained; must be picklable.
     """
-    recipe, compute, prepared, split = study.recipe, study.compute, study.prepared, study.split
-    gpu, selector = compute.device == "cuda", getattr(study.split, recipe.selection)
+    study, recipe, compute = run.study, run.study.recipe, run.study.compute
+    gpu = compute.device == "cuda"
     with stopwatch.part("stage1"):
         stage1 = train_stage1(
-            *(recipe, prepared, split.train, selector, split.test),
-            *(study.initial, compute, study.stage1),
+            recipe,
+            study.prepared,
+            study.split.train,
+            getattr(study.split, recipe.selection),
+            study.split.test,
+            study.initial,
+            compute,
+            study.stage1,
             seed=study.seed,
             workers=study.workers,
-            on_epoch=on_epoch("stage1"),
+            on_epoch=run.on_epoch(STAGE1),
         )
-    train, selecting = prepared.read(split.train), prepared.read(selector)
+    train, selector = study.read("train"), study.read(recipe.selection)
     with stopwatch.part("stage2"):
-        devices = train_stage2(
-            recipe,
-            stage1.weights,
-            each_device(train, selecting, study.devices),
-            compute,
-            study.storage,
-            study.stage2_identity,
-            seed=study.seed,
-            on_epoch=on_epoch,
-        )
+        devices = run.fine_tune(stage1.weights, train, selector, here=False)
     with stopwatch.part("evaluation"):
-        test = prepared.read(split.test)
+        test = study.read("test")
         own = {device: model.weights for device, model in devices.items()}
         predictions = on_worker(predict_stages, recipe, test, stage1.weights, own, compute, gpu=gpu)
         baselines = on_worker(baseline_predictions, recipe, train, test, compute, gpu=gpu)
@@ -216,11 +211,11 @@ def histories(outcome: Outcome) -> pd.DataFrame:
 
 
 def _tuned(model: DeviceModel) -> TunedDevice:
-    trial, chosen = model.trial, (model.decision, model.reason)
-    if trial is None:
-        return TunedDevice(*chosen, None, None, None, None)
+    if (trial := model.trial) is None:
+        return TunedDevice(model.decision, model.reason, None, None, None, None)
     before, after = _json(trial.before), _json(trial.fit.scores)
-    return TunedDevice(*chosen, trial.fit.epoch, trial.learning_rate, before, after)
+    rate, epoch = trial.learning_rate, trial.fit.epoch
+    return TunedDevice(model.decision, model.reason, epoch, rate, before, after)
 
 
 def _json(scores: Scores | None) -> StoredScores | None:

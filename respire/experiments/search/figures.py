@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -15,11 +16,11 @@ from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 from optuna.exceptions import ExperimentalWarning
-from optuna.importance import BaseImportanceEvaluator
 from optuna.visualization import matplotlib as draw
 
+from respire.experiments.search.objective import study_of
 from respire.experiments.search.space import Space
-from respire.experiments.search.summary import FINISHED, STOPPED, OuterSplit, study_of
+from respire.experiments.search.summary import FINISHED, STOPPED, OuterSplit
 from respire.report.style import COLOURS, STYLE, colours
 
 GAIN = "Gain on validation (points)"
@@ -85,18 +86,17 @@ def slices(outer: Sequence[OuterSplit], space: Space) -> Figure:
         return _finished(figure, f"Gain by field ({_n(outer)})", 0.6 + 2.2 * rows)
 
 
-def importance(split: OuterSplit, space: Space) -> Figure:
+def importance(split: OuterSplit) -> Figure:
     """Share of the gain's variance that each field explains."""
+    shares = dict(reversed([*split.importance.items()]))
     with _our_style(**{"axes.grid.axis": "x"}):
-        axis: Any = draw.plot_param_importances(_study([split], space), _Known(split.importance))
-        for bar, text in zip(axis.patches, axis.texts, strict=True):
-            bar.set_color(COLOURS[0])
-            text.set_text(f" {bar.get_width():.1%}")
-        axis.get_legend().remove()
+        figure, axis = plt.subplots()
+        bars = axis.barh([*shares], [*shares.values()], color=COLOURS[0])
+        axis.bar_label(bars, fmt=" {:.1%}")
         axis.xaxis.set_major_formatter(PercentFormatter(1, 0))
-        axis.set(xlabel="Share of the gain's variance explained", ylabel="")
+        axis.set_xlabel("Share of the gain's variance explained")
         title = f"What matters, outer split {split.split_seed} ({_n([split])})"
-        return _finished(axis.figure, title, 1.3 + 0.28 * len(split.importance))
+        return _finished(figure, title, 1.3 + 0.28 * len(shares))
 
 
 def fields_that_differ(outer: Sequence[OuterSplit]) -> list[str]:
@@ -125,39 +125,21 @@ def _label(axis: Any) -> None:
         axis.set_xlim(-0.5, len(names) - 0.5)
 
 
-class _Known(BaseImportanceEvaluator):
-    """Gives Optuna the importance that was found already."""
-
-    def __init__(self, shares: Any):
-        self.shares = dict(shares)
-
-    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """The shares, whatever is asked."""
-        return self.shares
-
-
 @contextmanager
 def _our_style(**changes: Any) -> Iterator[None]:
     """Where Optuna asks for the style that it draws in, it gets ours."""
-    library = plt.style.library
-    theirs, ours = library["ggplot"], STYLE | {"figure.constrained_layout.use": True} | changes
-    with matplotlib.rc_context(ours), warnings.catch_warnings():
+    ours = STYLE | {"figure.constrained_layout.use": True} | changes
+    theirs = patch.dict(plt.style.library, ggplot=matplotlib.RcParams(ours))
+    with matplotlib.rc_context(ours), theirs, warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        library["ggplot"] = matplotlib.RcParams(ours)
-        try:
-            yield
-        finally:
-            library["ggplot"] = theirs
+        yield
 
 
 def _study(outer: Sequence[OuterSplit], space: Space) -> optuna.Study:
     """The trials of outer splits as one study of their gains in points."""
-    trials = [
-        trial if trial.gain is None else replace(trial, gain=100 * split.gain(trial))
-        for split in outer
-        for trial in split.trials
-    ]
-    return study_of(trials, space)
+    trials = [trial for split in outer for trial in split.trials]
+    points = (replace(t, gain=None if t.gain is None else 100 * t.gain) for t in trials)
+    return study_of(points, space)
 
 
 def _n(outer: Sequence[OuterSplit]) -> str:

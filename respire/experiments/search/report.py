@@ -5,7 +5,7 @@ from typing import Any
 
 from respire.experiments.search import figures, tables
 from respire.experiments.search.summary import SearchSummary
-from respire.report.numbers import between, points
+from respire.report.numbers import between, points, signed
 from respire.report.page import Page, Picture, Section
 from respire.report.reproduction import STAGES
 from respire.report.style import count
@@ -19,7 +19,7 @@ def page(search: SearchSummary, results: Mapping[str, Any]) -> Page:
         lead=lead(search),
         verdict=verdict(search),
         sections=[
-            Section("Results", [tables.survival(search), tables.winners(search)]),
+            Section("Results", [tables.survival(search), *tables.winners(search)]),
             Section("Trials", [tables.trials(search), tables.states(search)], _pictures(search)),
             Section("Reproduction", tables.reproduction(search, results)),
         ],
@@ -28,7 +28,7 @@ def page(search: SearchSummary, results: Mapping[str, Any]) -> Page:
 
 def summary(search: SearchSummary) -> str:
     """What the command prints last."""
-    shown = [tables.survival(search), tables.winners(search)]
+    shown = [tables.survival(search), *tables.winners(search)]
     return "\n\n".join([lead(search), verdict(search), *(table.markdown() for table in shown)])
 
 
@@ -41,18 +41,18 @@ def lead(search: SearchSummary) -> str:
             f"None of the {trials} recipes that were tried on {splits} is better on validation "
             f"than recipe {search.recipe.preset}."
         )
-    validation, test = search.gains
     return (
-        f"On {splits}, the best of {trials} recipes gains {points(validation)} "
-        f"points on validation over recipe {search.recipe.preset}, and "
-        f"{100 * test:+.1f} points on test patients that no search has seen."
+        f"On {splits}, the best of {trials} recipes gains "
+        f"{points(search.survival.validation_gain)} points on validation over recipe "
+        f"{search.recipe.preset}, and {signed(search.survival.test_gain)} points on test patients "
+        "that no search has seen."
     )
 
 
 def verdict(search: SearchSummary) -> str:
     """How far the gain can be trusted."""
-    if search.survival is not None:
-        test = search.survival.new_patients
+    if search.survival.test is not None:
+        test = search.survival.test.new_patients
         return (
             f"Over the {len(search.outer)} outer splits the gain on test has an "
             f"interval of {between((test.low, test.high))} points for new patients "
@@ -73,13 +73,13 @@ def verdict(search: SearchSummary) -> str:
 
 def _pictures(search: SearchSummary) -> list[Picture]:
     outer, space = search.outer, search.space
-    if not any(split.scored for split in outer):
-        return []
-    text = (
-        "Gain of every trial over the default recipe on the same inner splits, and the best so far "
-        "of those that came to all; open: stopped early."
-    )
-    pictures = [Picture("history", text, figures.history(outer, space))]
+    pictures = []
+    if any(split.scored for split in outer):
+        text = (
+            "Gain of every trial over the default recipe on the same inner splits, and the best so "
+            "far of those that came to all; open: stopped early."
+        )
+        pictures.append(Picture("history", text, figures.history(outer, space)))
     if fields := figures.fields_that_differ(outer):
         most = f"The {figures.AXES} fields that explain most. " * (len(fields) > figures.AXES)
         text = (
@@ -95,17 +95,17 @@ def _pictures(search: SearchSummary) -> list[Picture]:
         "only some trials have are not in it."
     )
     return pictures + [
-        Picture(f"importance-{split.split_seed}", text, figures.importance(split, space))
+        Picture(f"importance-{split.split_seed}", text, figures.importance(split))
         for split in outer
         if split.importance
     ]
 
 
 def _facts(search: SearchSummary) -> str:
-    first, recipe, plan = search.outer[0], search.recipe, search.plan
+    first, recipe = search.outer[0], search.recipe
     return (
-        f"Recipe {recipe.preset}, {recipe.task}, {STAGES[plan.stage].lower()} · "
-        f"{len(first.trials)} trials by {plan.sampler}, each on up to {len(first.inner_seeds)} "
+        f"Recipe {recipe.preset}, {recipe.task}, {STAGES[search.stage].lower()} · "
+        f"{len(first.trials)} trials by {search.sampler}, each on up to {len(first.inner_seeds)} "
         f"inner splits (seeds {', '.join(map(str, first.inner_seeds))}) · outer split seeds "
         f"{', '.join(str(split.split_seed) for split in search.outer)} · "
         f"{recipe.optimisation.epochs} epochs · training seed {search.training_seed}"

@@ -1,16 +1,19 @@
 """Search: which recipe holds across patient splits."""
 
-import tempfile
-from pathlib import Path
+from dataclasses import replace
+
+import numpy as np
 
 from respire.data.splits.split import Cut
 from respire.experiments.search import report
-from respire.experiments.search.nested import start_search
-from respire.experiments.search.space import Space, apply
-from respire.experiments.search.summary import OuterSplit, SearchPlan, study_of
+from respire.experiments.search.nested import check_honest, search_split
+from respire.experiments.search.samplers import check_sampler
+from respire.experiments.search.space import SPACE, STAGE2_SPACE, apply, read_space
+from respire.experiments.search.summary import SearchPlan, SearchSummary, Survival
+from respire.recipe.identity import digest
 from respire.recipe.recipe import Recipe
 from respire.recipe.toml_file import recipe_toml
-from respire.study.experiment import Experiment
+from respire.study.experiment import Planned, open_setting
 from respire.study.place import Place
 
 
@@ -34,30 +37,42 @@ def search(
         InputError: bad input or an unusable setting, found before anything is trained.
         FloatingPointError: the default recipe, or a winner refitted, diverged.
     """
-    with start_search(recipe, cut, seed, plan, place, name) as under_way:
-        summary = under_way.summary()
-        experiment = under_way.experiment
-        for split in summary.outer:
-            _keep_study(split, summary.space, experiment)
-            _keep_recipe(split, recipe, experiment)
-        experiment.finish(summary.to_json(), lambda results: report.page(summary, results))
-    return report.summary(summary)
-
-
-def _keep_study(split: OuterSplit, space: Space, experiment: Experiment) -> None:
-    """Write the trials as an Optuna study, a database of its own, for optuna-dashboard."""
-    with tempfile.TemporaryDirectory() as temporary:
-        database = Path(temporary) / "optuna.db"
-        study_of(split.trials, space, f"sqlite:///{database}")
-        (experiment.folder / f"optuna-{split.split_seed}.db").write_bytes(database.read_bytes())
-
-
-def _keep_recipe(split: OuterSplit, default: Recipe, experiment: Experiment) -> None:
-    """Write the winner, if there is one, as a file that ``--recipe`` takes."""
-    if split.winner is not None:
-        text = recipe_toml(
-            apply(default, split.winner.trial.values),
-            default.preset,
-            f"Found by respire's search {experiment.name}, outer split {split.split_seed}.",
+    texts = SPACE + STAGE2_SPACE if plan.stage2 else SPACE
+    space = read_space(recipe, texts, plan.vary, plan.only)
+    check_honest(recipe, cut, space, plan.outer_seeds)
+    check_sampler(plan.sampler, space)
+    inner_seeds = range(cut.inner_seed, cut.inner_seed + plan.inner_splits)
+    planned = {
+        (outer, inner): Planned(recipe, replace(cut, split_seed=outer, inner_seed=inner), seed)
+        for outer in plan.outer_seeds
+        for inner in inner_seeds
+    }
+    with open_setting("search", place, planned) as setting:
+        identity = {
+            "space": [str(dimension) for dimension in space],
+            "sampler": plan.sampler,
+            "trials": plan.trials,
+            "caution": plan.caution,
+            "stage": plan.stage,
+            "studies": [study.whole.key for study in setting.studies.values()],
+        }
+        key = digest(identity)
+        experiment = setting.begin(name, f"{recipe.preset}-{key[:8]}", identity, key)
+        experiment.tracker.log_recipe(recipe)
+        inner = [[setting.studies[o, i] for i in inner_seeds] for o in plan.outer_seeds]
+        outer = tuple(search_split(experiment, studies, space, plan) for studies in inner)
+        splits = [studies[0].split for studies in inner]
+        tested = [len({split.patients[name] for name in split.test}) for split in splits]
+        patients = inner[0][0].cycles["patient"].nunique()
+        summary = SearchSummary(
+            *(recipe, space, plan.sampler, plan.caution, plan.stage, seed, outer),
+            Survival.of(outer, float(np.mean(tested)), patients),
         )
-        (experiment.folder / f"best-{split.split_seed}.toml").write_bytes(text.encode())
+        for split in outer:
+            if split.winner is not None:
+                number = split.split_seed
+                comment = f"Found by respire's search {experiment.name}, outer split {number}."
+                best = recipe_toml(apply(recipe, split.changes), recipe.preset, comment)
+                (experiment.folder / f"best-{number}.toml").write_bytes(best.encode())
+        experiment.finish(summary, lambda results: report.page(summary, results), summary.metrics)
+    return report.summary(summary)

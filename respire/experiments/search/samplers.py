@@ -8,7 +8,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from respire.errors import InputError
-from respire.experiments.search.space import Space, is_flat
+from respire.experiments.search.space import Space
 
 
 def sampler_of(name: str, seed: int) -> BaseSampler:
@@ -32,17 +32,14 @@ def check_sampler(name: str, space: Space) -> None:
     Raises:
         InputError: Optuna would draw dimensions with conditions, or for cmaes choices, at random.
     """
-    if name in ("cmaes", "gp") and not is_flat(space):
-        conditional = [str(dimension) for dimension in space if dimension.when]
-        raise InputError(
-            f"--sampler {name}: would draw {conditional[0]!r} at random, for it has a condition; "
-            f"leave {len(conditional)} such out with --only, or use tpe"
-        )
-    if name == "cmaes" and any(len(dimension.choices) > 1 for dimension in space):
-        choice = next(dimension for dimension in space if len(dimension.choices) > 1)
-        raise InputError(
-            f"--sampler cmaes: would draw {str(choice)!r} at random, for it is no number; leave "
-            f"it out with --only, or use tpe or gp"
-        )
+    for why, unfit, theirs, others in (
+        ("has a condition", [d for d in space if d.when], ("cmaes", "gp"), "tpe"),
+        ("is no number", [d for d in space if len(d.choices) > 1], ("cmaes",), "tpe or gp"),
+    ):
+        if unfit and name in theirs:
+            raise InputError(
+                f"--sampler {name}: would draw {str(unfit[0])!r} at random, for it {why}; leave "
+                f"{len(unfit)} such out with --only, or use {others}"
+            )
     if name == "cmaes" and importlib.util.find_spec("cmaes") is None:
         raise InputError("--sampler cmaes: needs the package cmaes; pip install cmaes")

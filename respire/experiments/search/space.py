@@ -115,21 +115,20 @@ class Dimension:
 
     def suggest(self, trial: optuna.Trial) -> Any:
         """A value for a trial."""
-        match self.values:
-            case IntDistribution(low=low, high=high, step=step, log=log):
-                return trial.suggest_int(self.field, low, high, step=step, log=log)
-            case FloatDistribution(low=low, high=high, step=step, log=log):
-                return trial.suggest_float(self.field, low, high, step=step, log=log)
-        return trial.suggest_categorical(self.field, self.choices)
+        kind = type(self.values).__name__.removesuffix("Distribution").lower()
+        suggest: Callable[..., Any] = getattr(trial, f"suggest_{kind}")
+        return suggest(self.field, **vars(self.values))
+
+    def to_json(self) -> str:
+        """The form kept in results.json: as it is declared."""
+        return str(self)
 
     def __str__(self) -> str:
         values = "|".join(map(_text, self.choices))
-        if isinstance(numbers := self.values, IntDistribution | FloatDistribution):
-            step = (
-                numbers.step if isinstance(numbers, FloatDistribution) or numbers.step > 1 else None
-            )
-            end = ":log" if numbers.log else "" if step is None else f":{step:g}"
-            values = f"{numbers.low:g}:{numbers.high:g}{end}"
+        if isinstance(within := self.values, IntDistribution | FloatDistribution):
+            plain = 1 if isinstance(within, IntDistribution) else None
+            end = ":log" if within.log else "" if within.step == plain else f":{within.step:g}"
+            values = f"{within.low:g}:{within.high:g}{end}"
         condition = f" if {self.when}" if self.when else ""
         condition += "" if self.equals is None else f"={_text(self.equals)}"
         return f"{self.field}={values}{condition}"
@@ -167,19 +166,12 @@ def read_space(
     space = tuple(d for d in dimensions.values() if only is None or d.field in only)
     if all(len(d.choices) == 1 for d in space):
         raise InputError("the search space is empty: nothing varies")
-    later = {d.field for d in space}
-    for dimension in space:
-        later.discard(dimension.field)
-        if dimension.when in later or dimension.when == dimension.field:
+    for number, dimension in enumerate(space):
+        if dimension.when in [d.field for d in space[number:]]:
             raise InputError(
                 f"{dimension}: depends on {dimension.when}, which must be declared before it"
             )
     return space
-
-
-def is_flat(space: Space) -> bool:
-    """Whether every dimension is there whatever the others are."""
-    return not any(dimension.when for dimension in space)
 
 
 def suggest(trial: optuna.Trial, space: Space, recipe: Recipe) -> dict[str, Any]:
@@ -244,10 +236,6 @@ def _numbers(values: str, whole: bool) -> BaseDistribution:
     low, high, *step = map(float, ends.split(":"))
     if len(step) + log > 1 or not low < high:
         raise ValueError(f"{values} must rise, and have one step or log")
-    if log and low <= 0:
-        raise ValueError(f"{values} must lie above 0 on a logarithmic scale")
-    if step and step[0] <= 0:
-        raise ValueError(f"{values}: the step must be above 0")
     if not whole:
         return FloatDistribution(low, high, log, *step)
     if any(number % 1 for number in (low, high, *step)):

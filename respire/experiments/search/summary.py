@@ -1,16 +1,13 @@
 """What a search found: trials, winners, and how much of their gain survives on test."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import optuna
 
 from respire.evaluation.evaluate import STAGE1, STAGE2
-from respire.experiments.search.objective import gain
 from respire.experiments.search.space import Space
 from respire.metrics import Scores
 from respire.recipe.recipe import Recipe
@@ -18,8 +15,6 @@ from respire.statistics.intervals import PatientDifference
 from respire.statistics.paired import Comparison, compare
 
 FINISHED, STOPPED, FAILED, OUT_OF_MEMORY = "finished", "stopped early", "failed", "out of memory"
-MIN_TRIALS = 8
-"""Trials that importance needs: a forest grown on fewer tells noise."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +57,8 @@ class Trial:
         name: short and unique in its search.
         values: what it varies, by field.
         scores: validation Score on each inner split it came to, fractions.
-        gain: over the default recipe on those splits, less the search's caution (objective.py), by
-            which trials are ranked; None for none.
+        gain: over the default recipe on those splits, a fraction, None for none; less the search's
+            caution where trials are ranked by it, without where it is told (``summarise``).
         state: FINISHED (all splits), STOPPED (worse than others on the first ones), FAILED or
             OUT_OF_MEMORY.
         reason: why it failed, "" where it did not.
@@ -80,32 +75,30 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Default:
+    """The default recipe's Scores: on each inner split's validation side, and refitted on test."""
+
+    validation: tuple[float, ...]
+    test: Scores
+
+
+@dataclass(frozen=True)
 class Winner:
     """The best trial of an outer split.
 
     Attributes:
-        trial: the trial.
-        test: its recipe's Scores on test, refitted on everybody else.
+        name: the trial's.
         gain: over the default recipe on validation, a fraction.
+        test: its recipe's Scores on test, refitted on everybody else.
         test_gain: over the default recipe on test, a fraction.
         on_patients: interval of that over the test patients; None where they are too few.
     """
 
-    trial: Trial
-    test: Scores
+    name: str
     gain: float
+    test: Scores
     test_gain: float
     on_patients: PatientDifference | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The form kept in results.json."""
-        return {
-            "name": self.trial.name,
-            "gain": self.gain,
-            "test": self.test.to_json(),
-            "test_gain": self.test_gain,
-            "on_patients": None if self.on_patients is None else self.on_patients.to_json(),
-        }
 
 
 @dataclass(frozen=True)
@@ -115,22 +108,22 @@ class OuterSplit:
     Attributes:
         split_seed: who is in test.
         inner_seeds: of the validation splits.
-        default: the default recipe's validation Scores on them, fractions.
-        test: its Scores on test, refitted on everybody else.
+        default: the default recipe's Scores.
         baselines: Scores of the baselines on test, by name.
         trials: every recipe that was tried, in the order they began.
         winner: the best that came to all splits; None where none beat the default.
         importance: share of the gain's variance that each field explains, the greatest first.
+        train_s: seconds of the trials' trainings.
     """
 
     split_seed: int
     inner_seeds: tuple[int, ...]
-    default: tuple[float, ...]
-    test: Scores
+    default: Default
     baselines: Mapping[str, Scores]
     trials: tuple[Trial, ...]
     winner: Winner | None
     importance: Mapping[str, float]
+    train_s: float
 
     @property
     def scored(self) -> list[Trial]:
@@ -143,131 +136,84 @@ class OuterSplit:
         return (0.0, 0.0) if self.winner is None else (self.winner.gain, self.winner.test_gain)
 
     @property
-    def train_s(self) -> float:
-        """Seconds of the trials' trainings."""
-        return sum(trial.seconds for trial in self.trials)
+    def changes(self) -> Mapping[str, Any]:
+        """What the winner varies, by field; empty where there is none."""
+        won = self.winner and self.winner.name
+        return next((trial.values for trial in self.trials if trial.name == won), {})
 
-    def gain(self, trial: Trial) -> float:
-        """What a trial with a Score gains over the default recipe, without caution."""
-        return gain(trial.scores, self.default)
 
-    def to_json(self) -> dict[str, Any]:
-        """The form kept in results.json."""
-        return {
-            "split_seed": self.split_seed,
-            "inner_seeds": list(self.inner_seeds),
-            "default": {"validation": list(self.default), "test": self.test.to_json()},
-            "baselines": {name: scores.to_json() for name, scores in self.baselines.items()},
-            "trials": [
-                asdict(trial) | {"gain": None if trial.gain is None else self.gain(trial)}
-                for trial in self.trials
-            ],
-            "winner": None if self.winner is None else self.winner.to_json(),
-            "importance": dict(self.importance),
-            "train_s": self.train_s,
-        }
+@dataclass(frozen=True)
+class Survival:
+    """What is left on test of the gain on validation, fractions: means over the outer splits.
+
+    Attributes:
+        outer_splits: how many.
+        validation_gain: over the default recipe, 0 where no recipe won.
+        test_gain: likewise.
+        share: of the one in the other; None where nothing was gained.
+        test: the gains on test compared with none; None for one outer split.
+    """
+
+    outer_splits: int
+    validation_gain: float
+    test_gain: float
+    share: float | None
+    test: Comparison | None
+
+    @classmethod
+    def of(cls, outer: Sequence[OuterSplit], test_patients: float, patients: int) -> "Survival":
+        """That of some outer splits.
+
+        Args:
+            outer: the splits.
+            test_patients: on a test side; an average where the sides differ.
+            patients: in all.
+        """
+        gains = np.array([split.gains for split in outer])
+        validation, test = (float(column.mean()) for column in gains.T)
+        compared = None
+        if len(outer) > 1:
+            n_train = patients - test_patients
+            compared = compare(gains[:, 1], n_test=test_patients, n_train=n_train)
+        return cls(
+            len(outer), validation, test, test / validation if validation else None, compared
+        )
 
 
 @dataclass(frozen=True)
 class SearchSummary:
-    """What a search found.
+    """What results.json has beside its header (experiments/results/SCHEMA.md).
 
     Attributes:
         recipe: the default one.
         space: what varied.
-        plan: how it was searched.
+        sampler: who proposed recipes.
+        caution: standard errors that were taken off a recipe's gain.
+        stage: that was scored.
         training_seed: of all recipes.
         outer: by outer split.
-        test_patients: on a test side; an average where the sides differ.
-        patients: in all.
+        survival: over them.
+        optuna: its version.
     """
 
     recipe: Recipe
     space: Space
-    plan: SearchPlan
+    sampler: str
+    caution: float
+    stage: str
     training_seed: int
     outer: tuple[OuterSplit, ...]
-    test_patients: float
-    patients: int
+    survival: Survival
+    optuna: str = version("optuna")
 
     @property
-    def gains(self) -> tuple[float, float]:
-        """On validation and on test, fractions: means over the outer splits."""
-        validation, test = zip(*(split.gains for split in self.outer), strict=True)
-        return float(np.mean(validation)), float(np.mean(test))
-
-    @cached_property
-    def survival(self) -> Comparison | None:
-        """The gains on test compared with none; None for one outer split."""
-        if len(self.outer) == 1:
-            return None
-        gains = np.array([split.gains[1] for split in self.outer])
-        n_train = self.patients - self.test_patients
-        return compare(gains, n_test=self.test_patients, n_train=n_train)
-
-    def to_json(self) -> dict[str, Any]:
-        """What results.json has beside its header (experiments/results/SCHEMA.md)."""
-        validation, test = self.gains
+    def metrics(self) -> dict[str, float]:
+        """What MLflow compares searches by: the gains, means and of each outer split."""
+        gains = {"": (self.survival.validation_gain, self.survival.test_gain)}
+        gains |= {f"outer-{split.split_seed}.": split.gains for split in self.outer}
+        names = ("validation_gain", "test_gain")
         return {
-            "recipe": asdict(self.recipe),
-            "space": [str(dimension) for dimension in self.space],
-            "sampler": self.plan.sampler,
-            "caution": self.plan.caution,
-            "stage": self.plan.stage,
-            "training_seed": self.training_seed,
-            "optuna": version("optuna"),
-            "outer": [split.to_json() for split in self.outer],
-            "survival": {
-                "outer_splits": len(self.outer),
-                "validation_gain": validation,
-                "test_gain": test,
-                "share": test / validation if validation else None,
-                "test": None if self.survival is None else self.survival.to_json(),
-            },
+            f"{part}{name}": gain
+            for part, pair in gains.items()
+            for name, gain in zip(names, pair, strict=True)
         }
-
-
-def study_of(
-    trials: Iterable[Trial], space: Space, storage: str | None = None, name: str = "search"
-) -> optuna.Study:
-    """The trials as an Optuna study, for its dashboard, its figures and what it says of importance.
-
-    Args:
-        trials: those without any Score count as failed, those that were stopped as infeasible.
-        space: what they vary.
-        storage: as Optuna takes it, such as ``sqlite:///optuna.db``; None keeps it in memory.
-        name: the study's.
-    """
-    study = optuna.create_study(direction="maximize", study_name=name, storage=storage)
-    distributions = {dimension.field: dimension.values for dimension in space}
-    states = optuna.trial.TrialState
-    for trial in trials:
-        study.add_trial(
-            optuna.trial.create_trial(
-                state=states.FAIL if trial.gain is None else states.COMPLETE,
-                value=trial.gain,
-                params=dict(trial.values),
-                distributions={field: distributions[field] for field in trial.values},
-                user_attrs={"name": trial.name, "state": trial.state, "scores": trial.scores},
-                system_attrs={"constraints": [0.0 if trial.state == FINISHED else 1.0]},
-            )
-        )
-    return study
-
-
-def importance(study: optuna.Study, seed: int) -> dict[str, float]:
-    """Share of the gain's variance that each field explains by itself (fANOVA, Hutter 2014).
-
-    Returns:
-        The fields that every trial has, the most important first; empty where trials with a gain
-        are few or all have the same.
-    """
-    gains = [trial.value for trial in study.trials if trial.value is not None]
-    if len(gains) < MIN_TRIALS or len(set(gains)) == 1:
-        return {}
-    try:
-        return optuna.importance.get_param_importances(
-            study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=seed)
-        )
-    except (RuntimeError, ValueError):
-        return {}

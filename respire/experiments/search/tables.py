@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from respire.experiments.search.summary import SearchSummary
+from respire.experiments.search.summary import OuterSplit, SearchSummary
 from respire.metrics import percent
-from respire.report.numbers import between
+from respire.report.numbers import NONE, between, signed
+from respire.report.reproduction import made
 from respire.report.table import Table
 
 SHOWN = 12
@@ -15,36 +17,14 @@ SHOWN = 12
 
 def survival(search: SearchSummary) -> Table:
     """Default and winner on validation and test, by outer split."""
-    rows = []
-    for split in search.outer:
-        won = ["–"] * 4
-        if winner := split.winner:
-            apart = winner.on_patients
-            interval = "–" if apart is None else between((apart.score.low, apart.score.high))
-            won = [_gain(winner.gain), percent(winner.test.score), _gain(winner.test_gain)]
-            won.append(interval)
-        best = max(split.baselines, key=lambda name: split.baselines[name].score)
-        rows.append(
-            (
-                str(split.split_seed),
-                percent(sum(split.default) / len(split.default)),
-                won[0],
-                percent(split.test.score),
-                *won[1:],
-                f"{percent(split.baselines[best].score)} ({best})",
-                f"{split.test.n:,}",
-            )
-        )
+    rows = [_survival(split) for split in search.outer]
     chosen = ""
-    if search.plan.caution:
-        chosen = f"Winner: largest gain less {search.plan.caution:g} standard errors. "
+    if search.caution:
+        chosen = f"Winner: largest gain less {search.caution:g} standard errors. "
     return Table(
         "What survives on test (%)",
-        (
-            *("Outer split", "Default, validation", "Winner's gain there", "Default, test"),
-            *("Winner, test", "Gain on test", "Interval", "Best baseline, test", "n"),
-        ),
-        tuple(rows),
+        tuple(rows[0]),
+        tuple(tuple(row.values()) for row in rows),
         note=f"n: test cycles. {chosen}Both recipes were refitted on all but the test "
         "patients, for their last epoch (stage 2: their fixed number of epochs), since nobody is "
         "left to choose one by; the test patients were read once. Interval: over the test "
@@ -52,22 +32,23 @@ def survival(search: SearchSummary) -> Table:
     )
 
 
-def winners(search: SearchSummary) -> Table:
-    """What the best recipe of each outer split changes."""
+def winners(search: SearchSummary) -> list[Table]:
+    """What the best recipe of each outer split changes; no table where nothing won."""
     default = search.recipe.flat()
-    return Table(
+    rows = tuple(
+        (str(split.split_seed), field, _value(default[field]), _value(value))
+        for split in search.outer
+        for field, value in split.changes.items()
+    )
+    table = Table(
         "The best recipe",
         ("Outer split", "Field", "Default", "Best"),
-        tuple(
-            (str(split.split_seed), field, _value(default[field]), _value(value))
-            for split in search.outer
-            if split.winner is not None
-            for field, value in split.winner.trial.values.items()
-        ),
+        rows,
         text_columns=2,
         note="Complete in best-SPLIT.toml, which --recipe takes. A strength is the number that "
         "makes its range (respire/experiments/search/space.py).",
     )
+    return [table] if rows else []
 
 
 def trials(search: SearchSummary) -> Table:
@@ -77,17 +58,14 @@ def trials(search: SearchSummary) -> Table:
         ("Outer split", "Trial", "Gain (points)", "State", "Splits", "Values"),
         tuple(
             (
-                str(split.split_seed),
-                trial.name,
-                _gain(split.gain(trial)),
-                trial.state,
+                *(str(split.split_seed), trial.name, signed(trial.gain or 0.0), trial.state),
                 str(len(trial.scores)),
                 ", ".join(f"{f.split('.')[1]} {_value(v)}" for f, v in trial.values.items()),
             )
             for split in search.outer
-            for trial in sorted(
-                split.scored, key=lambda trial: (len(trial.scores), split.gain(trial)), reverse=True
-            )[:SHOWN]
+            for trial in sorted(split.scored, key=lambda t: (-len(t.scores), -(t.gain or 0.0)))[
+                :SHOWN
+            ]
         ),
         text_columns=2,
         note="Gain over the default recipe on the inner splits that a trial came to.",
@@ -96,43 +74,46 @@ def trials(search: SearchSummary) -> Table:
 
 def states(search: SearchSummary) -> Table:
     """How the trials ended, and why some failed."""
-    counted = {
-        split.split_seed: Counter((trial.state, trial.reason) for trial in split.trials)
-        for split in search.outer
-    }
     return Table(
         "How trials ended",
         ("Outer split", "State", "Reason", "n"),
         tuple(
-            (str(seed), state, reason or "–", str(n))
-            for seed, ends in counted.items()
-            for (state, reason), n in sorted(ends.items())
+            (str(split.split_seed), state, reason or NONE, str(n))
+            for split in search.outer
+            for (state, reason), n in sorted(
+                Counter((t.state, t.reason) for t in split.trials).items()
+            )
         ),
         text_columns=3,
+        note=f"Training in them took {sum(split.train_s for split in search.outer):,.1f} s.",
     )
 
 
 def reproduction(search: SearchSummary, results: Mapping[str, Any]) -> list[Table]:
     """What it takes to do it again; results.json gives its header."""
-    run = (
-        ("respire", results["respire_version"]),
-        ("numerics version", str(results["numerics_version"])),
-        ("training in trials (s)", f"{sum(split.train_s for split in search.outer):,.1f}"),
-        *((f"{step} (s)", f"{took:,.1f}") for step, took in results["seconds"].items()),
-        ("peak memory (MiB)", f"{results['peak_memory_mib']:,.0f}"),
-        *((name, str(value)) for name, value in results["environment"].items()),
-    )
     space = tuple((d.field, str(d).partition("=")[2]) for d in search.space)
-    recipe = tuple((name, str(value)) for name, value in search.recipe.flat().items())
     return [
         Table("Search space", ("Field", "Values"), space, text_columns=2),
-        Table("Run", ("", "Value"), run, text_columns=2),
-        Table("Default recipe", ("Field", "Value"), recipe, text_columns=2),
+        *made(results, {"the default": asdict(search.recipe)}),
     ]
 
 
-def _gain(fraction: float) -> str:
-    return f"{100 * fraction:+.1f}"
+def _survival(split: OuterSplit) -> dict[str, str]:
+    """A row, by columns."""
+    winner, default = split.winner, split.default
+    apart = winner and winner.on_patients
+    best = max(split.baselines, key=lambda name: split.baselines[name].score)
+    return {
+        "Outer split": str(split.split_seed),
+        "Default, validation": percent(sum(default.validation) / len(default.validation)),
+        "Winner's gain there": signed(winner.gain) if winner else NONE,
+        "Default, test": percent(default.test.score),
+        "Winner, test": percent(winner.test.score) if winner else NONE,
+        "Gain on test": signed(winner.test_gain) if winner else NONE,
+        "Interval": between((apart.score.low, apart.score.high) if apart else None),
+        "Best baseline, test": f"{percent(split.baselines[best].score)} ({best})",
+        "n": f"{default.test.n:,}",
+    }
 
 
 def _value(value: Any) -> str:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import optuna
 import pyarrow as pa
@@ -17,10 +17,16 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from respire.experiments.search.objective import gain
-from respire.experiments.search.progress import Progress, failure
 from respire.experiments.search.samplers import sampler_of
 from respire.experiments.search.space import Space, apply, suggest
-from respire.experiments.search.summary import FINISHED, STOPPED, SearchPlan, Trial
+from respire.experiments.search.summary import (
+    FAILED,
+    FINISHED,
+    OUT_OF_MEMORY,
+    STOPPED,
+    SearchPlan,
+    Trial,
+)
 from respire.recipe.recipe import Recipe
 from respire.runtime.actors import slots
 from respire.runtime.resources import set_up_torch
@@ -39,6 +45,8 @@ RETRIES = 2
 """How often a trial is begun again that failed or was lost with its node; it goes on from its last
 checkpoint. Tune cannot tell the two apart, so an impossible recipe is tried as often."""
 METRIC = "gain"
+MEMORY_SIGNS = ("running low on memory", "out of memory", "MemoryError")
+"""What Ray's monitor, a GPU and Python say."""
 
 
 @dataclass(frozen=True)
@@ -46,29 +54,62 @@ class Trials:
     """What all trials of a search have in common; picklable.
 
     Attributes:
-        recipe: the default recipe.
+        studies: the default recipe's on each inner split.
         space: what varies.
         plan: how to search.
-        studies: the default recipe's on each inner split.
-        default: its validation Scores there.
-        seed: of the sampler.
+        default: the default recipe's validation Scores on each.
         tracker: the MLflow run that the trials are nested in.
         lines: what the user sees (session.console).
     """
 
-    recipe: Recipe
+    studies: tuple[Study, ...]
     space: Space
     plan: SearchPlan
-    studies: tuple[Study, ...]
     default: tuple[float, ...]
-    seed: int
     tracker: Tracker
     lines: Queue
 
-    @property
-    def gpu(self) -> bool:
-        """Whether they compute on GPUs."""
-        return self.studies[0].compute.device == "cuda"
+
+class Progress(tune.Callback):
+    """Ends each trial's MLflow run, and tells how far the search is.
+
+    Tune keeps its callbacks with the search. What comes back of this one is the present process's.
+
+    Attributes:
+        now: that of the search which runs in this process.
+    """
+
+    now: ClassVar["Progress"]
+
+    def __init__(self, tracker: Tracker, splits: int, samples: int):
+        self.tracker, self.splits, self.samples = tracker, splits, samples
+        self.began, self.ended_here = time.monotonic(), 0
+
+    def __reduce__(self) -> Any:
+        return getattr, (Progress, "now")
+
+    def on_trial_complete(self, *_: Any, trials: list[Any], trial: Any, **__: Any) -> None:
+        """A trial came to its end, or was stopped."""
+        splits = trial.last_result.get("splits", 0)
+        self._end(trials, trial, FINISHED if splits == self.splits else STOPPED)
+
+    def on_trial_error(self, *_: Any, trials: list[Any], trial: Any, **__: Any) -> None:
+        """A trial failed."""
+        state, reason = failure(trial.get_error())
+        self._end(trials, trial, state, f" ({reason})")
+
+    def _end(self, trials: list[Any], trial: Any, state: str, why: str = "") -> None:
+        run = self.tracker.child(f"trial {trial.trial_id}")
+        run.log_tags({"respire.state": state})
+        run.finish("FINISHED" if state in (FINISHED, STOPPED) else "FAILED")
+        self.ended_here += 1
+        done = len({one.trial_id for one in trials if one.is_finished()} | {trial.trial_id})
+        left = (time.monotonic() - self.began) / self.ended_here * (self.samples - done)
+        print(
+            f"trial {trial.trial_id}: {state}{why}; {done} of {self.samples} trials done, "
+            f"about {left / 60:.0f} min left",
+            flush=True,
+        )
 
 
 def run_trials(trials: Trials, cycles: pa.Table, folder: Storage) -> list[Trial]:
@@ -82,10 +123,11 @@ def run_trials(trials: Trials, cycles: pa.Table, folder: Storage) -> list[Trial]
     Returns:
         Every trial, in the order they began.
     """
-    plan, gpu, kept = trials.plan, trials.gpu, folder / "tune"
+    first, plan, kept = trials.studies[0], trials.plan, folder / "tune"
+    splits, gpu = len(trials.studies), first.compute.device == "cuda"
     parallel = slots(gpu, plan.per_gpu)
     part = share(parallel, gpu)
-    Progress.now = Progress(trials.tracker, len(trials.studies), plan.trials)
+    Progress.now = Progress(trials.tracker, splits, plan.trials)
     trainable = tune.with_resources(
         tune.with_parameters(_try, trials=trials, parallel=parallel, kept=kept, cycles=cycles),
         {"GPU": part.gpus} if gpu else {"CPU": part.cpus},
@@ -98,6 +140,8 @@ def run_trials(trials: Trials, cycles: pa.Table, folder: Storage) -> list[Trial]
         tuner = tune.Tuner.restore(f"{home}/tune", trainable, storage_filesystem=filesystem)
     else:
         kept.delete()  # killed before the first snapshot was written; cells keep what was trained
+        sampler = sampler_of(plan.sampler, first.seed + first.split.cut.split_seed)
+        propose = partial(_suggest, trials.space, first.recipe)
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -106,18 +150,8 @@ def run_trials(trials: Trials, cycles: pa.Table, folder: Storage) -> list[Trial]
                 num_samples=plan.trials,
                 max_concurrent_trials=parallel,
                 trial_dirname_creator=lambda trial: trial.trial_id,
-                search_alg=OptunaSearch(
-                    partial(_suggest, trials.space, trials.recipe),
-                    metric=METRIC,
-                    mode="max",
-                    sampler=sampler_of(plan.sampler, trials.seed),
-                ),
-                scheduler=ASHAScheduler(
-                    time_attr="splits",
-                    max_t=len(trials.studies),
-                    grace_period=1,
-                    reduction_factor=KEEP,
-                ),
+                search_alg=OptunaSearch(propose, metric=METRIC, mode="max", sampler=sampler),
+                scheduler=ASHAScheduler("splits", max_t=splits, reduction_factor=KEEP),
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
@@ -133,7 +167,7 @@ def run_trials(trials: Trials, cycles: pa.Table, folder: Storage) -> list[Trial]
         results = tuner.fit()
     if len(results) < plan.trials:
         raise KeyboardInterrupt  # Tune ends so when it gets SIGUSR1
-    return [_ended(result, len(trials.studies), kept) for result in results]
+    return [_ended(result, splits, kept) for result in results]
 
 
 def _snapshots(folder: Storage) -> list[bytes]:
@@ -166,7 +200,7 @@ def _try(
     # A kill would make Tune forget a trial that its last snapshot lacks, and what it had told.
     while not any(name.encode() in snapshot for snapshot in _snapshots(kept)):
         time.sleep(SNAPSHOT_SECONDS / 10)
-    recipe = apply(trials.recipe, config["values"])
+    recipe = apply(trials.studies[0].recipe, config["values"])
     run = trials.tracker.child(f"trial {name}")
     run.log_recipe(recipe)
     scores: list[float] = []
@@ -196,13 +230,16 @@ def _ended(result: Any, splits: int, folder: Storage) -> Trial:
     state, reason = FINISHED if len(scores) == splits else STOPPED, ""
     if result.error is not None:
         state, reason = failure(result.error)
-    return Trial(
-        name=name,
-        # Of a trial that failed before a kill the result itself has forgotten them.
-        values=(folder / name / "params.json").read_json()["values"],
-        scores=scores,
-        gain=metrics.get(METRIC),
-        state=state,
-        reason=reason,
-        seconds=float(metrics.get("train_s", 0.0)),
-    )
+    # Of a trial that failed before a kill the result itself has forgotten them.
+    values = (folder / name / "params.json").read_json()["values"]
+    seconds = float(metrics.get("train_s", 0.0))
+    return Trial(name, values, scores, metrics.get(METRIC), state, reason, seconds)
+
+
+def failure(error: BaseException | str) -> tuple[str, str]:
+    """FAILED or OUT_OF_MEMORY, and why in one line; Tune keeps some errors as text only."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    for line in lines:
+        if any(sign in line for sign in MEMORY_SIGNS):
+            return OUT_OF_MEMORY, line.strip()
+    return FAILED, lines[-1].strip()

@@ -8,7 +8,9 @@ from optuna.distributions import CategoricalDistribution
 
 from respire.data.splits.split import Cut
 from respire.errors import InputError
-from respire.experiments.search.nested import best_of, check_honest, start_search
+from respire.experiments.search.nested import check_honest
+from respire.experiments.search.objective import best_of
+from respire.experiments.search.run import search
 from respire.experiments.search.space import Dimension, read_space
 from respire.experiments.search.summary import FINISHED, STOPPED, SearchPlan, Trial
 from respire.recipe.presets import small
@@ -30,8 +32,8 @@ def test_a_search_that_breaks_a_rule_is_refused_before_anything_is_opened(
 ) -> None:
     plan = SearchPlan(trials=1, inner_splits=1, outer_seeds=(0,))
     nowhere = Place("/nowhere", "/proc/none", "no store")
-    with pytest.raises(InputError, match=said), start_search(recipe, cut, 0, plan, nowhere):
-        pass
+    with pytest.raises(InputError, match=said):
+        search(recipe, cut, 0, plan, nowhere)
 
 
 def test_every_stamp_of_a_recipe_is_refused() -> None:

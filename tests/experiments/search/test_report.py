@@ -8,6 +8,7 @@ import optuna
 import pytest
 from pages import rows, shown_images
 
+from respire.evaluation.evaluate import STAGE1
 from respire.experiments.search import figures
 from respire.experiments.search.report import lead, page, summary, verdict
 from respire.experiments.search.space import SPACE, read_space, suggest
@@ -15,15 +16,17 @@ from respire.experiments.search.summary import (
     FAILED,
     FINISHED,
     STOPPED,
+    Default,
     OuterSplit,
-    SearchPlan,
     SearchSummary,
+    Survival,
     Trial,
     Winner,
 )
 from respire.metrics import Scores, percent
 from respire.recipe.presets import small
 from respire.report.page import strict
+from respire.report.typed import stored
 from respire.runtime.storage import Storage
 from respire.statistics.intervals import Difference, PatientDifference
 
@@ -52,22 +55,22 @@ def outer_split(seed: int, winner: bool = True) -> OuterSplit:
     majority = Scores(np.array([[100, 0, 0, 0], [50, 0, 0, 0], [20, 0, 0, 0], [10, 0, 0, 0]]))
     apart = Difference(0.012, -0.03, 0.05)
     on_patients = PatientDifference(0.95, 25, 5000, 0, apart, apart, apart)
-    best = Winner(trials[0], better, 0.031, better.score - test.score, on_patients)
+    best = Winner(trials[0].name, 0.031, better, better.score - test.score, on_patients)
     return OuterSplit(
         seed,
         (0, 1, 2),
-        default,
-        test,
+        Default(default, test),
         {"majority": majority},
         tuple(trials),
         best if winner else None,
         {"features.window_seconds": 0.6, "optimisation.learning_rate": 0.4},
+        200.0,
     )
 
 
 def made_up(*outer: OuterSplit, caution: float = 0.0) -> SearchSummary:
-    plan = SearchPlan(20, 3, tuple(split.split_seed for split in outer), caution=caution)
-    return SearchSummary(small(), SEARCHED, plan, 0, outer, 25, 126)
+    survival = Survival.of(outer, 25, 126)
+    return SearchSummary(small(), SEARCHED, "tpe", caution, STAGE1, 0, outer, survival)
 
 
 def results_of(search: SearchSummary) -> dict[str, Any]:
@@ -83,7 +86,7 @@ def results_of(search: SearchSummary) -> dict[str, Any]:
         "peak_memory_mib": 1000.0,
         "environment": {"device": "cpu"},
     }
-    return strict(header | search.to_json())
+    return strict(header | stored(search))
 
 
 def written(search: SearchSummary, folder: Any) -> list[str]:
@@ -108,7 +111,7 @@ def test_the_sentences_tell_the_gain_on_validation_and_on_test(search: SearchSum
 def test_several_outer_splits_have_an_interval_for_new_patients() -> None:
     search = made_up(outer_split(0), outer_split(1, winner=False))
     assert "On 2 outer splits" in lead(search)
-    test = search.survival
+    test = search.survival.test
     assert test is not None
     low, high = 100 * test.new_patients.low, 100 * test.new_patients.high
     assert f"an interval of {low:+.1f} to {high:+.1f} points for new patients (p = " in verdict(
@@ -120,13 +123,14 @@ def test_a_search_without_a_winner_says_so(tmp_path) -> None:
     search = made_up(outer_split(0, winner=False))
     assert "None of the 20 recipes" in lead(search)
     assert "better on validation than recipe small" in lead(search)
+    assert "The best recipe" not in summary(search)
     written(search, tmp_path)
 
 
 def test_the_table_has_default_and_winner_on_both_sides(search: SearchSummary) -> None:
     (outer,) = search.outer
     assert outer.winner is not None
-    shares = [percent(scores.score) for scores in (outer.test, outer.winner.test)]
+    shares = [percent(scores.score) for scores in (outer.default.test, outer.winner.test)]
     gain = f"{100 * outer.winner.test_gain:+.1f}"
     assert "standard errors" not in summary(search)
     assert "gain less 1 standard errors" in summary(made_up(outer, caution=1.0))
@@ -145,7 +149,9 @@ def test_what_the_best_recipe_changes_stands_beside_the_default(search: SearchSu
 
 def test_a_failed_trial_is_shown_with_its_reason(search: SearchSummary, tmp_path) -> None:
     written(search, tmp_path)
-    assert ["0", "failed", "training diverged", "1"] in rows((tmp_path / "report.md").read_text())
+    report = (tmp_path / "report.md").read_text()
+    assert ["0", "failed", "training diverged", "1"] in rows(report)
+    assert "Training in them took 200.0 s." in report
 
 
 def test_the_folder_holds_results_two_reports_and_four_figures(
@@ -189,7 +195,7 @@ def test_the_figures_say_what_the_search_found(search: SearchSummary) -> None:
     whole, stopped = (len(dots.get_offsets()) for dots in axis.collections)
     states = [trial.state for trial in outer.trials]
     assert (whole, stopped) == (states.count(FINISHED), states.count(STOPPED))
-    bars = figures.importance(outer, search.space).axes[0].patches
+    bars = figures.importance(outer).axes[0].patches
     assert sorted(bar.get_width() for bar in bars) == pytest.approx([0.4, 0.6])
     slices = figures.slices(search.outer, search.space).axes
     assert len(slices) == len(figures.fields_that_differ(search.outer))

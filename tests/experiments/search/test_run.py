@@ -141,6 +141,10 @@ def test_mlflow_has_a_run_a_trial_and_a_child_a_split(
             assert child.data.tags["mlflow.parentRunId"] == run.info.run_id
             assert child.data.metrics["score"] == pytest.approx(score)
     assert {run.info.status for run in names.values()} == {"FINISHED"}
+    survival = results_in(searched.folder)["survival"]
+    for name in ("validation_gain", "test_gain"):
+        assert names[NAME].data.metrics[name] == pytest.approx(survival[name])
+        assert names[NAME].data.metrics[f"outer-0.{name}"] == pytest.approx(survival[name])
 
 
 def test_the_optuna_study_is_kept_beside_the_report(

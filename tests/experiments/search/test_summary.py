@@ -1,13 +1,17 @@
 """What a search is said to have gained."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from respire.evaluation.evaluate import STAGE1
 from respire.experiments.search.nested import DEFAULT, WINNER, summarise
 from respire.experiments.search.objective import gain
-from respire.experiments.search.summary import FINISHED, SearchPlan, SearchSummary, Trial
+from respire.experiments.search.summary import FINISHED, STOPPED, SearchSummary, Survival, Trial
 from respire.recipe.presets import small
+from respire.report.typed import stored
 from respire.statistics.paired import compare
 
 DEFAULT_SCORES = (0.5, 0.5, 0.5)
@@ -35,9 +39,9 @@ def test_what_is_told_is_the_gain_itself_however_cautious_the_search() -> None:
     failed = Trial("b", {}, (), None, "failed", "diverged", 1.0)
     test = {DEFAULT: predictions(0), WINNER: predictions(1)}
     majority = predictions(2).assign(predicted=0, baseline="majority")
-    told = summarise(
-        *(0, (0, 1, 2), DEFAULT_SCORES, (winner, failed), winner, test, majority, 4, ())
-    ).to_json()
+    told = stored(summarise(0, (0, 1, 2), DEFAULT_SCORES, (winner, failed), test, majority, 4, {}))
+    assert told["default"]["validation"] == [*DEFAULT_SCORES]
+    assert told["train_s"] == 2.0
     assert told["winner"]["gain"] == pytest.approx(0.05)
     assert [trial["gain"] for trial in told["trials"]] == [pytest.approx(0.05), None]
     assert told["baselines"]["majority"]["score"] == 0.5
@@ -50,22 +54,39 @@ def test_what_is_told_is_the_gain_itself_however_cautious_the_search() -> None:
 
 
 def test_an_outer_split_without_a_winner_gains_nothing_and_counts() -> None:
+    winner = Trial("a", {"features.hop": 128}, SCORES, 0.05, FINISHED, "", 1.0)
+    stopped = replace(winner, state=STOPPED)
+    test = {DEFAULT: predictions(0), WINNER: predictions(1)}
+    majority = predictions(2).assign(predicted=0, baseline="majority")
+    outer = tuple(
+        summarise(seed, (0, 1, 2), DEFAULT_SCORES, (trial,), test, majority, 4, {})
+        for seed, trial in enumerate((winner, stopped))
+    )
+    assert [split.changes for split in outer] == [{"features.hop": 128}, {}]
+    gained = outer[0].gains[1]
+    survival = Survival.of(outer, 25, 126)
+    assert survival.validation_gain == pytest.approx(0.025)
+    assert survival.test_gain == pytest.approx(gained / 2)
+    assert survival.share == pytest.approx(gained / 0.05)
+    assert survival.test == compare(np.array([gained, 0.0]), n_test=25, n_train=101)
+    alone = Survival.of(outer[1:], 25, 126)
+    assert alone.test is None
+    assert alone.share is None
+
+
+def test_mlflow_gets_the_gains_of_the_search_and_of_each_outer_split() -> None:
     winner = Trial("a", {}, SCORES, 0.05, FINISHED, "", 1.0)
     test = {DEFAULT: predictions(0), WINNER: predictions(1)}
     majority = predictions(2).assign(predicted=0, baseline="majority")
-    shared = (0, (0, 1, 2), DEFAULT_SCORES, (winner,))
-    outer = (
-        summarise(*shared, winner, test, majority, 4, ()),
-        summarise(*shared, None, {DEFAULT: test[DEFAULT]}, majority, 4, ()),
+    split = summarise(3, (0, 1, 2), DEFAULT_SCORES, (winner,), test, majority, 4, {})
+    survival = Survival.of((split,), 25, 126)
+    found = SearchSummary(small(), (), "tpe", 0.0, STAGE1, 0, (split,), survival)
+    gained = split.gains[1]
+    assert found.metrics == pytest.approx(
+        {
+            "validation_gain": 0.05,
+            "test_gain": gained,
+            "outer-3.validation_gain": 0.05,
+            "outer-3.test_gain": gained,
+        }
     )
-    gained = outer[0].gains[1]
-    survival = SearchSummary(small(), (), SearchPlan(1, 3, (0, 1)), 0, outer, 25, 126).to_json()[
-        "survival"
-    ]
-    assert survival["validation_gain"] == pytest.approx(0.025)
-    assert survival["test_gain"] == pytest.approx(gained / 2)
-    assert survival["share"] == pytest.approx(gained / 0.05)
-    assert survival["test"] == compare(np.array([gained, 0.0]), n_test=25, n_train=101).to_json()
-    alone = SearchSummary(small(), (), SearchPlan(1, 3, (1,)), 0, outer[1:], 25, 126).to_json()
-    assert alone["survival"]["test"] is None
-    assert alone["survival"]["share"] is None

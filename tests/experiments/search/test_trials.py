@@ -12,8 +12,7 @@ import torch
 from scipy import stats
 
 from respire.errors import InputError
-from respire.experiments.search.objective import gain
-from respire.experiments.search.progress import Progress, failure
+from respire.experiments.search.objective import gain, importance, study_of
 from respire.experiments.search.samplers import check_sampler, sampler_of
 from respire.experiments.search.space import SPACE, apply, read_space, suggest
 from respire.experiments.search.summary import (
@@ -22,10 +21,8 @@ from respire.experiments.search.summary import (
     OUT_OF_MEMORY,
     STOPPED,
     Trial,
-    importance,
-    study_of,
 )
-from respire.experiments.search.trials import _is_whole
+from respire.experiments.search.trials import Progress, _is_whole, failure
 from respire.recipe.presets import small
 from respire.runtime.storage import Storage
 
