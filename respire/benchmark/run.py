@@ -140,8 +140,7 @@ def _measure_on_ray(
     stopwatch: Stopwatch,
 ) -> dict[str, Any]:
     """The parts that need Ray, which is imported here for their sake only."""
-    from respire.benchmark.growth import measure_scaling, small_corpus
-    from respire.benchmark.preparation import describe, prepare
+    from respire.benchmark.growth import describe, measure_scaling, prepare, small_corpus
     from respire.benchmark.ray_cost import measure_training
     from respire.runtime.session import session
 
