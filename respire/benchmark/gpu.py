@@ -57,7 +57,7 @@ class Day:
     def __init__(self, options: argparse.Namespace):
         self.options, self.ends = options, time.monotonic() + 60 * options.minutes
         self.compute = Compute.resolve("none" if options.tiny else "auto", "auto")
-        self.results: Found = {"seconds": {}, "errors": {}}
+        self.results: Found = {"machine": machine(self.compute), "seconds": {}, "errors": {}}
         options.out.mkdir(parents=True, exist_ok=True)
 
     def left_s(self) -> float:
@@ -166,13 +166,12 @@ def same_logits(day: Day, recipe: Recipe) -> Found:
 def waits(day: Day, recipe: Recipe) -> Found:
     """Where the host waits for the GPU within an epoch's steps."""
     bank = noise_bank(4 * recipe.optimisation.batch_size, recipe, day.compute.device)
+    debug = torch.cuda.set_sync_debug_mode if day.compute.device == "cuda" else str
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        if day.compute.device == "cuda":
-            torch.cuda.set_sync_debug_mode("warn")
+        debug("warn")
         fitted(recipe, bank, day.compute, {"epochs": 1})
-        if day.compute.device == "cuda":
-            torch.cuda.set_sync_debug_mode("default")
+        debug("default")
     return dict(Counter(f"{Path(at.filename).name}:{at.lineno}" for at in seen))
 
 
@@ -286,7 +285,6 @@ def main() -> int:
         return 0
     set_up_torch()
     day = Day(options)
-    day.section("machine", lambda: machine(day.compute))
     if options.what == "train":
         recipe = day.recipe(options.recipe)
         day.section("train", lambda: train(options, recipe, day.compute, day.left_s))

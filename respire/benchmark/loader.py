@@ -17,8 +17,6 @@ from respire.features.concatenate import MIXED
 from respire.labels import NORMAL
 from respire.recipe.recipe import Recipe
 
-ONE_OF = ("noise", "speed", "loudness", "pitch", "vtlp")
-"""Effects of which a window gets one at most, if the recipe says so."""
 FIELDS = {
     "noise": ("noise_snr_db", "noise_snr_db"),
     "speed": ("speed_factor", "speed"),
@@ -27,6 +25,8 @@ FIELDS = {
     "vtlp": ("vtlp_factor", "vtlp"),
 }
 """The recipe's field with an effect's range, and the sample's with its parameter."""
+ONE_OF = tuple(FIELDS)
+"""Effects of which a window gets one at most, if the recipe says so."""
 
 
 class PerSample(Dataset):

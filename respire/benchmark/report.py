@@ -12,7 +12,7 @@ from respire.report.page import Page, Picture, Section
 from respire.report.table import Table
 
 Part = Mapping[str, Any]
-Columns = Mapping[str, str]
+Columns = dict[str, str]
 """Names of columns, and how each writes a row's numbers (``str.format``)."""
 
 RATE: Columns = {"Median": "{per_s:,.0f}", "Best": "{best_per_s:,.0f}"}
@@ -46,12 +46,14 @@ def report(results: Part) -> Page:
         note="Seconds: of measuring each part. What is compared ran in turns in one process.",
     )
     said, sections = [], [Section("Machine", [machine])]
-    for part, (title, describe, drawn) in PARTS.items():
+    for part, (title, describe) in PARTS.items():
         if part in results:
             sentence, *tables = describe(results[part])
             said.append(sentence)
-            pictures = [Picture(*named, draw(results[part], device)) for *named, draw in drawn]
-            sections.append(Section(title, tables, pictures))
+            sections.append(Section(title, tables))
+            if part in DRAWN:
+                name, caption, draw = DRAWN[part]
+                sections[-1].figures.append(Picture(name, caption, draw(results[part], device)))
     return Page(
         results,
         f"recipe {results['recipe']['preset']} · {device} · respire {results['respire_version']}",
@@ -211,16 +213,18 @@ def _recordings(part: Part) -> tuple[str, Table]:
     return _written("{recordings:,} recordings are prepared in {prepare_s:.1f} s.", part), table
 
 
-INPUT_PATH = ("input-path", "The input path by stage and as a whole.", figures.input_path)
-GROWTH = ("scaling", "Seconds and peak memory by the number of cycles.", figures.scaling)
-PARTS: Mapping[str, tuple[str, Callable[[Any], Any], tuple[Any, ...]]] = {
-    "input": ("Input path", _input, (INPUT_PATH,)),
-    "step": ("Train step", _step, ()),
-    "ray": ("Ray", _ray, ()),
-    "scaling": ("Scaling", _scaling, (GROWTH,)),
-    "recordings": ("Recordings", _recordings, ()),
+PARTS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "input": ("Input path", _input),
+    "step": ("Train step", _step),
+    "ray": ("Ray", _ray),
+    "scaling": ("Scaling", _scaling),
+    "recordings": ("Recordings", _recordings),
 }
-"""Each part's heading, its sentence and tables, and its figures with their captions."""
+"""Each part's heading, its sentence and tables."""
+DRAWN = {
+    "input": ("input-path", "The input path by stage and as a whole.", figures.input_path),
+    "scaling": ("scaling", "Seconds and peak memory by the number of cycles.", figures.scaling),
+}
 
 
 def _audio_h(row: Part) -> dict[str, Any]:

@@ -75,6 +75,7 @@ def synthetic_window(epochs: int = 12) -> Window:
     return Window(
         recipe.classes[int(test.label[chosen])],
         [Piece(*piece) for piece in zip(*sounds, own[chosen].tolist(), strict=False)],
-        *(shade[chosen].numpy() for shade in (mel, clipped)),
+        mel[chosen].numpy(),
+        clipped[chosen].numpy(),
         dict(zip(recipe.classes, logits[chosen].tolist(), strict=True)),
     )
