@@ -145,10 +145,7 @@ def measure_scaling(
         runs = [turn[times] for turn in turns]
         trained = _trained(recipe, compute, runs[0].prepared, epochs)
         rows.append({"times": times, **describe(runs), **trained})
-    return {
-        "sizes": rows,
-        "slopes": {name: slope(rows, name) for name in ("prepare_s", "epoch_s")},
-    }
+    return {"sizes": rows, "slopes": {name: slope(rows, name) for name in ("prepare_s", "epoch_s")}}
 
 
 def slope(rows: Sequence[dict[str, Any]], column: str) -> float:

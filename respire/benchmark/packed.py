@@ -94,13 +94,13 @@ def unpack(files: Sequence[Path]) -> tuple[pa.Table, dict[str, Any]]:
     Raises:
         InputError: a part is missing or there twice, or is not as it was written.
     """
-    tables = []
+    tables, metas = [], []
     for file in sorted(files):
         try:
             tables.append(pq.read_table(file, page_checksum_verification=True))
-        except (OSError, pa.ArrowException) as error:
+            metas.append(json.loads((tables[-1].schema.metadata or {})[META]))
+        except (OSError, pa.ArrowException, KeyError) as error:
             raise InputError(f"{file}: damaged ({error}); pack and carry it again") from error
-    metas = [json.loads(table.schema.metadata[META]) for table in tables]
     parts = sorted(meta["part"] for meta in metas)
     if not metas or parts != list(range(metas[0]["parts"])):
         raise InputError(f"--cycles: parts {parts}; give each part that was packed, once")
@@ -157,9 +157,8 @@ def train(
     pipeline = Pipeline(recipe, compute.device)
     predictions = predict(network, pipeline, banks["test"], recipe.classes, compute)
     predictions.to_csv(options.out / "test-predictions.csv.gz", index=False)
-    content = dump_state(
-        {k: v.half() if v.is_floating_point() else v for k, v in run.weights.items()}
-    )
+    half = {k: v.half() if v.is_floating_point() else v for k, v in run.weights.items()}
+    content = dump_state(half)
     for number in range(math.ceil(len(content) / WEIGHTS_BYTES)):
         part = content[number * WEIGHTS_BYTES :][:WEIGHTS_BYTES]
         (options.out / f"weights-fp16.{number}").write_bytes(part)

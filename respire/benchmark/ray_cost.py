@@ -128,8 +128,4 @@ def after_the_first(history: Sequence[Row]) -> list[float]:
 
 def _described(epochs_s: Sequence[float], plain_s: Sequence[float]) -> dict[str, float]:
     median, plain = statistics.median(epochs_s), statistics.median(plain_s)
-    return {
-        "epoch_s_minimum": min(epochs_s),
-        "epoch_s_median": median,
-        "of_plain": median / plain,
-    }
+    return {"epoch_s_minimum": min(epochs_s), "epoch_s_median": median, "of_plain": median / plain}

@@ -92,7 +92,7 @@ def measure(
     if "input" in parts:
         with stopwatch.part("input"):
             bank = noise_bank(CYCLES, recipe, compute.device)
-            done = {"batches": effort.batches, "repeats": effort.repeats}
+            done: dict[str, Any] = {"batches": effort.batches, "repeats": effort.repeats}
             measured["input"] = measure_input(recipe, compute, bank, per_sample_loader, **done)
     if "step" in parts:
         with stopwatch.part("step"):

@@ -47,12 +47,7 @@ class _Metronome(Pipeline):
 
 
 def measure_step(
-    recipe: Recipe,
-    compute: Compute,
-    *,
-    steps: int,
-    repeats: int,
-    network: nn.Module | None = None,
+    recipe: Recipe, compute: Compute, *, steps: int, repeats: int, network: nn.Module | None = None
 ) -> dict[str, Any]:
     """Time ``fit()`` with images that are already there and with the real input path.
 
