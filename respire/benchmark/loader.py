@@ -126,8 +126,6 @@ def per_sample_loader(
 
 def _start_worker(_: int) -> None:
     """Give the process a stream of random numbers of its own, and one thread."""
-    worker = get_worker_info()
-    assert worker is not None
-    assert isinstance(worker.dataset, PerSample)
+    worker: Any = get_worker_info()
     worker.dataset.random = np.random.default_rng(worker.seed)
     threadpool_limits(1)

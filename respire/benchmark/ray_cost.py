@@ -64,7 +64,7 @@ def measure_training(
         "train_cycles": int(on_side(split.train).sum()),
         "validation_cycles": int(on_side(split.validation).sum()),
         "ways": {
-            name: way and way | _described(way["epoch_s"], plain)
+            name: None if way is None else way | _described(way["epoch_s"], plain)
             for name, way in ({PLAIN: {"epoch_s": plain}} | ways).items()
         },
     }
