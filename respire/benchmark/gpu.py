@@ -278,9 +278,8 @@ def main() -> int:
     """Do what was asked; 1 where a section failed or was left out."""
     options = parse()
     if options.what == "pack":
-        band = PRESETS[options.recipe]().preprocess
         told = (options.parts, options.split_seed, options.recordings)
-        for file in pack(options.data, options.out, band, *told):
+        for file in pack(options.data, options.out, PRESETS[options.recipe]().preprocess, *told):
             print(file, f"{file.stat().st_size / 2**20:.1f} MiB")
         return 0
     set_up_torch()
