@@ -21,21 +21,13 @@ def input_path(part: Part, device: str) -> Figure:
     """Microseconds a window by stage, and windows a second of the whole beside the others."""
     height, width = part["image"]
     with matplotlib.rc_context(STYLE | {"axes.grid.axis": "x"}):
-        title = f"Input path to {height}×{width} images on {device}"
-        figure = titled(title, INCHES, ())
+        figure = titled(f"Input path to {height}×{width} images on {device}", INCHES, ())
         left, right = figure.subplots(1, 2)
-        _bars(
-            left,
-            {name: 1e6 / rate["per_s"] for name, rate in part["stages"].items()},
-            "Microseconds a window",
-            f"By stage, n = {_count(part['stages'])}",
-        )
-        _bars(
-            right,
-            {name: rate["per_s"] for name, rate in part["paths"].items()},
-            "Windows a second",
-            f"As a whole, n = {_count(part['paths'])}",
-        )
+        stages, paths = part["stages"], part["paths"]
+        micro = {name: 1e6 / rate["per_s"] for name, rate in stages.items()}
+        _bars(left, micro, "Microseconds a window", f"By stage, n = {_count(stages)}")
+        rates = {name: rate["per_s"] for name, rate in paths.items()}
+        _bars(right, rates, "Windows a second", f"As a whole, n = {_count(paths)}")
     return figure
 
 

@@ -1,20 +1,25 @@
-"""Scaling: seconds and memory for 1, 4 and 16 times as many cycles."""
+"""Preparing recordings over Ray Data, and an epoch of them: seconds and memory, by their number."""
 
 import math
 import statistics
+import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from torch import nn
 
-from respire.benchmark.preparation import Preparation, describe, prepare
-from respire.benchmark.timing import peak_mib
+from respire.benchmark.timing import SETTLED_S, peak_mib
+from respire.data.corpora import icbhi
 from respire.data.corpora.synthetic import write_corpus
+from respire.data.cycles import PreparedCycles, prepare_cycles
 from respire.features.bank import CycleBank
+from respire.recipe.fields import Preprocess
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
+from respire.runtime.resources import PeakMemory
 from respire.runtime.storage import Storage
 from respire.training.loop import fit
 
@@ -22,6 +27,69 @@ PATIENTS, RECORDINGS_A_PATIENT, CYCLES_A_RECORDING = 16, 3.5, 7.5
 """Of the smallest corpus: 420 cycles, a sixteenth of ICBHI 2017."""
 POOLED = 4
 """Height and width that the cheap network pools an image to."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """One pass from recordings to cycles; Ray must be initialised.
+
+    Attributes:
+        cycles: the catalogue.
+        prepared: the cycles in storage.
+        skipped: recordings left out, one line each.
+        catalogue_s: seconds in which every file's header and annotation was read and checked.
+        seconds: of reading, filtering, slicing and writing.
+        at_rest_mib: what all processes held together before, Ray's included.
+        peak_memory_mib: the most they held meanwhile.
+    """
+
+    cycles: pd.DataFrame
+    prepared: PreparedCycles
+    skipped: tuple[str, ...]
+    catalogue_s: float
+    seconds: float
+    at_rest_mib: float
+    peak_memory_mib: float
+
+
+def prepare(
+    directory: str, recipe: Preprocess, storage: Storage, skip_bad: bool = False
+) -> Preparation:
+    """Prepare all recordings of a directory, in a storage that has none of them yet.
+
+    Raises:
+        InputError: a recording is bad, and ``skip_bad`` was not given.
+    """
+    began = time.perf_counter()
+    catalogue = icbhi.read_catalogue(directory, skip_bad)
+    cycles = catalogue.cycles
+    catalogue_s = time.perf_counter() - began
+    with PeakMemory() as memory:
+        time.sleep(SETTLED_S)
+        at_rest = memory.mebibytes
+        began = time.perf_counter()
+        prepared = prepare_cycles(cycles, recipe, icbhi.fingerprint(cycles), storage, skip_bad)
+        seconds = time.perf_counter() - began
+        # What was prepared faster than memory is sampled is still to be sampled once.
+        time.sleep(max(0.0, SETTLED_S - seconds))
+    skipped = (*catalogue.skipped, *prepared.skipped)
+    return Preparation(cycles, prepared, skipped, catalogue_s, seconds, at_rest, memory.mebibytes)
+
+
+def describe(runs: Sequence[Preparation]) -> dict[str, Any]:
+    """Repeats of one preparation as results.json keeps them: median seconds, highest memory."""
+    cycles = runs[0].cycles
+    return {
+        "recordings": int(cycles["recording"].nunique()),
+        "cycles": len(cycles),
+        "audio_s": float((cycles["end_s"] - cycles["start_s"]).sum()),
+        "preparations": len(runs),
+        "catalogue_s": statistics.median(run.catalogue_s for run in runs),
+        "prepare_s": statistics.median(run.seconds for run in runs),
+        "prepare_s_minimum": min(run.seconds for run in runs),
+        "at_rest_mib": max(run.at_rest_mib for run in runs),
+        "prepare_peak_memory_mib": max(run.peak_memory_mib for run in runs),
+    }
 
 
 def small_corpus(folder: Path, times: int = 1) -> str:
@@ -64,20 +132,20 @@ def measure_scaling(
         The part "scaling" of results.json.
     """
     corpora = {times: small_corpus(folder, times) for times in sizes}
-    runs: dict[int, list[Preparation]] = {times: [] for times in sizes}
     prepare(corpora[sizes[0]], recipe.preprocess, storage / "scaling-first")
-    for repeat in range(repeats):
-        for times, directory in corpora.items():
-            place = storage / f"scaling-{times}-{repeat}"
-            runs[times].append(prepare(directory, recipe.preprocess, place))
-    rows = [
-        {"times": times, **describe(runs[times]), **_trained(recipe, compute, runs[times], epochs)}
-        for times in sizes
+    turns = [
+        {
+            times: prepare(corpus, recipe.preprocess, storage / f"scaling-{times}-{repeat}")
+            for times, corpus in corpora.items()
+        }
+        for repeat in range(repeats)
     ]
-    return {
-        "sizes": rows,
-        "slopes": {name: slope(rows, name) for name in ("prepare_s", "epoch_s")},
-    }
+    rows = []
+    for times in sizes:
+        runs = [turn[times] for turn in turns]
+        trained = _trained(recipe, compute, runs[0].prepared, epochs)
+        rows.append({"times": times, **describe(runs), **trained})
+    return {"sizes": rows, "slopes": {name: slope(rows, name) for name in ("prepare_s", "epoch_s")}}
 
 
 def slope(rows: Sequence[dict[str, Any]], column: str) -> float:
@@ -87,15 +155,12 @@ def slope(rows: Sequence[dict[str, Any]], column: str) -> float:
 
 
 def _trained(
-    recipe: Recipe, compute: Compute, runs: Sequence[Preparation], epochs: int
+    recipe: Recipe, compute: Compute, prepared: PreparedCycles, epochs: int
 ) -> dict[str, Any]:
-    recordings = sorted(runs[0].prepared.recordings())
-    bank = CycleBank.from_table(runs[0].prepared.read(recordings), recipe.task, compute.device)
-    cheap = nn.Sequential(
-        nn.AdaptiveAvgPool2d(POOLED),
-        nn.Flatten(),
-        nn.Linear(3 * POOLED**2, len(recipe.classes)),
-    )
+    cycles = prepared.read(sorted(prepared.recordings()))
+    bank = CycleBank.from_table(cycles, recipe.task, compute.device)
+    pool, width = nn.AdaptiveAvgPool2d(POOLED), 3 * POOLED**2
+    cheap = nn.Sequential(pool, nn.Flatten(), nn.Linear(width, len(recipe.classes)))
 
     def train(epochs: int) -> list[float]:
         optimisation = replace(recipe.optimisation, epochs=epochs)

@@ -1,9 +1,11 @@
 """The input path from cycles to images: windows a second, whole, by stage and by effect."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ from torch.utils.data import DataLoader
 
 import respire.features.pipeline as path
 from respire.benchmark import machine as floors
-from respire.benchmark.timing import Task, Timing, gpu_peak_mib, in_turns, peak_mib, timed
+from respire.benchmark.timing import Task, Timing, in_turns, memory, over, timed
 from respire.features.bank import CycleBank
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline, image_size
@@ -70,23 +72,28 @@ def measure_input(
     Returns:
         The part "input" of results.json.
     """
+    device, workers, image = compute.device, cores(), image_size(recipe)
     plan = plan_batches(bank, recipe, batches)
-    workers = cores()
-    paths = _paths(recipe, bank, plan, compute, load, workers, repeats)
-    effects = _effects(recipe, bank, plan, compute, repeats)
-    image = image_size(recipe)
-    moved = floors.input_bytes(recipe, image)
-    copied = floors.copied_bytes_per_s(compute.device)
+    chosen = torch.cat([cycles for cycles, _ in plan]).tolist()
+    plain = without_techniques(recipe)
+    tasks = {ALL: images(recipe, bank, plan, device), NONE: images(plain, bank, plan, device)}
+    tasks[MEL] = _mel(recipe, bank, plan, device)
+    if load is not None:
+        for name, one in ((ALL, recipe), (NONE, plain)):
+            loader = load(bank, one, chosen, workers)
+            tasks[f"{PER_SAMPLE}, {name}"] = over(lambda made, _: made.to(device), loader, device)
+    paths = in_turns(tasks, len(chosen), repeats)
+    singly = {name: images(one, bank, plan, device) for name, one in single_effects(recipe).items()}
+    effects = in_turns(singly, len(chosen), repeats)
+    stages = _stages(recipe, bank, plan, device, repeats)
+    moved, copied = floors.input_bytes(recipe, image), floors.copied_bytes_per_s(device)
     return {
         "image": list(image),
         "batch": recipe.optimisation.batch_size,
         "cycles": len(bank),
         "per_sample_workers": workers,
         "paths": {name: timing.to_json() for name, timing in paths.items()},
-        "stages": {
-            name: timing.to_json()
-            for name, timing in _stages(recipe, bank, plan, compute, repeats).items()
-        },
+        "stages": {name: timing.to_json() for name, timing in stages.items()},
         "effects": {
             name: timing.to_json() | {"of_no_effect": timing.times_as_fast_as(effects[NONE])}
             for name, timing in effects.items()
@@ -105,8 +112,7 @@ def measure_input(
             "per_s": copied / moved,
             "reached": paths[ALL].best_per_s * moved / copied,
         },
-        "peak_memory_mib": peak_mib(_images(recipe, bank, plan, compute)),
-        "gpu_peak_mib": gpu_peak_mib(compute.device),
+        **memory(images(recipe, bank, plan, device), device),
     }
 
 
@@ -123,17 +129,20 @@ def plan_batches(bank: CycleBank, recipe: Recipe, batches: int) -> Batches:
 def without_techniques(recipe: Recipe) -> Recipe:
     """The recipe with repetition as padding and nothing else of paper 2.1."""
     return replace(
-        recipe,
+        single_effects(recipe)[NONE],
         features=replace(recipe.features, padding="repeat", blank_region="keep"),
         concatenation=Concatenation(scheme="off"),
-        augmentation=without_effects(recipe.augmentation),
     )
 
 
-def without_effects(augmentation: Augmentation) -> Augmentation:
-    """No window gets any effect."""
+def single_effects(recipe: Recipe) -> dict[str, Recipe]:
+    """The recipe where no window gets any effect, and where every window gets one, by its name."""
     never: dict[str, Any] = {f"{name}_p": 0.0 for name in effect_names()}
-    return replace(augmentation, **never)
+    found = {NONE: never} | {name: never | {f"{name}_p": 1.0} for name in effect_names()}
+    return {
+        name: replace(recipe, augmentation=replace(recipe.augmentation, **chances))
+        for name, chances in found.items()
+    }
 
 
 def effect_names() -> list[str]:
@@ -149,60 +158,34 @@ def clocked(pipeline: Pipeline) -> Iterator[dict[str, float]]:
     next begins.
     """
     seconds = dict.fromkeys(STAGES, 0.0)
-    replaced = []
-    for stage, names in STAGES.items():
-        for name in names:
-            owner: Any = pipeline if hasattr(pipeline, name) else path
-            replaced.append((owner, name, getattr(owner, name)))
-            setattr(owner, name, _clocked(replaced[-1][2], stage, seconds, pipeline.device))
-    try:
-        yield seconds
-    finally:
-        for owner, name, part in replaced:
-            setattr(owner, name, part)
 
-
-def _clocked(
-    part: Callable[..., Any], stage: str, seconds: dict[str, float], device: torch.device
-) -> Callable[..., Any]:
-    def run(*arguments: Any) -> Any:
+    def run(part: Callable[..., Any], stage: str, *arguments: Any) -> Any:
         results = []
-        seconds[stage] += timed(lambda: results.append(part(*arguments)), device)()
+        seconds[stage] += timed(lambda: results.append(part(*arguments)), pipeline.device)()
         return results[0]
 
-    return run
+    with ExitStack() as replaced:
+        for stage, names in STAGES.items():
+            for name in names:
+                owner: Any = pipeline if hasattr(pipeline, name) else path
+                clock = partial(run, getattr(owner, name), stage)
+                replaced.enter_context(patch.object(owner, name, clock))
+        yield seconds
 
 
-def _paths(
-    recipe: Recipe,
-    bank: CycleBank,
-    plan: Batches,
-    compute: Compute,
-    load: Load | None,
-    workers: int,
-    repeats: int,
-) -> dict[str, Timing]:
-    """The whole path with and without techniques, the same by the other loader, and one stage."""
-    recipes = {ALL: recipe, NONE: without_techniques(recipe)}
-    chosen = torch.cat([cycles for cycles, _ in plan]).tolist()
-    tasks = {name: _images(one, bank, plan, compute) for name, one in recipes.items()}
-    tasks[MEL] = _mel(recipe, bank, plan, compute)
-    for name, one in recipes.items():
-        if load is not None:
-            loader = load(bank, one, chosen, workers)
-            tasks[f"{PER_SAMPLE}, {name}"] = _loaded(loader, compute)
-    return in_turns(tasks, dict.fromkeys(tasks, len(chosen)), repeats)
+def images(recipe: Recipe, bank: CycleBank, plan: Batches, device: str) -> Task:
+    """The whole path over the plan's batches, as a task."""
+    return over(partial(Pipeline(recipe, device).training_images, bank), plan, device)
 
 
 def _stages(
-    recipe: Recipe, bank: CycleBank, plan: Batches, compute: Compute, repeats: int
+    recipe: Recipe, bank: CycleBank, plan: Batches, device: str, repeats: int
 ) -> dict[str, Timing]:
-    pipeline = Pipeline(recipe, compute.device)
-    turns = []
+    pipeline, turns = Pipeline(recipe, device), []
+    task = over(partial(pipeline.training_images, bank), plan, device)
     for _ in range(1 + repeats):
         with clocked(pipeline) as seconds:
-            for chosen, keys in plan:
-                pipeline.training_images(bank, chosen, keys)
+            task()
         turns.append(seconds)
     windows = sum(len(chosen) for chosen, _ in plan)
     return {
@@ -212,53 +195,11 @@ def _stages(
     }
 
 
-def _effects(
-    recipe: Recipe, bank: CycleBank, plan: Batches, compute: Compute, repeats: int
-) -> Mapping[str, Timing]:
-    """The whole path with no effect, and with each effect alone on every window."""
-    none = without_effects(recipe.augmentation)
-    chosen = {NONE: none}
-    for name in effect_names():
-        always: dict[str, Any] = {f"{name}_p": 1.0}
-        chosen[name] = replace(none, **always)
-    tasks = {
-        name: _images(replace(recipe, augmentation=augmentation), bank, plan, compute)
-        for name, augmentation in chosen.items()
-    }
-    windows = sum(len(cycles) for cycles, _ in plan)
-    return in_turns(tasks, dict.fromkeys(tasks, windows), repeats)
-
-
-def _images(recipe: Recipe, bank: CycleBank, plan: Batches, compute: Compute) -> Task:
-    pipeline = Pipeline(recipe, compute.device)
-
-    def images() -> None:
-        for chosen, keys in plan:
-            pipeline.training_images(bank, chosen, keys)
-
-    return timed(images, compute.device)
-
-
-def _mel(recipe: Recipe, bank: CycleBank, plan: Batches, compute: Compute) -> Task:
-    pipeline = Pipeline(recipe, compute.device)
-    waveforms = [
-        part
-        for chosen, _ in plan
-        for part in gather(
-            bank, pad(bank, chosen, pipeline.window, "repeat"), pipeline.window
-        ).split(pipeline.chunk or len(chosen))
-    ]
-
-    def spectrograms() -> None:
-        for waveform in waveforms:
-            pipeline.spectrogram(waveform)
-
-    return timed(spectrograms, compute.device)
-
-
-def _loaded(loader: DataLoader, compute: Compute) -> Task:
-    def load() -> None:
-        for images, _ in loader:
-            images.to(compute.device)
-
-    return timed(load, compute.device)
+def _mel(recipe: Recipe, bank: CycleBank, plan: Batches, device: str) -> Task:
+    pipeline = Pipeline(recipe, device)
+    waveforms = []
+    for chosen, _ in plan:
+        splice = pad(bank, chosen, pipeline.window, "repeat")
+        waveform = gather(bank, splice, pipeline.window)
+        waveforms += waveform.split(pipeline.chunk or len(chosen))
+    return over(pipeline.spectrogram, [(waveform,) for waveform in waveforms], device)

@@ -18,8 +18,6 @@ from respire.features.concatenate import MIXED
 from respire.labels import NORMAL
 from respire.recipe.recipe import Recipe
 
-ONE_OF = ("noise", "speed", "loudness", "pitch", "vtlp")
-"""Effects of which a window gets one at most, if the recipe says so."""
 FIELDS = {
     "noise": ("noise_snr_db", "noise_snr_db"),
     "speed": ("speed_factor", "speed"),
@@ -28,6 +26,8 @@ FIELDS = {
     "vtlp": ("vtlp_factor", "vtlp"),
 }
 """The recipe's field with an effect's range, and the sample's with its parameter."""
+ONE_OF = tuple(FIELDS)
+"""Effects of which a window gets one at most, if the recipe says so."""
 
 
 class PerSample(Dataset):
@@ -127,8 +127,6 @@ def per_sample_loader(
 
 def _start_worker(_: int) -> None:
     """Give the process a stream of random numbers of its own, and one thread."""
-    worker = get_worker_info()
-    assert worker is not None
-    assert isinstance(worker.dataset, PerSample)
+    worker: Any = get_worker_info()
     worker.dataset.random = np.random.default_rng(worker.seed)
     threadpool_limits(1)

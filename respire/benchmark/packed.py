@@ -1,25 +1,49 @@
-"""Prepared cycles as files that travel: lossless, each a part of them, read with NumPy and pyarrow.
+"""Prepared cycles as files that travel, each a part of them, lossless; and training on them."""
 
-A part is a zip of xz streams (second differences of int16, low and high bytes apart) and meta.json.
-"""
-
-import hashlib
+import argparse
 import json
-import lzma
-import zipfile
-from collections.abc import Sequence
+import math
+import statistics
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
 
-from respire.data.rows import SCHEMA, blocks_of, in_order
+from respire.data.rows import blocks_of, in_order, pick
 from respire.data.splits.split import SIDES, Cut
 from respire.errors import InputError
+from respire.features.bank import CycleBank
+from respire.features.pipeline import Pipeline
+from respire.metrics import overall
+from respire.models.network import respirenet
 from respire.recipe.fields import Preprocess
+from respire.recipe.recipe import Recipe
+from respire.runtime.compute import Compute
+from respire.runtime.run_folder import RunFolder, dump_state
+from respire.runtime.storage import Storage
+from respire.training.checkpoint import PROGRESS, Checkpoints
+from respire.training.loop import Fit, Row, fit
+from respire.training.predict import predict
+
+META = b"respire"
+"""Where a file keeps which part it is, how its cycles were prepared and who is on which side."""
+SMALL: dict[str, Any] = {
+    "column_encoding": {"audio.list.element": "DELTA_BINARY_PACKED"},
+    "use_dictionary": False,
+    "compression": "zstd",
+}
+"""How audio becomes small: three quarters of its size."""
+WEIGHTS_BYTES = 15 * 2**20
+
+
+class EarlyStopError(Exception):
+    """A run was stopped on purpose."""
 
 
 def pack(
@@ -49,75 +73,101 @@ def pack(
     split = Cut(split_seed=split_seed).on(cycles)
     with ThreadPoolExecutor() as pool:
         blocks = blocks_of(by_recording(cycles))
-        prepared = list(pool.map(lambda block: prepare_block(block, recipe), blocks))
+        prepared = list(pool.map(partial(prepare_block, recipe=recipe), blocks))
     errors = pa.concat_tables(prepared).column(ERROR.name).drop_null().to_pylist()
     if errors:
         raise InputError(errors[0])
     out.mkdir(parents=True, exist_ok=True)
-    files = [out / f"cycles-{part}.zip" for part in range(parts)]
+    sides = {side: getattr(split, side) for side in SIDES}
+    files = [out / f"cycles-{part}.parquet" for part in range(parts)]
     for part, file in enumerate(files):
-        chunks = []
-        with zipfile.ZipFile(file, "w") as archive:
-            for number, block in list(enumerate(prepared))[part::parts]:
-                audio = block.column("audio").combine_chunks().flatten().to_numpy()
-                for name, stream in zip(_streams(number), _squeeze(audio), strict=True):
-                    archive.writestr(name, stream)
-                rows = block.drop_columns(["audio", ERROR.name]).to_pylist()
-                chunks.append({"chunk": number, "rows": rows, "sha256": _digest(audio)})
-            meta = {
-                "part": part,
-                "parts": parts,
-                "chunks": chunks,
-                "preprocess": asdict(recipe),
-                "sides": {side: list(getattr(split, side)) for side in SIDES},
-            }
-            archive.writestr("meta.json", json.dumps(meta), zipfile.ZIP_DEFLATED)
+        meta = {"part": part, "parts": parts, "preprocess": asdict(recipe), "sides": sides}
+        rows = pa.concat_tables(prepared[part::parts] or [prepared[0].slice(0, 0)])
+        rows = rows.drop_columns(ERROR.name).replace_schema_metadata({META: json.dumps(meta)})
+        pq.write_table(rows, file, write_page_checksum=True, **SMALL)
     return files
 
 
 def unpack(files: Sequence[Path]) -> tuple[pa.Table, dict[str, Any]]:
-    """Rows of all parts, sorted by recording, and what meta.json says; every sample is checked.
+    """Rows of all parts, sorted by recording, and what META says; every sample is checked.
 
     Raises:
         InputError: a part is missing or there twice, or is not as it was written.
     """
     tables, metas = [], []
     for file in sorted(files):
-        with zipfile.ZipFile(file) as archive:
-            meta = json.loads(archive.read("meta.json"))
-            for chunk in meta["chunks"]:
-                audio = _unsqueeze(*map(archive.read, _streams(chunk["chunk"])))
-                if _digest(audio) != chunk["sha256"]:
-                    raise InputError(f"{file}: damaged; pack and carry it again")
-                ends = np.cumsum([0, *(sum(row["samples"]) for row in chunk["rows"])])
-                rows = pa.Table.from_pylist(chunk["rows"], SCHEMA.remove(len(SCHEMA) - 1))
-                sounds = pa.LargeListArray.from_arrays(ends, audio)
-                tables.append(rows.append_column("audio", sounds).cast(SCHEMA))
-        metas.append(meta)
+        try:
+            tables.append(pq.read_table(file, page_checksum_verification=True))
+            metas.append(json.loads((tables[-1].schema.metadata or {})[META]))
+        except (OSError, pa.ArrowException, KeyError) as error:
+            raise InputError(f"{file}: damaged ({error}); pack and carry it again") from error
     parts = sorted(meta["part"] for meta in metas)
     if not metas or parts != list(range(metas[0]["parts"])):
         raise InputError(f"--cycles: parts {parts}; give each part that was packed, once")
     return in_order(pa.concat_tables(tables)), metas[0]
 
 
-def _streams(number: int) -> tuple[str, str]:
-    return f"{number}.low.xz", f"{number}.high.xz"
+def train(
+    options: argparse.Namespace, recipe: Recipe, compute: Compute, left_s: Callable[[], float]
+) -> dict[str, Any]:
+    """Train on the packed cycles as far as the seconds left allow, and score the test side."""
+    table, meta = unpack(options.cycles)
+    settings = replace(recipe.optimisation, epochs=options.epochs or recipe.optimisation.epochs)
+    model = replace(recipe.model, weights=options.weights)
+    recipe = replace(recipe, model=model, optimisation=settings)
+    described = json.loads(json.dumps(asdict(recipe)))
+    if described["preprocess"] != meta["preprocess"]:
+        raise InputError("the cycles were prepared by another recipe: pack them again")
+    names = table.column("recording").to_pylist()
+    banks = {}
+    for side, held in meta["sides"].items():
+        rows = pick(table, [row for row, name in enumerate(names) if name in set(held)])
+        banks[side] = CycleBank.from_table(rows, recipe.task, compute.device)
+    torch.manual_seed(options.seed)
+    network = respirenet(model, len(recipe.classes))
+    identity = {"recipe": described, "sides": meta["sides"], "seed": options.seed}
+    environment = {"compute": asdict(compute), "torch": torch.__version__}
+    folder = RunFolder(Storage.at(options.work), identity | environment)
 
+    def on_epoch(row: Row) -> None:
+        with (options.out / "history.jsonl").open("a") as history:
+            print(json.dumps(row), file=history)
+        print(f"[{left_s():6.1f} s left] epoch {row}", flush=True)
 
-def _digest(audio: np.ndarray) -> str:
-    return hashlib.sha256(audio.astype("<i2").tobytes()).hexdigest()
+    checkpoints = Checkpoints(folder, on_epoch)
 
+    def after_epoch(run: Fit) -> None:
+        checkpoints(run)
+        slowest_s = max(row["seconds"] for row in run.history)
+        if left_s() < 3 * slowest_s + 15 and len(run.history) < settings.epochs:
+            folder.save(PROGRESS[0], run.state())  # however old the last save
+            raise EarlyStopError(len(run.history))
 
-def _squeeze(audio: np.ndarray) -> tuple[bytes, bytes]:
-    """Second differences, their sign moved to the lowest bit; low bytes and the rest."""
-    bend: np.ndarray = np.diff(np.diff(audio.astype(np.int32), prepend=0), prepend=0)
-    folded = ((bend << 1) ^ (bend >> 31)).astype(np.uint32)
-    low, high = (folded & 255).astype(np.uint8), (folded >> 8).astype("<u2")
-    return lzma.compress(low.tobytes(), preset=1), lzma.compress(high.tobytes(), preset=1)
-
-
-def _unsqueeze(low: bytes, high: bytes) -> np.ndarray:
-    lower = np.frombuffer(lzma.decompress(low), np.uint8).astype(np.int64)
-    folded = lower | np.frombuffer(lzma.decompress(high), "<u2").astype(np.int64) << 8
-    bend = (folded >> 1) ^ -(folded & 1)
-    return bend.cumsum().cumsum().astype(np.int16)
+    if state := folder.load("fit"):
+        run = Fit.from_state(state)
+    else:
+        sides, start = (banks["train"], banks["validation"]), checkpoints.start()
+        kept: dict[str, Any] = {"start": start, "after_epoch": after_epoch}
+        try:
+            run = fit(network, *sides, recipe, settings, compute, seed=options.seed, **kept)
+        except EarlyStopError as stopped:
+            return {"finished": False, "epochs": stopped.args[0]}
+        checkpoints.finish("fit", run, run.state)
+    network.load_state_dict(run.weights)
+    pipeline = Pipeline(recipe, compute.device)
+    predictions = predict(network, pipeline, banks["test"], recipe.classes, compute)
+    predictions.to_csv(options.out / "test-predictions.csv.gz", index=False)
+    half = {k: v.half() if v.is_floating_point() else v for k, v in run.weights.items()}
+    content = dump_state(half)
+    for number in range(math.ceil(len(content) / WEIGHTS_BYTES)):
+        part = content[number * WEIGHTS_BYTES :][:WEIGHTS_BYTES]
+        (options.out / f"weights-fp16.{number}").write_bytes(part)
+    epoch_s = statistics.median(row["seconds"] for row in run.history)
+    return {
+        "finished": True,
+        "epoch": run.epoch,
+        "validation": None if run.scores is None else run.scores.score,
+        "test": overall(predictions, len(recipe.classes)).fractions,
+        "epoch_s": epoch_s,
+        "windows_per_s": len(banks["train"]) / epoch_s,
+    }

@@ -79,26 +79,24 @@ class Sample:
 
 def windows_of(entries: Sequence[Entry], window: int) -> list[Entry]:
     """Long cycles cut into frames that overlap by half, and what is left (released code)."""
-    pieces = [_pieces(entry.audio, window) for entry in entries]
-    first = np.cumsum([0, *map(len, pieces)])
+    hop = window // 2
+
+    def pieces(cycle: np.ndarray) -> list[np.ndarray]:
+        full = 0 if len(cycle) <= window else 1 + (len(cycle) - window) // hop
+        return [*(cycle[frame * hop :][:window] for frame in range(full)), cycle[full * hop :]]
+
+    audio = [pieces(entry.audio) for entry in entries]
+    first = np.cumsum([0, *map(len, audio)]).tolist()
     return [
         Entry(
-            audio,
+            piece,
             entry.label,
-            None if entry.before is None else int(first[entry.before + 1] - 1),
-            None if entry.after is None else int(first[entry.after]),
+            None if entry.before is None else first[entry.before + 1] - 1,
+            None if entry.after is None else first[entry.after],
         )
-        for entry, of_cycle in zip(entries, pieces, strict=True)
-        for audio in of_cycle
+        for entry, of_cycle in zip(entries, audio, strict=True)
+        for piece in of_cycle
     ]
-
-
-def _pieces(cycle: np.ndarray, window: int) -> list[np.ndarray]:
-    if len(cycle) <= window:
-        return [cycle]
-    hop = window // 2
-    frames = librosa.util.frame(cycle, frame_length=window, hop_length=hop, axis=0)
-    return [*frames, cycle[len(frames) * hop :]]
 
 
 def training_image(entries: Sequence[Entry], sample: Sample, recipe: Recipe) -> np.ndarray:
@@ -174,12 +172,10 @@ def played(sound: np.ndarray, speed: float) -> np.ndarray:
 def loudness_of(samples: int, factor: float, rate_hz: int) -> np.ndarray:
     """Gain: the factor from 20 to 80% of the window, with raised-cosine edges of 10 ms inside."""
     first, last, edge = round(0.2 * samples), round(0.8 * samples), rate_hz // 100
-    rise = (1 - np.cos(np.pi * np.arange(1, edge + 1) / edge)) / 2
-    gain = np.ones(samples, np.float32)
-    gain[first:last] = factor
-    gain[first : first + edge] = 1 + (factor - 1) * rise
-    gain[last - edge : last] = 1 + (factor - 1) * rise[::-1]
-    return gain
+    time = np.arange(samples)
+    inside = np.minimum(time + 1 - first, last - time).clip(0, edge)
+    rise = (1 - np.cos(np.pi * inside / edge)) / 2
+    return (1 + (factor - 1) * rise).astype(np.float32)
 
 
 def decibels_of(sound: np.ndarray, sample: Sample, recipe: Recipe) -> np.ndarray:
@@ -196,12 +192,9 @@ def decibels_of(sound: np.ndarray, sample: Sample, recipe: Recipe) -> np.ndarray
 @cache
 def mel_filters(features: Features, rate_hz: int) -> np.ndarray:
     """Weights of the spectrum's bins in each mel band, float32 [M, K]."""
+    low, high = features.mel_low_hz, features.mel_high_hz
     return librosa.filters.mel(
-        sr=rate_hz,
-        n_fft=features.n_fft,
-        n_mels=features.n_mels,
-        fmin=features.mel_low_hz,
-        fmax=features.mel_high_hz,
+        sr=rate_hz, n_fft=features.n_fft, n_mels=features.n_mels, fmin=low, fmax=high
     )
 
 

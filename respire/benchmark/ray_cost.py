@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from respire.benchmark.preparation import Preparation
+from respire.benchmark.growth import Preparation
 from respire.data.splits.split import Cut, Split
 from respire.features.bank import CycleBank
 from respire.models.network import network_of
@@ -52,31 +52,29 @@ def measure_training(
         The part "ray" of results.json. A way that the machine has no room for is None.
     """
     recipe = replace(recipe, optimisation=replace(recipe.optimisation, epochs=1 + epochs))
-    cut = Cut().on(corpus.cycles)
+    split = Cut().on(corpus.cycles)
     plain: list[float] = []
     ways: dict[str, dict[str, Any] | None] = {}
     for workers in WORKERS:
-        plain += _plain(recipe, compute, corpus, cut)
-        ways[_name(workers)] = train_on_ray(recipe, compute, corpus, cut, storage, workers)
+        plain += _plain(recipe, compute, corpus, split)
+        name = f"Ray Train, {workers} worker{'s' * (workers > 1)}"
+        ways[name] = train_on_ray(recipe, compute, corpus, split, storage, workers)
     on_side = corpus.cycles["recording"].isin
     return {
-        "train_cycles": int(on_side(cut.train).sum()),
-        "validation_cycles": int(on_side(cut.validation).sum()),
+        "train_cycles": int(on_side(split.train).sum()),
+        "validation_cycles": int(on_side(split.validation).sum()),
         "ways": {
-            PLAIN: _described(plain, plain),
-            **{
-                name: None if way is None else way | _described(way["epoch_s"], plain)
-                for name, way in ways.items()
-            },
+            name: None if way is None else way | _described(way["epoch_s"], plain)
+            for name, way in ({PLAIN: {"epoch_s": plain}} | ways).items()
         },
     }
 
 
-def _plain(recipe: Recipe, compute: Compute, corpus: Preparation, cut: Split) -> list[float]:
+def _plain(recipe: Recipe, compute: Compute, corpus: Preparation, split: Split) -> list[float]:
     set_up_torch()
     train, selector = (
         CycleBank.from_table(corpus.prepared.read(side), recipe.task, compute.device)
-        for side in (cut.train, cut.validation)
+        for side in (split.train, split.validation)
     )
     network = network_of(recipe)
     run = fit(network, train, selector, recipe, recipe.optimisation, compute, seed=0)
@@ -87,7 +85,7 @@ def train_on_ray(
     recipe: Recipe,
     compute: Compute,
     corpus: Preparation,
-    cut: Split,
+    split: Split,
     storage: Storage,
     workers: int,
 ) -> dict[str, Any] | None:
@@ -105,9 +103,7 @@ def train_on_ray(
         run = train_stage1(
             recipe,
             corpus.prepared,
-            cut.train,
-            cut.validation,
-            cut.test,
+            *(split.train, split.validation, split.test),
             initial,
             compute,
             cell,
@@ -130,14 +126,6 @@ def after_the_first(history: Sequence[Row]) -> list[float]:
     return [row["seconds"] for row in history[1:]]
 
 
-def _described(epochs_s: Sequence[float], plain_s: Sequence[float]) -> dict[str, Any]:
-    return {
-        "epoch_s": list(epochs_s),
-        "epoch_s_minimum": min(epochs_s),
-        "epoch_s_median": statistics.median(epochs_s),
-        "of_plain": statistics.median(epochs_s) / statistics.median(plain_s),
-    }
-
-
-def _name(workers: int) -> str:
-    return f"Ray Train, {workers} worker{'s' * (workers > 1)}"
+def _described(epochs_s: Sequence[float], plain_s: Sequence[float]) -> dict[str, float]:
+    median, plain = statistics.median(epochs_s), statistics.median(plain_s)
+    return {"epoch_s_minimum": min(epochs_s), "epoch_s_median": median, "of_plain": median / plain}

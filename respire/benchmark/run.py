@@ -22,7 +22,6 @@ from respire.recipe.recipe import Recipe
 from respire.report.page import strict
 from respire.runtime.compute import Compute
 from respire.runtime.resources import Stopwatch, set_up_torch
-from respire.runtime.storage import Storage
 from respire.study.place import Place
 
 CYCLES = 4142
@@ -85,29 +84,53 @@ def measure(
     effort = QUICK if quick else Effort()
     if compute.device == "cuda":
         effort = replace(effort, batches=ON_GPU * effort.batches, steps=ON_GPU * effort.steps)
-    enlarged = [
-        replace(recipe, features=replace(recipe.features, upsample=size))
-        for size in sizes or (recipe.features.upsample,)
-    ]
     name = name or f"{recipe.preset}-{compute.device}"
     folder = place.home / "benchmark" / name
     folder.check_writable()
-    stopwatch = Stopwatch()
+    stopwatch, work = Stopwatch(), folder / "work"
     measured: dict[str, Any] = {"skipped": []}
     if "input" in parts:
         with stopwatch.part("input"):
             bank = noise_bank(CYCLES, recipe, compute.device)
-            done = {"batches": effort.batches, "repeats": effort.repeats}
+            done: dict[str, Any] = {"batches": effort.batches, "repeats": effort.repeats}
             measured["input"] = measure_input(recipe, compute, bank, per_sample_loader, **done)
     if "step" in parts:
         with stopwatch.part("step"):
-            measured["step"] = [
-                measure_step(size, compute, steps=effort.steps, repeats=effort.repeats)
-                for size in enlarged
-            ]
-    if {"ray", "scaling", "recordings"} & set(parts):
-        work = folder / "work"
-        measured |= _measure_on_ray(recipe, place, parts, compute, effort, work, stopwatch)
+            done = {"steps": effort.steps, "repeats": effort.repeats}
+            enlarged = (
+                replace(recipe, features=replace(recipe.features, upsample=size))
+                for size in sizes or (recipe.features.upsample,)
+            )
+            measured["step"] = [measure_step(size, compute, **done) for size in enlarged]
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as ray:
+        if on_ray := {"ray", "scaling", "recordings"} & set(parts):
+            from respire.benchmark.growth import describe, measure_scaling, prepare, small_corpus
+            from respire.benchmark.ray_cost import measure_training
+            from respire.runtime.session import session
+
+            work.delete()
+            with stopwatch.part("ray start"):
+                ray.enter_context(session())
+        if "ray" in on_ray:
+            with stopwatch.part("ray"):
+                small = prepare(small_corpus(Path(temporary)), recipe.preprocess, work / "small")
+                trained = measure_training(recipe, compute, small, work / "training", effort.epochs)
+                measured["ray"] = trained | {"ray_start_s": stopwatch.seconds["ray start"]}
+        if "scaling" in on_ray:
+            with stopwatch.part("scaling"):
+                places = (Path(temporary), work / "scaling")
+                done = {"epochs": effort.epochs, "repeats": effort.preparations}
+                scaled = measure_scaling(recipe, compute, *places, sizes=effort.sizes, **done)
+                measured["scaling"] = scaled
+        if "recordings" in on_ray and place.data not in (None, SYNTHETIC):
+            with stopwatch.part("recordings"):
+                given = (str(place.data), recipe.preprocess)
+                runs = [
+                    prepare(*given, work / f"recordings-{repeat}", place.skip_bad)
+                    for repeat in range(effort.preparations)
+                ]
+                measured |= {"recordings": describe(runs), "skipped": runs[0].skipped}
+    work.delete()
     results = {
         "experiment": "benchmark",
         "name": name,
@@ -128,52 +151,3 @@ def measure(
     page.write(folder)
     tables = [table.markdown() for section in page.sections for table in section.tables]
     return "\n\n".join([*tables, page.lead, f"report: {folder.uri}/report.html"])
-
-
-def _measure_on_ray(
-    recipe: Recipe,
-    place: Place,
-    parts: Sequence[str],
-    compute: Compute,
-    effort: Effort,
-    work: Storage,
-    stopwatch: Stopwatch,
-) -> dict[str, Any]:
-    """The parts that need Ray, which is imported here for their sake only."""
-    from respire.benchmark.growth import measure_scaling, small_corpus
-    from respire.benchmark.preparation import describe, prepare
-    from respire.benchmark.ray_cost import measure_training
-    from respire.runtime.session import session
-
-    measured: dict[str, Any] = {}
-    work.delete()
-    with tempfile.TemporaryDirectory() as temporary, ExitStack() as ray:
-        folder = Path(temporary)
-        with stopwatch.part("ray start"):
-            ray.enter_context(session())
-        if "ray" in parts:
-            with stopwatch.part("ray"):
-                small = prepare(small_corpus(folder), recipe.preprocess, work / "small")
-                trained = measure_training(recipe, compute, small, work / "training", effort.epochs)
-                measured["ray"] = trained | {"ray_start_s": stopwatch.seconds["ray start"]}
-        if "scaling" in parts:
-            with stopwatch.part("scaling"):
-                measured["scaling"] = measure_scaling(
-                    recipe,
-                    compute,
-                    folder,
-                    work / "scaling",
-                    sizes=effort.sizes,
-                    epochs=effort.epochs,
-                    repeats=effort.preparations,
-                )
-        if "recordings" in parts and place.data not in (None, SYNTHETIC):
-            with stopwatch.part("recordings"):
-                given = (str(place.data), recipe.preprocess)
-                runs = [
-                    prepare(*given, work / f"recordings-{repeat}", place.skip_bad)
-                    for repeat in range(effort.preparations)
-                ]
-                measured |= {"recordings": describe(runs), "skipped": runs[0].skipped}
-    work.delete()
-    return measured

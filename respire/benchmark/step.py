@@ -1,22 +1,21 @@
 """The train step: samples a second without an input path, with it, and of the input path alone."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 
 import respire.training.loop as loop
 from respire.benchmark import machine as floors
-from respire.benchmark.input_path import plan_batches
+from respire.benchmark.input_path import images, plan_batches
 from respire.benchmark.noise_bank import noise_bank
-from respire.benchmark.timing import gpu_peak_mib, in_turns, peak_mib, synchronise, timed
+from respire.benchmark.timing import in_turns, memory, synchronise
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline, image_size
-from respire.models.network import network_of
+from respire.models.network import network_input, network_of
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 
@@ -48,12 +47,7 @@ class _Metronome(Pipeline):
 
 
 def measure_step(
-    recipe: Recipe,
-    compute: Compute,
-    *,
-    steps: int,
-    repeats: int,
-    network: nn.Module | None = None,
+    recipe: Recipe, compute: Compute, *, steps: int, repeats: int, network: nn.Module | None = None
 ) -> dict[str, Any]:
     """Time ``fit()`` with images that are already there and with the real input path.
 
@@ -69,25 +63,16 @@ def measure_step(
     Returns:
         A size in the part "step" of results.json.
     """
-    batch = recipe.optimisation.batch_size
-    bank = noise_bank(batch * (LED_IN + steps + 1), recipe, compute.device)
-    if network is None:
-        network = network_of(recipe)
-    trained, image = network, image_size(recipe)
-    images = torch.randn(batch, 3, *image, device=compute.device)
-    images = images.contiguous(memory_format=torch.channels_last)
-    pipeline, plan = Pipeline(recipe, compute.device), plan_batches(bank, recipe, steps)
-
-    def input_path() -> None:
-        for chosen, keys in plan:
-            pipeline.training_images(bank, chosen, keys)
-
+    batch, image, device = recipe.optimisation.batch_size, image_size(recipe), compute.device
+    bank = noise_bank(batch * (LED_IN + steps + 1), recipe, device)
+    trained = network or network_of(recipe)
+    still = network_input(torch.randn(batch, 3, *image, device=device))
     tasks = {
-        STEP: lambda: _seconds(trained, bank, recipe, compute, steps, images),
+        STEP: lambda: _seconds(trained, bank, recipe, compute, steps, still),
         LOOP: lambda: _seconds(trained, bank, recipe, compute, steps, None),
-        INPUT: timed(input_path, compute.device),
+        INPUT: images(recipe, bank, plan_batches(bank, recipe, steps), device),
     }
-    rates = in_turns(tasks, dict.fromkeys(tasks, batch * steps), repeats)
+    rates = in_turns(tasks, batch * steps, repeats)
     flops, matmul = floors.train_flops(recipe, image), floors.matmul_flops_per_s(compute)
     return {
         "image": list(image),
@@ -101,8 +86,7 @@ def measure_step(
             "per_s": matmul / flops,
             "reached": rates[STEP].best_per_s * flops / matmul,
         },
-        "peak_memory_mib": peak_mib(tasks[LOOP]),
-        "gpu_peak_mib": gpu_peak_mib(compute.device),
+        **memory(tasks[LOOP], device),
     }
 
 
@@ -117,17 +101,6 @@ def _seconds(
     """Seconds of some steps in the middle of an epoch."""
     metronome = _Metronome(recipe, compute.device, still, LED_IN + steps)
     optimisation = replace(recipe.optimisation, epochs=1)
-    with _instead_of_pipeline(metronome):
+    with patch.object(loop, "Pipeline", lambda *_: metronome):  # fit() takes its images from it
         loop.fit(network, bank, None, recipe, optimisation, compute, seed=0)
     return metronome.asked[LED_IN + steps] - metronome.asked[LED_IN]
-
-
-@contextmanager
-def _instead_of_pipeline(metronome: _Metronome) -> Iterator[None]:
-    """Let ``fit()`` take its images from the metronome."""
-    original = loop.Pipeline
-    setattr(loop, "Pipeline", lambda *_: metronome)  # noqa: B010, as mypy allows no other class
-    try:
-        yield
-    finally:
-        setattr(loop, "Pipeline", original)  # noqa: B010

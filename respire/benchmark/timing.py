@@ -6,7 +6,7 @@ share that.
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,20 +62,18 @@ class Timing:
         }
 
 
-def in_turns(
-    tasks: Mapping[str, Task], units: Mapping[str, int], repeats: int
-) -> dict[str, Timing]:
+def in_turns(tasks: Mapping[str, Task], units: int, repeats: int) -> dict[str, Timing]:
     """Time tasks against each other, after one run of each that does not count.
 
     Args:
         tasks: by name.
-        units: what a run of each works through.
+        units: what a run of any works through.
         repeats: runs of each that count.
     """
     for task in tasks.values():
         task()
     seconds = [{name: task() for name, task in tasks.items()} for _ in range(repeats)]
-    return {name: Timing(units[name], tuple(turn[name] for turn in seconds)) for name in tasks}
+    return {name: Timing(units, tuple(turn[name] for turn in seconds)) for name in tasks}
 
 
 def timed(function: Callable[[], object], device: torch.device | str) -> Task:
@@ -89,6 +87,18 @@ def timed(function: Callable[[], object], device: torch.device | str) -> Task:
         return time.perf_counter() - began
 
     return task
+
+
+def over(
+    function: Callable[..., object], parts: Iterable[Sequence[Any]], device: torch.device | str
+) -> Task:
+    """As a task: a function of each part's members, one part after the other."""
+
+    def run() -> None:
+        for part in parts:
+            function(*part)
+
+    return timed(run, device)
 
 
 def synchronise(device: torch.device | str) -> None:
@@ -109,8 +119,11 @@ def peak_mib(function: Callable[[], object]) -> float:
     return memory.mebibytes
 
 
-def gpu_peak_mib(device: torch.device | str) -> float | None:
-    """Mebibytes of GPU memory that tensors held at most so far; None without a GPU."""
-    if torch.device(device).type != "cuda":
-        return None
-    return torch.cuda.max_memory_allocated() / 2**20
+def memory(task: Task, device: str) -> dict[str, float | None]:
+    """Mebibytes of a task's processes (``peak_mib``), and that tensors held on a GPU so far.
+
+    The latter is None without a GPU.
+    """
+    peak = peak_mib(task)
+    on_gpu = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else None
+    return {"peak_memory_mib": peak, "gpu_peak_mib": on_gpu}

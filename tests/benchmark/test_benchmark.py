@@ -82,12 +82,10 @@ def test_repeats_take_turns_and_the_first_does_not_count():
         log.append(name)
         return float(len(log))
 
-    timings = in_turns(
-        {"a": lambda: task("a"), "b": lambda: task("b")}, {"a": 10, "b": 20}, repeats=2
-    )
+    timings = in_turns({"a": lambda: task("a"), "b": lambda: task("b")}, units=10, repeats=2)
     assert log == ["a", "b"] * 3
     assert timings["a"] == Timing(10, (3.0, 5.0))
-    assert timings["b"] == Timing(20, (4.0, 6.0))
+    assert timings["b"] == Timing(10, (4.0, 6.0))
 
 
 def test_rates_are_of_the_median_and_of_the_fastest_repeat():

@@ -4,18 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
-from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from respire.benchmark.packed import _squeeze, _unsqueeze, pack, unpack
+from respire.benchmark.packed import SMALL, pack, unpack
 from respire.data.corpora import icbhi
 from respire.data.prepare import by_recording, prepare_block
 from respire.data.rows import in_order
@@ -48,8 +50,10 @@ def parts(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @given(arrays.arrays(np.int16, st.integers(1, 50)))
-def test_what_is_squeezed_comes_back_sample_by_sample(audio: np.ndarray) -> None:
-    np.testing.assert_array_equal(_unsqueeze(*_squeeze(audio)), audio)
+def test_audio_comes_back_from_its_file_sample_by_sample(audio: np.ndarray) -> None:
+    file = BytesIO()
+    pq.write_table(pa.table({"audio": pa.array([audio], pa.large_list(pa.int16()))}), file, **SMALL)
+    np.testing.assert_array_equal(pq.read_table(file).column("audio")[0].values, audio)
 
 
 def test_packed_cycles_are_those_that_were_prepared(corpus: Path, parts: list[Path]) -> None:
@@ -65,15 +69,9 @@ def test_packed_cycles_are_those_that_were_prepared(corpus: Path, parts: list[Pa
 def test_a_part_that_is_missing_or_damaged_is_refused(parts: list[Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="each part"):
         unpack(parts[:1])
-    damaged = tmp_path / "cycles-0.zip"
-    with ZipFile(parts[0]) as whole, ZipFile(damaged, "w") as archive:
-        for name in whole.namelist():
-            content = whole.read(name)
-            if name == "meta.json":
-                meta = json.loads(content)
-                meta["chunks"][0]["sha256"] = "0"
-                content = json.dumps(meta).encode()
-            archive.writestr(name, content)
+    damaged, content = tmp_path / "cycles-0.parquet", bytearray(parts[0].read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
     with pytest.raises(InputError, match="damaged"):
         unpack([damaged, parts[1]])
 

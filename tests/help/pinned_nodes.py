@@ -16,8 +16,7 @@ import torch.distributed as dist
 import torch.multiprocessing
 from ray.cluster_utils import Cluster
 
-from respire.benchmark.growth import small_corpus
-from respire.benchmark.preparation import prepare
+from respire.benchmark.growth import prepare, small_corpus
 from respire.benchmark.ray_cost import after_the_first, train_on_ray
 from respire.data.splits.split import Cut
 from respire.features.bank import CycleBank

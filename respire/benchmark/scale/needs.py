@@ -30,6 +30,22 @@ OBJECT_STORE_SHARE = 0.3
 QUEUED_TASKS = 1_000_000
 """Tasks queued on one node that Ray has been tested with (its release/benchmarks/README.md)."""
 
+REMEDIES = {
+    "a worker's training bank, on its GPU": "none needed: the bank stays in host memory; more "
+    "workers",
+    "the selector, whole on every worker's GPU": "none needed: it stays in host memory; more "
+    "workers do not help",
+    "rows in the object store of the driver's node": "the sharded bank; a larger driver; else Ray "
+    "writes them to its disk",
+    "all training rows as one object, for the baselines": "a larger driver; else Ray keeps them on "
+    "its disk",
+    "the driver: catalogue, and training rows, which stage 2 reads there": "a larger driver",
+    "a worker's memory: its bank, or both of the baselines": "larger nodes; more workers do not "
+    "help the baselines",
+    "Ray tasks queued at once, one a block": "larger blocks",
+}
+"""What grows with the hours until it is full, and what to do then."""
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -237,61 +253,21 @@ def limits(
     bank = GPU_SHARE * machines.gpu_gib * GIB
     host, driver = machines.host_gib * GIB, machines.driver_gib * GIB
     store, batch = OBJECT_STORE_SHARE * driver, recipe.optimisation.batch_size
-
-    def limit(name: str, key: str, room: float, remedy: str, fatal: bool = True) -> Limit:
-        unit = "bytes" if key.endswith("_bytes") else "tasks"
-        need = needed[key]
-        return Limit(name, unit, need, room, hours * room / need, remedy, fatal)
-
-    found = [
-        limit(
-            "a worker's training bank, on its GPU",
-            "train_bank_bytes",
-            bank,
-            "none needed: the bank stays in host memory; more workers",
-            fatal=False,
-        ),
-        limit(
-            "the selector, whole on every worker's GPU",
-            "selector_bank_bytes",
-            bank,
-            "none needed: it stays in host memory; more workers do not help",
-            fatal=False,
-        ),
-        limit(
-            "rows in the object store of the driver's node",
-            "object_store_bytes",
-            store,
-            "the sharded bank; a larger driver; else Ray writes them to its disk",
-            fatal=False,
-        ),
-        limit(
-            "all training rows as one object, for the baselines",
-            "largest_object_bytes",
-            store,
-            "a larger driver; else Ray keeps them on its disk",
-            fatal=False,
-        ),
-        limit(
-            "the driver: catalogue, and training rows, which stage 2 reads there",
-            "driver_bytes",
-            driver,
-            "a larger driver",
-        ),
-        limit(
-            "a worker's memory: its bank, or both of the baselines",
-            "worker_bytes",
-            host,
-            "larger nodes; more workers do not help the baselines",
-        ),
-        limit("Ray tasks queued at once, one a block", "blocks", QUEUED_TASKS, "larger blocks"),
-        Limit(
-            "windows of the global batch, at least one a worker",
-            "workers",
-            machines.workers,
-            batch,
-            0.0 if machines.workers > batch else math.inf,
-            "fewer workers, or a larger batch, which is another recipe",
-        ),
-    ]
+    rooms = (
+        ("train_bank_bytes", bank, False),
+        ("selector_bank_bytes", bank, False),
+        ("object_store_bytes", store, False),
+        ("largest_object_bytes", store, False),
+        ("driver_bytes", driver, True),
+        ("worker_bytes", host, True),
+        ("blocks", QUEUED_TASKS, True),
+    )
+    found = []
+    for (name, remedy), (key, room, fatal) in zip(REMEDIES.items(), rooms, strict=True):
+        unit, need = "bytes" if key.endswith("_bytes") else "tasks", needed[key]
+        found.append(Limit(name, unit, need, room, hours * room / need, remedy, fatal))
+    name = "windows of the global batch, at least one a worker"
+    remedy = "fewer workers, or a larger batch, which is another recipe"
+    full = 0.0 if machines.workers > batch else math.inf
+    found.append(Limit(name, "workers", machines.workers, batch, full, remedy))
     return sorted(found, key=lambda limit: limit.hours)

@@ -120,12 +120,13 @@ def limits(runs: Sequence[Part]) -> Table:
 def memory(results: Part) -> Figure:
     """Bytes by hours, a panel for each number of workers, and what there is."""
     runs, machines = results["runs"], results["machines"]
-    rooms = {
-        f"driver, {machines['driver_gib']:g} GiB": machines["driver_gib"],
-        f"worker, {machines['host_gib']:g} GiB": machines["host_gib"],
-        f"GPU's part for a bank, {GPU_SHARE * machines['gpu_gib']:g} GiB": GPU_SHARE
-        * machines["gpu_gib"],
-    }
+    driver, worker = machines["driver_gib"], machines["host_gib"]
+    bank = GPU_SHARE * machines["gpu_gib"]
+    rooms = (
+        (driver, "-", f"driver, {driver:g} GiB"),
+        (worker, "--", f"worker, {worker:g} GiB"),
+        (bank, ":", f"GPU's part for a bank, {bank:g} GiB"),
+    )
     with matplotlib.rc_context(STYLE | {"axes.grid.axis": "both"}):
         figure = titled("Memory by hours of recordings", (3.6 * len(runs) + 1, 4.6), ())
         axes = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
@@ -135,7 +136,7 @@ def memory(results: Part) -> Figure:
                 sizes = [size["needs"][key] / GIB for size in run["sizes"]]
                 mark = "s--" if key == "worker_bytes" else "o-"  # it lies on the driver's
                 axis.loglog(hours, sizes, mark, color=colour, label=name)
-            for (name, gib), style in zip(rooms.items(), ("-", "--", ":"), strict=True):
+            for gib, style, name in rooms:
                 axis.axhline(gib, color="#666666", lw=1, ls=style, label=name)
             axis.set_title(_workers(run))
             axis.set_xlabel("Hours of recordings")
@@ -144,61 +145,50 @@ def memory(results: Part) -> Figure:
     return figure
 
 
-def amount(key: str, value: float | None) -> str:
+def amount(key: str, value: float) -> str:
     """A need as text, in the unit that its name ends in."""
-    if value is None:
-        return "–"
     if key.endswith("_bytes"):
-        for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20)):
-            if value >= size:
-                return f"{value / size:,.1f} {unit}"
-        return f"{value / 2**10:,.1f} KiB"
-    if key.endswith("_s"):
-        for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-            if value >= 2 * size:
-                return f"{value / size:,.1f} {unit}"
-        return f"{value:.1f} s"
-    return f"{value:,.0f}"
+        units, least = {"TiB": 2**40, "GiB": GIB, "MiB": 2**20, "KiB": 2**10}, 1
+    elif key.endswith("_s"):
+        units, least = {"d": 86400, "h": 3600, "min": 60, "s": 1}, 2
+    else:
+        return f"{value:,.0f}"
+    unit = next((unit for unit, size in units.items() if value >= least * size), list(units)[-1])
+    return f"{value / units[unit]:,.1f} {unit}"
 
 
 def _lead(results: Part) -> str:
     parts = []
     for run in results["runs"]:
         first = next(limit for limit in run["limits"] if limit["fatal"])
-        at = "at once" if not first["hours"] else f"at {first['hours']:,.0f} h"
+        at = f"at {first['hours']:,.0f} h" if first["hours"] else "at once"
         parts.append(f"with {_workers(run)} {at} ({first['name']})")
     return f"What ends a run first: {'; '.join(parts)}."
 
 
 def _machines(results: Part) -> Table:
+    said = results["machines"]
+    rate, peak = (
+        "not given" if said[name] is None else f"{said[name]:g}"
+        for name in ("windows_per_s", "peak_tflops")
+    )
     given = {
-        "cores that prepare": f"{results['machines']['cores']}",
-        "memory of a worker's GPU": f"{results['machines']['gpu_gib']:g} GiB",
-        "memory of a worker": f"{results['machines']['host_gib']:g} GiB",
-        "memory of the driver": f"{results['machines']['driver_gib']:g} GiB",
-        "windows a second of a worker": _given(results["machines"]["windows_per_s"]),
-        "peak of a worker (TFLOP/s)": _given(results["machines"]["peak_tflops"]),
-        "utilisation of that peak": f"{results['machines']['utilisation']:.0%}",
+        "cores that prepare": f"{said['cores']}",
+        "memory of a worker's GPU": f"{said['gpu_gib']:g} GiB",
+        "memory of a worker": f"{said['host_gib']:g} GiB",
+        "memory of the driver": f"{said['driver_gib']:g} GiB",
+        "windows a second of a worker": rate,
+        "peak of a worker (TFLOP/s)": peak,
+        "utilisation of that peak": f"{said['utilisation']:.0%}",
         "training on a window (GFLOP)": f"{results['flops'] / 1e9:.1f}",
         "bank": results["recipe"]["optimisation"]["bank"],
     }
-    return Table(
-        "What was said",
-        ("", "Value"),
-        tuple(given.items()),
-        text_columns=2,
-        note="Assumptions of whoever asked, but for the FLOP, which are counted, and the recipe's.",
-    )
-
-
-def _given(value: float | None) -> str:
-    return "not given" if value is None else f"{value:g}"
+    note = "Assumptions of whoever asked, but for the FLOP, which are counted, and the recipe's."
+    return Table("What was said", ("", "Value"), tuple(given.items()), 2, note)
 
 
 def _full(hours: float | None) -> str:
-    if hours is None:
-        return "never"
-    return f"{hours:,.0f}" if hours else "at once"
+    return "never" if hours is None else f"{hours:,.0f}" if hours else "at once"
 
 
 def _workers(run: Part) -> str:

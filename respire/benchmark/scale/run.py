@@ -1,9 +1,8 @@
 """Reckon with scale, and report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import respire
 from respire.benchmark.machine import train_flops
@@ -52,17 +51,13 @@ def reckon(
     folder.check_writable()
     rates = Rates.read(measured, committed)
     flops = train_flops(recipe, image_size(recipe))
-    network = network_of(recipe)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
+    parameters = sum(parameter.numel() for parameter in network_of(recipe).parameters())
     runs = []
     for number in workers:
         ours = replace(machines, workers=number)
-        sizes = [
-            {"hours": size, "needs": needs(size, ours, rates, recipe, flops, parameters)}
-            for size in hours
-        ]
-        largest: Mapping[str, Any] = sizes[-1]
-        full = limits(largest["hours"], ours, recipe, largest["needs"])
+        needed = [needs(size, ours, rates, recipe, flops, parameters) for size in hours]
+        full = limits(hours[-1], ours, recipe, needed[-1])
+        sizes = [{"hours": h, "needs": of} for h, of in zip(hours, needed, strict=True)]
         runs.append({"workers": number, "sizes": sizes, "limits": [asdict(at) for at in full]})
     results = strict(
         {

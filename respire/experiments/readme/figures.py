@@ -17,27 +17,18 @@ def score_by_split(results: Mapping[str, Any]) -> Figure:
     runs = [run for run in results["runs"] if (run["variant"], run["stage"]) == (name, "stage1")]
     splits = sorted(variant["splits"], key=lambda split: split["scores"]["stage1"]["score"])
     intervals = [split["scores"]["stage1"]["interval"]["score"] for split in splits]
-    seeds = [split["split_seed"] for split in splits]
+    place = {split["split_seed"]: index for index, split in enumerate(splits)}
     with matplotlib.rc_context(STYLE):
         title = f"The same recipe on {len(splits)} splits of the same patients"
         figure = titled(title, (8.6, 3.3), results["stamps"])
         axis = figure.subplots()
+        low, high = 100 * np.array(intervals).T
+        wide: Any = {"color": COLOURS[0], "lw": 9, "alpha": 0.2}
         axis.vlines(
-            np.arange(len(splits)),
-            *(100 * np.array(intervals).T),
-            color=COLOURS[0],
-            lw=9,
-            alpha=0.2,
-            label="95% interval over the test patients",
+            range(len(splits)), low, high, **wide, label="95% interval over the test patients"
         )
-        axis.plot(
-            [seeds.index(run["split_seed"]) for run in runs],
-            [100 * run["score"] for run in runs],
-            *"o",
-            color=COLOURS[0],
-            mfc="white",
-            label="one training",
-        )
+        x, y = zip(*((place[run["split_seed"]], 100 * run["score"]) for run in runs), strict=True)
+        axis.plot(x, y, "o", color=COLOURS[0], mfc="white", label="one training")
         majority = 100 * variant["baselines"]["majority"]["score"]
         axis.axhline(majority, color=COLOURS[1], ls="--", label="calling everything normal")
         ticks = [f"{s['split_seed']}\n{s['cycles']:,}\n{s['patients']}" for s in splits]
@@ -54,29 +45,20 @@ def strip(window: Window) -> Figure:
     with matplotlib.rc_context(STYLE | {"axes.grid": False, "image.cmap": "magma"}):
         figure = titled("One cycle of the synthetic corpus (n = 1)", (11.5, 2.3), ())
         axes = figure.subplots(1, 5, width_ratios=[0.8, 1.3, 1.2, 1.2, 0.8])
-        for axis, pieces in zip(axes, (window.pieces[:1], window.pieces), strict=False):
+        cycle, splice, mel, clipped, logits = axes
+        for axis, pieces in ((cycle, window.pieces[:1]), (splice, window.pieces)):
             for time_s, samples, own in pieces:
                 axis.plot(time_s, samples, lw=0.4, color=COLOURS[not own])
-            axis.set_ylabel("amplitude (no unit)")
-            axis.set_yticks([])
-        for axis, shade in zip(axes[2:], (window.mel, window.clipped), strict=False):
-            seconds = window.pieces[-1].time_s[-1]
-            axis.imshow(shade, aspect="auto", extent=(0, seconds, len(shade), 0))
+            axis.set(ylabel="amplitude (no unit)", yticks=[])
+        for axis, shade in ((mel, window.mel), (clipped, window.clipped)):
+            extent = (0, window.pieces[-1].time_s[-1], len(shade), 0)
+            axis.imshow(shade, aspect="auto", extent=extent)
             axis.set_ylabel("mel band, from the top")
-        names = list(window.logits)
-        shown = [COLOURS[0 if name == window.label else 5] for name in names]
-        axes[4].barh(names, list(window.logits.values()), color=shown)
-        axes[4].invert_yaxis()
-        axes[4].axvline(0, color="#333333", lw=0.8)
-        titles = (
-            window.label,
-            "splice: neighbours orange",
-            "log-mel",
-            "blank rows clipped",
-            "logits",
-        )
-        units = (*["time (s)"] * 4, "logit (no unit)")
-        for axis, title, unit in zip(axes, titles, units, strict=True):
-            axis.set_title(title)
-            axis.set_xlabel(unit)
+        shown = [COLOURS[0 if name == window.label else 5] for name in window.logits]
+        logits.barh(list(window.logits), list(window.logits.values()), color=shown)
+        logits.invert_yaxis()
+        logits.axvline(0, color="#333333", lw=0.8)
+        steps = ("splice: neighbours orange", "log-mel", "blank rows clipped", "logits")
+        for axis, title in zip(axes, (window.label, *steps), strict=True):
+            axis.set(title=title, xlabel="logit (no unit)" if axis is logits else "time (s)")
     return figure

@@ -1,13 +1,17 @@
 """The README's result rows: what committed results.json say, in a sentence each."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from respire.report.numbers import between, ends, points, signed
 
 BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
 """What the rows stand between."""
 SEEDS = "seed_variance/small-8x2"
+NAMES = (SEEDS, "ablation/small-3-all", "search/small-12x2", "audit/icbhi")
+"""Experiments with their names."""
 
 
 def read(folder: Path, name: str) -> dict[str, Any]:
@@ -24,78 +28,49 @@ def with_rows(text: str, folder: Path) -> str:
 
 def rows(folder: Path) -> str:
     """A Markdown table: a question, its answer and the report."""
+    seeds, ablation, search, audit = (read(folder, name) for name in NAMES)
+    variant = seeds["variants"]["small"]
+    score, cost = variant["variance"]["stage1"]["score"], variant["selection_cost"]
+    gain = cost["best_less_chosen"]
+    reach, mean = (
+        f"{points(at['value'])} ({ends((at['low'], at['high']))})"
+        for at in (score["single_half_width"], score["mean"])
+    )
+    row = next(row for row in ablation["rows"] if row["name"] == "CNN + CBA + BRC")
+    apart, paper = row["difference"], audit["paper"]
+    spread = apart["these_patients"]
+    (outer,) = search["outer"]
+    winner, known = outer["winner"], outer["winner"]["on_patients"]
+    heard = known["score"]["low"], known["score"]["high"]
+    differ = sum(number["status"] == "differs" for number in paper["numbers"])
+    answers = {
+        "How far can one Score be trusted?": f"To ± {reach} points, of one training on one of "
+        f"{score['splits']} splits. Their mean is {mean}; calling everything normal has "
+        f"{points(variant['baselines']['majority']['score'])}.",
+        "What is choosing the epoch on test worth?": f"{_gain(gain['mean'], gain['this_data_set'])}"
+        f" in {cost['runs']} trainings: the best epoch on test, less the one that validation "
+        f"patients chose.",
+        "Do the paper's CBA and BRC help?": f"{_gain(apart['mean']['score'], spread)}"
+        f" on {len(apart['splits'])} splits, where the paper has {row['printed']['gain']:+.1f}: "
+        f"{_shown(spread)}.",
+        "Does a recipe that a search finds hold?": f"The best of {len(outer['trials'])} gains "
+        f"{signed(winner['gain'])} points on validation patients, "
+        f"{_gain(winner['test_gain'], heard)} on {known['patients']} patients that the search has "
+        f"not heard: {_shown(heard)}.",
+        "Is what the paper says of the data true?": f"Of {paper['checked']} numbers "
+        f"{paper['agree']} agree with the recordings and {differ} differ, in "
+        f"{len(paper['errata'])} errata.",
+    }
     lines = ["| question | answer |", "|---|---|"]
-    for name, question, answer in ROWS:
+    for name, (question, answer) in zip((SEEDS, *NAMES), answers.items(), strict=True):
         report = f"[Report](experiments/results/{name}/report.md)"
-        lines.append(f"| {question} | {answer(read(folder, name))} {report} |")
+        lines.append(f"| {question} | {answer} {report} |")
     return "\n".join(lines) + "\n"
 
 
-def _one_score(results: Mapping[str, Any]) -> str:
-    variant = results["variants"]["small"]
-    score = variant["variance"]["stage1"]["score"]
-    reach, mean = (
-        f"{100 * of['value']:.1f} ({100 * of['low']:.1f}–{100 * of['high']:.1f})"
-        for of in (score["single_half_width"], score["mean"])
-    )
-    return (
-        f"To ± {reach} points, of one training on one of {score['splits']} splits. Their mean is "
-        f"{mean}; calling everything normal has "
-        f"{100 * variant['baselines']['majority']['score']:.1f}."
-    )
+def _gain(mean: float, interval: Sequence[float]) -> str:
+    return f"{signed(mean)} points ({between(interval)})"
 
 
-def _test_epoch(results: Mapping[str, Any]) -> str:
-    cost = results["variants"]["small"]["selection_cost"]
-    gain = cost["best_less_chosen"]
-    return (
-        f"{_points(gain['mean'], gain['this_data_set'])} in {cost['runs']} trainings: the best "
-        f"epoch on test, less the one that validation patients chose."
-    )
-
-
-def _techniques(results: Mapping[str, Any]) -> str:
-    row = next(row for row in results["rows"] if row["name"] == "CNN + CBA + BRC")
-    apart, ends = row["difference"], row["difference"]["these_patients"]
-    return (
-        f"{_points(apart['mean']['score'], ends)} on {len(apart['splits'])} splits, where the "
-        f"paper has {row['printed']['gain']:+.1f}: {_shown(ends)}."
-    )
-
-
-def _search(results: Mapping[str, Any]) -> str:
-    (outer,) = results["outer"]
-    winner, known = outer["winner"], outer["winner"]["on_patients"]
-    ends = known["score"]["low"], known["score"]["high"]
-    return (
-        f"The best of {len(outer['trials'])} gains {100 * winner['gain']:+.1f} points on "
-        f"validation patients, {_points(winner['test_gain'], ends)} on {known['patients']} "
-        f"patients that the search has not heard: {_shown(ends)}."
-    )
-
-
-def _audit(results: Mapping[str, Any]) -> str:
-    paper = results["paper"]
-    differ = sum(number["status"] == "differs" for number in paper["numbers"])
-    return (
-        f"Of {paper['checked']} numbers {paper['agree']} agree with the recordings and {differ} "
-        f"differ, in {len(paper['errata'])} errata."
-    )
-
-
-def _points(mean: float, ends: Sequence[float]) -> str:
-    return f"{100 * mean:+.1f} points ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
-
-
-def _shown(ends: Sequence[float]) -> str:
-    return "not shown, for or against" if ends[0] <= 0 <= ends[1] else "shown"
-
-
-ROWS: Sequence[tuple[str, str, Callable[[Mapping[str, Any]], str]]] = (
-    (SEEDS, "How far can one Score be trusted?", _one_score),
-    (SEEDS, "What is choosing the epoch on test worth?", _test_epoch),
-    ("ablation/small-3-all", "Do the paper's CBA and BRC help?", _techniques),
-    ("search/small-12x2", "Does a recipe that a search finds hold?", _search),
-    ("audit/icbhi", "Is what the paper says of the data true?", _audit),
-)
-"""An experiment with its name, a question, and what answers it."""
+def _shown(interval: Sequence[float]) -> str:
+    return "not shown, for or against" if interval[0] <= 0 <= interval[1] else "shown"

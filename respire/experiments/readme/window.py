@@ -17,7 +17,7 @@ from respire.features.colour import shades
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.features.splice import gather, pad
-from respire.models.network import respirenet
+from respire.models.network import network_of
 from respire.recipe.presets import small
 from respire.runtime.compute import Compute
 from respire.training.loop import fit
@@ -43,41 +43,38 @@ class Window(NamedTuple):
 
 def synthetic_window(epochs: int = 12) -> Window:
     """The blankest abnormal one of patients that the network, trained so long, has not heard."""
-    recipe, compute = small(), Compute("cpu", "fp32")
+    recipe = small()
     recipe = replace(recipe, features=replace(recipe.features, n_mels=64, level_rows=False))
     with tempfile.TemporaryDirectory() as folder:
-        corpus = open_corpus(str(write_corpus(Path(folder) / "corpus", patients=24)))
-        table = prepare_block(by_recording(corpus.cycles), recipe.preprocess)
-    split, names = Cut().on(corpus.cycles), table.column("recording").to_pylist()
+        cycles = open_corpus(str(write_corpus(Path(folder) / "corpus", patients=24))).cycles
+        table = prepare_block(by_recording(cycles), recipe.preprocess)
+    split, names = Cut().on(cycles), table.column("recording").to_pylist()
     train, test = (
         CycleBank.from_table(table.filter([name in side for name in names]), recipe.task)
         for side in (split.train, split.test)
     )
     torch.manual_seed(0)
-    network = respirenet(recipe.model, len(recipe.classes))
-    optimisation = replace(recipe.optimisation, epochs=epochs)
-    fit(network, train, None, recipe, optimisation, compute, seed=0)
+    network, optimisation = network_of(recipe), replace(recipe.optimisation, epochs=epochs)
+    fit(network, train, None, recipe, optimisation, Compute("cpu", "fp32"), seed=0)
 
     pipeline, every = Pipeline(recipe, "cpu"), torch.arange(len(test))
-    keys = sample_keys(0, 0, test.identity)
-    splice = pad(test, every, pipeline.window, "smart", keys)
+    splice = pad(test, every, pipeline.window, "smart", sample_keys(0, 0, test.identity))
     waveform = gather(test, splice, pipeline.window)
     mel = shades(pipeline.spectrogram(waveform))
     clipped = pipeline.blank_region(mel)
     with torch.inference_mode():
         logits = network.eval()(pipeline.palette(clipped))
     # Of the abnormal cycles that neighbours follow within half a window.
-    short = (test.length <= pipeline.window // 2) & (test.label > 0)
-    followed = (splice.cycle[:, 1:4] != splice.cycle[:, :1]).any(1)
-    chosen = int(torch.where(short & followed, pipeline.blank_region.rows(mel), -1).argmax())
+    own = splice.cycle == every[:, None]
+    wanted = (test.length <= pipeline.window // 2) & (test.label > 0) & ~own[:, 1:4].all(1)
+    chosen = int(torch.where(wanted, pipeline.blank_region.rows(mel), -1).argmax())
     ends = test.length[splice.cycle[chosen]].cumsum(0)
     cuts = ends[ends < pipeline.window].tolist()
     times = np.arange(pipeline.window) / recipe.preprocess.sample_rate_hz
-    own = (splice.cycle[chosen] == chosen).tolist()
-    pieces = zip(np.split(times, cuts), np.split(waveform[chosen].numpy(), cuts), own, strict=False)
+    sounds = (np.split(part, cuts) for part in (times, waveform[chosen].numpy()))
     return Window(
         recipe.classes[int(test.label[chosen])],
-        [Piece(*piece) for piece in pieces],
+        [Piece(*piece) for piece in zip(*sounds, own[chosen].tolist(), strict=False)],
         mel[chosen].numpy(),
         clipped[chosen].numpy(),
         dict(zip(recipe.classes, logits[chosen].tolist(), strict=True)),
