@@ -58,7 +58,11 @@ def test_a_study_is_opened_trained_and_found_again_from_python(
     corpus: Path, tmp_path: Path
 ) -> None:
     recipe = respire.load_recipe("small")
-    recipe = replace(recipe, optimisation=replace(recipe.optimisation, epochs=1))
+    recipe = replace(
+        recipe,
+        features=replace(recipe.features, n_mels=16, hop=512),
+        optimisation=replace(recipe.optimisation, epochs=1),
+    )
     cut = respire.Cut("80-20", split_seed=0, inner_seed=0)
     place = respire.Place(str(corpus), str(tmp_path / "runs"), tracking=None, gpu="none")
     with respire.open_study(recipe, cut, seed=0, place=place) as study:

@@ -25,6 +25,8 @@ from respire.study.place import Place
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 STAMPS = ("selected on test", "test labels shaped the padding of test cycles")
+IMAGE = {"n_mels": 64, "upsample": 2, "hop": 1024, "window_seconds": 3.0}
+"""The least of which attention maps can be drawn."""
 ONE = Extent(splits=1, seeds=(0,))
 
 
@@ -35,7 +37,7 @@ def recipe() -> Recipe:
     return replace(
         shape,
         selection="test",
-        features=replace(shape.features, evaluation_padding="smart", n_mels=64, upsample=2),
+        features=replace(shape.features, evaluation_padding="smart", **IMAGE),
         optimisation=replace(shape.optimisation, epochs=1, precision="fp32"),
         finetune=replace(shape.finetune, epochs=1, unselected_epochs=1),
     )
@@ -62,7 +64,7 @@ def maps(recipe: Recipe, place: Place) -> str:
 
 
 def paper_table(recipe: Recipe, place: Place) -> str:
-    return run_table("window_length", question(recipe, Cut(), (5.0,)), None, ONE, place, "stamped")
+    return run_table("window_length", question(recipe, Cut(), (2.0,)), None, ONE, place, "stamped")
 
 
 @pytest.mark.parametrize(
