@@ -19,6 +19,7 @@ import pytest
 import ray
 import yaml
 from commands import environment, parent_and_children
+from small_run import SMALL
 
 from respire.data.corpora.icbhi_format import DEVICES
 
@@ -30,10 +31,7 @@ SCRIPTS = sysconfig.get_path("scripts")
 PATH = f"{SCRIPTS}:{os.environ['PATH']}:/usr/sbin:/sbin"
 SITE_PACKAGES = sysconfig.get_path("purelib")
 RAY = str(Path(ray.__file__).parent)
-RUN = (
-    "--recipe quick --recipe.optimisation.epochs 2"
-    " --recipe.finetune.epochs 1 --recipe.finetune.unselected-epochs 1"
-)
+RUN = " ".join((*SMALL, "--recipe.optimisation.epochs", "2"))
 SCENARIO = r"""
 set -euo pipefail
 PS4='+ ${SECONDS} s: '; set -x
@@ -53,14 +51,14 @@ ssh-keygen -q -t ed25519 -N '' -f "$FOLDER/host_key"
 
 ray get-auth-token --generate > /dev/null
 ray up -y "$CLUSTER"
-ps -eo args > "$FOLDER/processes-up"
+ps -ewwo args > "$FOLDER/processes-up"
 mount -t tmpfs tmpfs respire  # from here on, only the head has the package
 ray submit "$CLUSTER" experiments/full.py -- $RUN
 ray rsync-down "$CLUSTER" "$SHARED/runs/" "$FOLDER/fetched"
 ray submit "$CLUSTER" experiments/full.py -- --recipe nonsense > "$FOLDER/refused" 2>&1 ||
   echo "exit code $?" >> "$FOLDER/refused"
 ray down -y "$CLUSTER"
-ps -eo args > "$FOLDER/processes-down"
+ps -ewwo args > "$FOLDER/processes-down"
 sed -n 's/^#   ssh /ssh -n -o StrictHostKeyChecking=no /p' "$CLUSTER" | bash  # as its header says
 timeout 60 bash -c "while pgrep -f '[m]lflow.server' > /dev/null; do sleep 1; done"
 """
