@@ -3,7 +3,7 @@
 import sys
 import traceback
 from collections.abc import Callable
-from functools import partial
+from functools import wraps
 from typing import NoReturn
 
 from respire.command.parse import O, parse
@@ -34,6 +34,10 @@ def asked_with(options: type[O]) -> Callable[[Callable[[O], str]], Callable[[str
     """Make a question, which gives the text that is printed last, a command of a description."""
 
     def commanded(question: Callable[[O], str]) -> Callable[[str], NoReturn]:
-        return partial(command, options, lambda given: print(question(given)))
+        @wraps(question)
+        def asked(description: str) -> NoReturn:
+            command(options, lambda given: print(question(given)), description)
+
+        return asked
 
     return commanded
