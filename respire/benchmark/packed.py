@@ -18,8 +18,8 @@ import torch
 from respire.data.rows import blocks_of, in_order, pick
 from respire.data.splits.split import SIDES, Cut
 from respire.errors import InputError
+from respire.evaluation.decided import decided
 from respire.features.bank import CycleBank
-from respire.features.pipeline import Pipeline
 from respire.metrics import overall
 from respire.models.network import respirenet
 from respire.recipe.fields import Preprocess
@@ -120,12 +120,15 @@ def train(
         raise InputError("the cycles were prepared by another recipe: pack them again")
     names = table.column("recording").to_pylist()
     banks = {}
-    for side, held in meta["sides"].items():
+    sides = dict(meta["sides"])
+    if recipe.selection == "none":
+        sides["train"] += sides.pop("validation")
+    for side, held in sides.items():
         rows = pick(table, [row for row, name in enumerate(names) if name in set(held)])
         banks[side] = CycleBank.from_table(rows, recipe.task, compute.device)
     torch.manual_seed(options.seed)
     network = respirenet(model, len(recipe.classes))
-    identity = {"recipe": described, "sides": meta["sides"], "seed": options.seed}
+    identity = {"recipe": described, "sides": sides, "seed": options.seed}
     environment = {"compute": asdict(compute), "torch": torch.__version__}
     folder = RunFolder(Storage.at(options.work), identity | environment)
 
@@ -146,16 +149,23 @@ def train(
     if state := folder.load("fit"):
         run = Fit.from_state(state)
     else:
-        sides, start = (banks["train"], banks["validation"]), checkpoints.start()
-        kept: dict[str, Any] = {"start": start, "after_epoch": after_epoch}
+        selector = banks.get(recipe.selection)
+        kept: dict[str, Any] = {"start": checkpoints.start(), "after_epoch": after_epoch}
         try:
-            run = fit(network, *sides, recipe, settings, compute, seed=options.seed, **kept)
+            run = fit(
+                network,
+                banks["train"],
+                selector,
+                recipe,
+                settings,
+                compute,
+                seed=options.seed,
+                **kept,
+            )
         except EarlyStopError as stopped:
             return {"finished": False, "epochs": stopped.args[0]}
         checkpoints.finish("fit", run, run.state)
-    network.load_state_dict(run.weights)
-    pipeline = Pipeline(recipe, compute.device)
-    predictions = predict(network, pipeline, banks["test"], recipe.classes, compute)
+    predictions = predict(recipe, banks["test"], run.learnt, compute)
     predictions.to_csv(options.out / "test-predictions.csv.gz", index=False)
     half = {k: v.half() if v.is_floating_point() else v for k, v in run.weights.items()}
     content = dump_state(half)
@@ -167,7 +177,7 @@ def train(
         "finished": True,
         "epoch": run.epoch,
         "validation": None if run.scores is None else run.scores.score,
-        "test": overall(predictions, len(recipe.classes)).fractions,
+        "test": overall(decided(predictions), len(recipe.classes)).fractions,
         "epoch_s": epoch_s,
         "windows_per_s": len(banks["train"]) / epoch_s,
     }

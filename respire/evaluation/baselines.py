@@ -8,16 +8,26 @@ no network, fitted on the training side only and scored exactly as the models ar
 - majority: the commonest training class for every cycle;
 - device only: the best class for each device, blind to the sound;
 - mean mel bands: logistic regression on the average spectrum, blind to anything in time.
+
+A regression's log-probabilities are brought under the Score's prior (models/decision.py), and so
+decided under the same prior as those of the model beside it.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from respire.errors import InputError
 from respire.labels import NORMAL
+from respire.models.decision import log_prior
+from respire.training.predict import predictions
+
+SCORES_PRIOR = 1.0
 
 
 def predict_baselines(
@@ -25,7 +35,7 @@ def predict_baselines(
     test: pd.DataFrame,
     train_features: np.ndarray,
     test_features: np.ndarray,
-    classes: int,
+    classes: Sequence[str],
 ) -> dict[str, pd.DataFrame]:
     """Fit every baseline on the training cycles and let it predict the test cycles.
 
@@ -33,8 +43,8 @@ def predict_baselines(
     task's C classes); features, float [n, M], are their log-mel bands averaged over time, in dB.
 
     Returns:
-        For "majority", "device only" and "mean mel bands": the test frame with a column
-        ``predicted`` (int64).
+        For "majority", "device only" and "mean mel bands": predictions (training/predict.py),
+        under the Score's prior. The first two call one class under every prior.
 
     Raises:
         InputError: the training side is empty or holds a single class.
@@ -44,12 +54,20 @@ def predict_baselines(
             "baselines: the training side needs cycles of at least two classes; "
             "choose another --split-seed or more data"
         )
-    predicted = {
-        "majority": np.full(len(test), _commonest(train["label"])),
-        "device only": _by_device(train, test, classes),
-        "mean mel bands": _by_spectrum(train["label"], train_features, test_features),
+    counts = np.bincount(train["label"], minlength=len(classes))
+    log_p = {
+        "majority": _certain(np.full(len(test), counts.argmax()), len(classes)),
+        "device only": _certain(_by_device(train, test, len(classes)), len(classes)),
+        "mean mel bands": _by_features(train["label"], train_features, test_features, counts),
     }
-    return {name: test.assign(predicted=labels) for name, labels in predicted.items()}
+    return {
+        name: predictions(test, rows, counts, SCORES_PRIOR, classes) for name, rows in log_p.items()
+    }
+
+
+def _certain(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Log-probabilities of classes that are called for certain, float32 [m, C]."""
+    return np.where(labels[:, None] == np.arange(classes), 0, -np.inf).astype(np.float32)
 
 
 def _commonest(labels: pd.Series) -> int:
@@ -73,10 +91,18 @@ def _by_device(train: pd.DataFrame, test: pd.DataFrame, classes: int) -> np.ndar
     return predicted.to_numpy(dtype=np.int64)
 
 
-def _by_spectrum(
-    labels: pd.Series, train_features: np.ndarray, test_features: np.ndarray
+def _by_features(
+    labels: pd.Series, train_features: np.ndarray, test_features: np.ndarray, counts: np.ndarray
 ) -> np.ndarray:
-    """Logistic regression on standardised mean mel bands, classes weighted equally, int64 [m]."""
-    regression = LogisticRegression(class_weight="balanced", max_iter=1000)
-    model = make_pipeline(StandardScaler(), regression)
-    return model.fit(train_features, labels.to_numpy(dtype=np.int64)).predict(test_features)
+    """Logistic regression on standardised features, under the Score's prior, float32 [m, C].
+
+    It learns how common the classes are in training; that is taken out again. A class that training
+    lacks is never called.
+    """
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    model.fit(train_features, labels.to_numpy(dtype=np.int64))
+    log_p = np.full((len(test_features), len(counts)), -np.inf)
+    log_p[:, counts > 0] = model.predict_log_proba(test_features)
+    in_score = log_prior(torch.from_numpy(counts)).numpy()
+    moved = log_p + in_score - np.log(np.maximum(counts, 1) / counts.sum())
+    return (moved - np.logaddexp.reduce(moved, axis=1, keepdims=True)).astype(np.float32)

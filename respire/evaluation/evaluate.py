@@ -1,4 +1,4 @@
-"""Test predictions of both stages and of the baselines."""
+"""What both stages and the baselines predict, before anything is decided."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from respire.data.rows import of_device
 from respire.evaluation.baselines import predict_baselines
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
-from respire.models.network import Weights, network_of
+from respire.models.network import Learnt
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.training.predict import predict
@@ -19,25 +19,25 @@ STAGE1, STAGE2 = STAGES = ("stage1", "stage2")
 
 def predict_stages(
     recipe: Recipe,
-    test: pa.Table,
-    stage1: Weights,
-    devices: Mapping[str, Weights | None],
+    cycles: pa.Table,
+    stage1: Learnt,
+    devices: Mapping[str, Learnt | None],
     compute: Compute,
 ) -> dict[str, pd.DataFrame]:
     """Predictions of stage 1's model, and of each device's own model for its cycles.
 
-    ``test`` holds rows of the test recordings (data/rows.py), ``devices`` each device's state dict;
-    None, or no entry, stands for stage 1's.
+    ``cycles`` holds rows of the recordings (data/rows.py), ``devices`` what each device's model has
+    learnt; None, or no entry, stands for stage 1's.
 
     Returns:
-        For "stage1" and "stage2" a row a test cycle, in the same order (training/predict.py).
+        For "stage1" and "stage2" the same rows in the same order (training/predict.py).
     """
-    common = _predict(recipe, test, stage1, compute)
+    common = _predict(recipe, cycles, stage1, compute)
     by_device = []
     for device, rows in common.groupby("device"):
-        weights = devices.get(str(device))
-        if weights is not None:
-            own = _predict(recipe, of_device(test, str(device)), weights, compute)
+        learnt = devices.get(str(device))
+        if learnt is not None:
+            own = _predict(recipe, of_device(cycles, str(device)), learnt, compute)
             rows = own.set_index(rows.index)
         by_device.append(rows)
     return {STAGE1: common, STAGE2: pd.concat(by_device).sort_index()}
@@ -51,11 +51,9 @@ def baseline_predictions(
     banks = [CycleBank.from_table(table, recipe.task, compute.device) for table in (train, test)]
     train_bands, test_bands = (pipeline.mean_mel_bands(bank).cpu().numpy() for bank in banks)
     return predict_baselines(
-        banks[0].cycles, banks[1].cycles, train_bands, test_bands, len(recipe.classes)
+        banks[0].cycles, banks[1].cycles, train_bands, test_bands, recipe.classes
     )
 
 
-def _predict(recipe: Recipe, rows: pa.Table, weights: Weights, compute: Compute) -> pd.DataFrame:
-    network = network_of(recipe, weights)
-    bank = CycleBank.from_table(rows, recipe.task, compute.device)
-    return predict(network, Pipeline(recipe, compute.device), bank, recipe.classes, compute)
+def _predict(recipe: Recipe, rows: pa.Table, learnt: Learnt, compute: Compute) -> pd.DataFrame:
+    return predict(recipe, CycleBank.from_table(rows, recipe.task, compute.device), learnt, compute)

@@ -4,7 +4,7 @@ import hashlib
 import pickle
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -18,6 +18,15 @@ from respire.recipe.recipe import Recipe
 
 Weights = dict[str, Tensor]
 """A state dict."""
+
+
+class Learnt(NamedTuple):
+    """A trained network: its state dict, and the training cycles of each class, int64 [C]."""
+
+    weights: Weights
+    counts: Tensor
+
+
 IMAGENET_VERSION = "IMAGENET1K_V1"
 """The torchvision weights that existed when the paper was written."""
 

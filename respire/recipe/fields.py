@@ -13,6 +13,7 @@ SHORTEST_WINDOW = 160
 """Samples that the filters of speed and loudness need (features/augment.py)."""
 Padding = Literal["smart", "reflect", "repeat", "repeat-either-side", "zero"]
 Sampling = Literal["class-uniform", "cycle-uniform"]
+Selection = Literal["none", "validation", "test"]
 Range = tuple[float, float]
 """Lowest and highest value; a sample's own is drawn uniformly between them."""
 
@@ -213,7 +214,8 @@ class Optimisation:
     """Weight decay (the paper names none; released code: 5e-4)."""
     average_decay: float = 0.0
     """Which weights are scored and kept: the last step's (0, paper), or the exponential moving
-    average over all steps that decays by this factor at each (ours; Polyak averaging)."""
+    average over all steps that decays by this factor at each, and faster while there were few:
+    by (1 + t) / (10 + t) at most, of t steps (ours; Polyak averaging)."""
     normal_loss_weight: float = 1.0
     """Weight of a normal cycle in the cross-entropy, an abnormal one having 1 (paper: 1; released
     code: 1/3, on top of the class-uniform batches)."""
@@ -223,7 +225,7 @@ class Optimisation:
     prior: float = 0.0
     """How common the classes are to the network, which calls a cycle what is likeliest: from 0, all
     equally (paper: as in its batches), to 1, as each counts in the Score, which makes the likeliest
-    class the one that adds most to it (training/loss.py)."""
+    class the one that adds most to it (models/decision.py)."""
     epochs: int = 200
     """Epochs (paper: 200)."""
     batch_size: int = 64
@@ -243,10 +245,22 @@ class FineTune:
     """Learning rate (paper: 1e-4)."""
     epochs: int = 50
     """Epochs for each device (paper: 50)."""
+    average_decay: float = 0.0
+    """As ``optimisation.average_decay``: a device has few steps, and an average that moves slowly
+    would hardly leave stage 1."""
     unselected_epochs: int = 10
-    """Epochs for a device whose validation patients are too few to choose an epoch by."""
+    """Epochs for a device whose epoch nothing chooses, or too few validation patients."""
     min_validation_patients: int = 3
     """Validation patients a device needs for its epoch to be chosen on them."""
     trials_per_device: int = 1
     """Learning rates tried for each device, the recipe's and steps of a third around it; the
     best on the device's validation patients is kept."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """From log-probabilities to a class, after training and without training again."""
+
+    prior: float | None = None
+    """The prior to decide under (models/decision.py); that of training if none is given. Chosen
+    once test was read, it is stamped."""

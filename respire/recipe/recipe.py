@@ -12,11 +12,13 @@ from respire.recipe.fields import (
     SHORTEST_WINDOW,
     Augmentation,
     Concatenation,
+    Decision,
     Features,
     FineTune,
     Model,
     Optimisation,
     Preprocess,
+    Selection,
 )
 from respire.recipe.identity import flatten
 
@@ -43,9 +45,12 @@ class Recipe:
     """Stage 1."""
     finetune: FineTune = field(default_factory=FineTune)
     """Stage 2."""
-    selection: Literal["validation", "test"] = "validation"
-    """What chooses the best epoch. "test" reproduces the released code's mistake; everything
-    it produces is stamped."""
+    decision: Decision = field(default_factory=Decision)
+    """Logits to a class."""
+    selection: Selection = "validation"
+    """What chooses the epoch that is kept (the paper does not say): "validation" patients, or
+    "none": it is the last, and who would be in validation is in train. "test" reproduces the
+    released code's mistake; everything it produces is stamped."""
     selected_by: Literal["score", "accuracy"] = "score"
     """The best epoch's yardstick (paper: the best checkpoint; released code: accuracy)."""
     watch_test: bool = False
@@ -69,11 +74,14 @@ class Recipe:
             )
         blank, stage1 = self.features.blank_share, self.optimisation
         weight, decay, prior = stage1.normal_loss_weight, stage1.average_decay, stage1.prior
+        tuned = self.finetune.average_decay
         for name, value, possible, bounds in (
             ("features.blank_share", blank, 0 < blank <= 1, "be above 0 and at most 1"),
             ("optimisation.normal_loss_weight", weight, weight > 0, "be above 0"),
             ("optimisation.average_decay", decay, 0 <= decay < 1, "be at least 0 and below 1"),
             ("optimisation.prior", prior, 0 <= prior <= 1, "lie between 0 and 1"),
+            ("finetune.average_decay", tuned, 0 <= tuned < 1, "be at least 0 and below 1"),
+            ("decision.prior", self.prior, self.prior >= 0, "be at least 0"),
         ):
             if not possible:
                 raise InputError(f"recipe.{name}: {value:g} must {bounds}")
@@ -87,6 +95,12 @@ class Recipe:
     def classes(self) -> tuple[str, ...]:
         """Class names of the task, in the order of labels and confusion matrices."""
         return CLASSES[self.task]
+
+    @property
+    def prior(self) -> float:
+        """Under which classes are decided (models/decision.py)."""
+        given = self.decision.prior
+        return self.optimisation.prior if given is None else given
 
     @property
     def stamps(self) -> tuple[str, ...]:

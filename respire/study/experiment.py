@@ -168,6 +168,8 @@ def open_setting(question: str, place: Place, planned: Mapping[Any, Planned]) ->
                 )
                 for at, plan in planned.items()
             }
+            for study in studies.values():
+                study.declare_decision()
             yield Setting(
                 *(question, place, corpus, storage, uri, children, lines, stopwatch, memory),
                 studies,

@@ -1,6 +1,6 @@
 """One run: a recipe trained on one split with one seed, and tested."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from respire.data.rows import pick
-from respire.data.splits.split import Split
 from respire.evaluation.assess import assess
+from respire.evaluation.decided import decided
 from respire.evaluation.evaluate import STAGE1, STAGES, baseline_predictions, predict_stages
 from respire.features.bank import CycleBank
 from respire.metrics import Measure, Scores, overall
-from respire.models.network import Weights, network_of
+from respire.models.network import Learnt, network_of
 from respire.runtime.run_folder import RunFolder
 from respire.runtime.storage import Storage
 from respire.study.study import Study
@@ -82,12 +82,12 @@ class Run:
         return STAGES if self.stage2 else STAGES[:1]
 
     def predictions(self, stage: str | None = None) -> pd.DataFrame:
-        """A row a test cycle and stage (training/predict.py), with a column ``stage``.
+        """A row a test cycle and stage, decided as the recipe says, with a column ``stage``.
 
         Args:
             stage: the only one that is wanted; None for all.
         """
-        rows = (self.home / PREDICTIONS).read_table().to_pandas()
+        rows = decided((self.home / PREDICTIONS).read_table().to_pandas(), self.study.recipe.prior)
         return rows if stage is None else rows[rows["stage"] == stage]
 
     def measures(self, stage: str | None = None) -> tuple[Measure, ...]:
@@ -96,8 +96,9 @@ class Run:
         return assess(rows, len(self.study.recipe.classes), self.study.seed)
 
     def baseline_predictions(self) -> pd.DataFrame:
-        """A row a test cycle and baseline, with a column ``baseline``."""
-        return (self.baselines / PREDICTIONS).read_table().to_pandas()
+        """A row a test cycle and baseline, decided alike, with a column ``baseline``."""
+        rows = (self.baselines / PREDICTIONS).read_table().to_pandas()
+        return decided(rows, self.study.recipe.prior)
 
     @property
     def validated(self) -> bool:
@@ -115,14 +116,14 @@ class Run:
         return Fit.from_state(finished)
 
     def fine_tune(
-        self, stage1: Weights, train: pa.Table, selector: pa.Table, *, here: bool
+        self, stage1: Learnt, train: pa.Table, selector: pa.Table, *, here: bool
     ) -> dict[str, DeviceModel]:
         """Stage 2: every device's model, learnt from its own rows (``train_stage2``).
 
         Args:
-            stage1: state dict of stage 1's best epoch.
+            stage1: stage 1's model.
             train: rows to learn from.
-            selector: rows whose Score chooses the epoch.
+            selector: rows whose Score chooses the epoch; none where it is fixed.
             here: whether in this process, and not on Ray Tune.
         """
         study = self.study
@@ -151,9 +152,11 @@ def train_and_test(run: Run, cycles: pa.Table) -> None:
     """
     recipe, compute = run.study.recipe, run.study.compute
     if not run.predicted:
+        run.study.note_test_read()
         keep_predictions(run.home / PREDICTIONS, _predicted(run, cycles, "test"), "stage")
     if not (run.baselines / PREDICTIONS).exists():
-        train, test = (_rows(cycles, run.study.split, side) for side in ("train", "test"))
+        split = run.study.split
+        train, test = (_rows(cycles, names) for names in (split.train, split.test))
         predicted = baseline_predictions(recipe, train, test, compute)
         keep_predictions(run.baselines / PREDICTIONS, predicted, "baseline")
 
@@ -170,7 +173,8 @@ def train_and_validate(run: Run, cycles: pa.Table) -> None:
     """
     if not run.validated:
         last = _predicted(run, cycles, "validation")[run.stages[-1]]
-        scores = overall(last, len(run.study.recipe.classes))
+        recipe = run.study.recipe
+        scores = overall(decided(last, recipe.prior), len(recipe.classes))
         (run.home / VALIDATION).write_json(scores.to_json())
 
 
@@ -185,13 +189,14 @@ def _predicted(run: Run, cycles: pa.Table, side: str) -> dict[str, pd.DataFrame]
     """What each stage predicts on a side, trained in this process where it is not trained yet."""
     study, recipe = run.study, run.study.recipe
     train, selector, rows = (
-        _rows(cycles, study.split, name) for name in ("train", recipe.selection, side)
+        _rows(cycles, names)
+        for names in (study.split.train, study.selector, getattr(study.split, side))
     )
-    watched = _rows(cycles, study.split, "test") if recipe.watch_test else None
-    stage1, own = _train_stage1(run, train, selector, watched).weights, {}
+    watched = _rows(cycles, study.split.test) if recipe.watch_test else None
+    stage1, own = _train_stage1(run, train, selector, watched).learnt, {}
     if run.stage2:
         tuned = run.fine_tune(stage1, train, selector, here=True)
-        own = {device: model.weights for device, model in tuned.items()}
+        own = {device: model.learnt for device, model in tuned.items()}
     predicted = predict_stages(recipe, rows, stage1, own, study.compute)
     return {stage: predicted[stage] for stage in run.stages}
 
@@ -222,6 +227,6 @@ def _train_stage1(run: Run, train: pa.Table, selector: pa.Table, watched: pa.Tab
     return trained
 
 
-def _rows(cycles: pa.Table, split: Split, side: str) -> pa.Table:
-    recordings = pa.array(getattr(split, side), pa.string())
-    return pick(cycles, np.flatnonzero(pc.is_in(cycles.column("recording"), recordings)))
+def _rows(cycles: pa.Table, recordings: Sequence[str]) -> pa.Table:
+    wanted = pa.array(recordings, pa.string())
+    return pick(cycles, np.flatnonzero(pc.is_in(cycles.column("recording"), wanted)))

@@ -1,6 +1,6 @@
 """Study: all that a run's numbers follow from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,12 @@ from respire.runtime.run_folder import RunFolder
 from respire.runtime.session import crowded_store
 from respire.runtime.storage import Storage
 from respire.study.place import Place
+
+AFTER_STAGE_1 = ("finetune", "decision")
+"""Parts of a recipe that stage 1 does not know."""
+DECISIONS = "decisions.json"
+"""Beside stage 1: which priors were given before its model was tested, and whether it was."""
+LATE = "the prior was chosen after test was read"
 
 
 @dataclass(frozen=True)
@@ -64,13 +70,41 @@ class Study:
     @property
     def stamps(self) -> tuple[str, ...]:
         """What every result must carry, loudly."""
-        return (*self.recipe.stamps, *self.split.stamps)
+        late = (LATE,) if self.decided_late else ()
+        return (*self.recipe.stamps, *self.split.stamps, *late)
+
+    @cached_property
+    def decided_late(self) -> bool:
+        """Whether the prior to decide under was given once stage 1's model had been tested."""
+        given = self.recipe.decision.prior
+        if given is None or given == self.recipe.optimisation.prior:
+            return False
+        noted = self._noted()
+        return noted["test_read"] and given not in noted["priors"]
+
+    def declare_decision(self) -> None:
+        """Note the prior that is given to decide under, if test was not read yet."""
+        if (given := self.recipe.decision.prior) is not None and not self.decided_late:
+            noted = self._noted()
+            self._note(noted | {"priors": sorted({*noted["priors"], given})})
+
+    def note_test_read(self) -> None:
+        """Note that stage 1's model is tested: what is decided from now on is decided late."""
+        if not (noted := self._noted())["test_read"]:
+            self._note(noted | {"test_read": True})
+
+    def _noted(self) -> dict[str, Any]:
+        file = self.stage1.storage / DECISIONS
+        return file.read_json() if file.exists() else {"priors": [], "test_read": False}
+
+    def _note(self, noted: dict[str, Any]) -> None:
+        (self.stage1.storage / DECISIONS).write_json(noted)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """All that can change stage 1's numbers."""
         recipe = recipe_identity(self.recipe)
-        del recipe["preset"], recipe["finetune"]
+        del recipe["preset"], recipe["finetune"], recipe["decision"]
         sides = {
             side: digest(getattr(self.split, side)) for side in ("train", "validation", "test")
         }
@@ -97,11 +131,17 @@ class Study:
         del finetune["trials_per_device"], finetune["learning_rate"]
         return {"stage": "stage 2", "stage 1": self.stage1.key, "finetune": finetune}
 
+    @cached_property
+    def selector(self) -> tuple[str, ...]:
+        """Recordings whose Score chooses the epoch; none where it is the last."""
+        selection = self.recipe.selection
+        return () if selection == "none" else getattr(self.split, selection)
+
     @property
     def whole(self) -> RunFolder:
         """The experiment: both stages and their evaluation."""
-        finetune = recipe_identity(self.recipe.finetune)
-        return RunFolder(self.storage, {"stage": "both", **self.identity, "finetune": finetune})
+        after = {part: recipe_identity(getattr(self.recipe, part)) for part in AFTER_STAGE_1}
+        return RunFolder(self.storage, {"stage": "both", **self.identity, **after})
 
 
 def cut_study(
@@ -134,8 +174,11 @@ def cut_study(
     cycles = cut.units(corpus.cycles[whole].reset_index(drop=True))
     if not cut.patients_apart:
         prepared = CyclesApart.of(prepared)
+    if recipe.selection == "none" and cut.validation is None:
+        cut = replace(cut, validation=False)
     split = cut.on(cycles, corpus.official if cut.needs_list else None)
-    for side in dict.fromkeys(("train", recipe.selection, "test")):
+    scored = "train" if recipe.selection == "none" else recipe.selection
+    for side in dict.fromkeys(("train", scored, "test")):
         on_side = cycles["recording"].isin(getattr(split, side))
         check_scorable(cycles.loc[on_side, "label"].to_numpy(), side)
     seconds = (cycles["end_s"] - cycles["start_s"]).sum()

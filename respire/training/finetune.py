@@ -9,8 +9,8 @@ import torch
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, percent, scorable
-from respire.models.network import Weights, network_of, on_device
-from respire.recipe.fields import FineTune
+from respire.models.network import Learnt, network_of, on_device
+from respire.recipe.fields import FineTune, Selection
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.training.loop import Fit, evaluate, fit
@@ -46,13 +46,13 @@ class Tuning:
 class DeviceModel:
     """What a device is given after stage 2.
 
-    The weights are the fine-tuned ones, stage 1's (None), or fine-tuned ones that no validation
-    could choose among; the reason is a clause, and the trial that which was decided on, if any.
+    It learnt what the fine-tuned one did, nothing but stage 1 (None), or what no validation could
+    choose among; the reason is a clause, and the trial that which was decided on, if any.
     """
 
     decision: Decision
     reason: str
-    weights: Weights | None
+    learnt: Learnt | None
     trial: Tuning | None
 
 
@@ -70,7 +70,7 @@ def selectable(selector: CycleBank | None, finetune: FineTune) -> bool:
 
 
 def finetune(
-    stage1: Weights,
+    stage1: Learnt,
     train: CycleBank,
     selector: CycleBank | None,
     recipe: Recipe,
@@ -89,25 +89,29 @@ def finetune(
     Raises:
         FloatingPointError: training diverged.
     """
-    network = network_of(recipe, stage1)
+    network = network_of(recipe, stage1.weights)
     before = None
     epochs = recipe.finetune.unselected_epochs
     if selector is not None and selectable(selector, recipe.finetune):
         epochs = recipe.finetune.epochs
         pipeline = Pipeline(recipe, compute.device)
         network = on_device(network, compute.device)
-        _, before = evaluate(network, pipeline, selector, recipe, compute, World())
+        _, before = evaluate(network, pipeline, selector, recipe, compute, World(), stage1.counts)
     else:
         selector = None
     optimisation = replace(
-        recipe.optimisation, learning_rate=learning_rate, schedule="constant", epochs=epochs
+        recipe.optimisation,
+        learning_rate=learning_rate,
+        schedule="constant",
+        average_decay=recipe.finetune.average_decay,
+        epochs=epochs,
     )
     given = (network, train, selector, recipe, optimisation, compute)
     run = fit(*given, seed=seed, start=start, after_epoch=after_epoch)
     return Tuning(learning_rate, run, before)
 
 
-def decide(trials: Sequence[Tuning], selection: str) -> DeviceModel:
+def choose(trials: Sequence[Tuning], selection: Selection) -> DeviceModel:
     """Choose a device's model among its trials, in the order of ``learning_rates``.
 
     Stage 1's weights stay where fine-tuning does not improve the device's Score on the selecting
@@ -119,16 +123,17 @@ def decide(trials: Sequence[Tuning], selection: str) -> DeviceModel:
     selected = [trial for trial in trials if trial.fit.scores is not None]
     if not selected:
         trial = trials[0]
+        lacking = f"too few {selection} patients, or one class only"
         reason = (
-            f"too few {selection} patients, or one class only: "
+            f"{'selection none' if selection == 'none' else lacking}: "
             f"{len(trial.fit.history)} fixed epochs, chosen by nothing"
         )
-        return DeviceModel("unselected", reason, trial.fit.weights, trial)
+        return DeviceModel("unselected", reason, trial.fit.learnt, trial)
     best = max(selected, key=_score_after)
     assert best.before is not None
     change = f"{selection} Score {percent(best.before.score)}% to {percent(_score_after(best))}%"
     if _score_after(best) > best.before.score:
-        return DeviceModel("fine-tuned", change, best.fit.weights, best)
+        return DeviceModel("fine-tuned", change, best.fit.learnt, best)
     return DeviceModel("kept stage 1", f"no improvement: {change}", None, best)
 
 

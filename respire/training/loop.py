@@ -17,7 +17,14 @@ from respire.features.bank import CycleBank
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, check_scorable, confusion_matrix
-from respire.models.network import Weights, network_input, on_device, share_batch_statistics
+from respire.models.decision import decide
+from respire.models.network import (
+    Learnt,
+    Weights,
+    network_input,
+    on_device,
+    share_batch_statistics,
+)
 from respire.recipe.fields import Optimisation
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
@@ -38,6 +45,7 @@ class Fit:
 
     Attributes:
         weights: state dict of the chosen epoch, on the CPU.
+        counts: the training cycles (or windows) of each class, int64 [C].
         epoch: the chosen epoch, 1-based; 0 before any.
         scores: what the choice was made by, or None where the last epoch was taken.
         history: a row an epoch: epoch, train_loss, learning_rate, seconds and, where a side
@@ -48,6 +56,7 @@ class Fit:
     """
 
     weights: Weights = field(default_factory=dict)
+    counts: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     epoch: int = 0
     scores: Scores | None = None
     history: list[Row] = field(default_factory=list)
@@ -58,11 +67,17 @@ class Fit:
         confusion = None if self.scores is None else torch.from_numpy(self.scores.confusion)
         return {
             "weights": self.weights,
+            "counts": self.counts,
             "epoch": self.epoch,
             "confusion": confusion,
             "history": self.history,
             "progress": self.progress,
         }
+
+    @property
+    def learnt(self) -> Learnt:
+        """What predicts."""
+        return Learnt(self.weights, self.counts)
 
     @property
     def from_host_memory(self) -> bool:
@@ -74,7 +89,8 @@ class Fit:
         """The run that ``state`` described."""
         confusion = state["confusion"]
         scores = None if confusion is None else Scores(confusion.numpy())
-        return cls(state["weights"], state["epoch"], scores, state["history"], state["progress"])
+        kept = {name: value for name, value in state.items() if name != "confusion"}
+        return cls(**kept, scores=scores)
 
 
 def fit(
@@ -90,7 +106,7 @@ def fit(
     start: Fit | None = None,
     after_epoch: Callable[[Fit], None] = lambda _: None,
 ) -> Fit:
-    """Train the network; keep the epoch with the best Score on the selecting side.
+    """Train the network; keep the epoch with the best Score on the selecting side, or the last.
 
     Under torch.distributed every worker calls it with the same arguments and its own ``train``
     bank; gradients are averaged, and metrics are those of all workers together. Called again with
@@ -132,9 +148,9 @@ def fit(
     adjustment = logit_adjustment(held, optimisation)
     steps = math.ceil(windows / optimisation.batch_size)
     optimiser, schedule = _optimiser(network, optimisation, steps)
-    average = _average(network, optimisation)
+    average = _average(network, optimisation.average_decay)
     kept = network if average is None else average.module
-    run = start or Fit()
+    run = start or Fit(counts=held.cpu())
     if run.progress is not None:
         network.load_state_dict(run.progress["network"])
         if average is not None:
@@ -177,10 +193,10 @@ def fit(
             row[HOST_BANK] = 1.0
         scores = None
         if selector is not None:
-            loss_there, scores = evaluate(kept, pipeline, selector, recipe, compute, world)
+            loss_there, scores = evaluate(kept, pipeline, selector, recipe, compute, world, held)
             row |= {f"{recipe.selection}_loss": loss_there, **_noted(recipe.selection, scores)}
         if watched is not None:
-            _, seen = evaluate(kept, pipeline, watched, recipe, compute, world)
+            _, seen = evaluate(kept, pipeline, watched, recipe, compute, world, held)
             row |= _noted("test", seen)
         if scores is None or run.scores is None or _better(scores, run.scores, recipe):
             run.weights = {k: v.detach().cpu().clone() for k, v in kept.state_dict().items()}
@@ -203,11 +219,13 @@ def evaluate(
     recipe: Recipe,
     compute: Compute,
     world: World,
+    counts: Tensor,
 ) -> tuple[float, Scores]:
     """Mean cross-entropy and Scores on a bank, each worker predicting every size-th entry.
 
     Where long cycles are cut into windows, the loss is over windows, and a cycle's class is what
-    most of its windows say (predict.py).
+    most of its windows say (predict.py). Of a network trained on so many cycles of each class,
+    ``counts``, int64 [C]; classes are decided under the training prior.
     """
     cycles = len(bank)
     bank = pipeline.windows(bank)
@@ -215,7 +233,9 @@ def evaluate(
     logits = predict_logits(network, pipeline, bank, chosen, compute)
     label = bank.label[chosen].to(compute.device)
     loss = _over_workers(cross_entropy(logits, label, reduction="sum"), world) / len(bank)
-    votes = _over_workers(count_votes(logits, bank.whole[chosen], cycles), world)
+    decided = decide(logits, counts.to(compute.device), 0.0)
+    votes = count_votes(decided, bank.whole[chosen], cycles, len(recipe.classes))
+    votes = _over_workers(votes, world)
     predicted = votes.argmax(1).cpu().numpy()
     truth = torch.empty(cycles, dtype=torch.int64).index_put((bank.whole,), bank.label)
     return float(loss), Scores(confusion_matrix(truth.numpy(), predicted, len(recipe.classes)))
@@ -254,12 +274,20 @@ def _optimiser(
     )
 
 
-def _average(network: nn.Module, optimisation: Optimisation) -> AveragedModel | None:
-    """The moving average of the network's weights and running statistics, where one is wanted."""
-    if optimisation.average_decay == 0:
+def _average(network: nn.Module, decay: float) -> AveragedModel | None:
+    """The moving average of the network's weights and running statistics, where one is wanted.
+
+    The first steps' decay faster: else the first would keep half its weight over 68 steps at .99.
+    """
+    if decay == 0:
         return None
-    decayed = get_ema_multi_avg_fn(optimisation.average_decay)
-    return AveragedModel(network, multi_avg_fn=decayed, use_buffers=True)
+
+    def move(kept: Any, new: Any, steps: Tensor | int) -> None:
+        done = int(average.n_averaged)  # on the host: a GPU need not be waited for
+        get_ema_multi_avg_fn(min(decay, (1 + done) / (10 + done)))(kept, new, steps)
+
+    average = AveragedModel(network, multi_avg_fn=move, use_buffers=True)
+    return average
 
 
 def _over_workers(value: Tensor, world: World) -> Tensor:

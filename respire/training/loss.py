@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from respire.labels import NORMAL
+from respire.models.decision import log_prior
 from respire.recipe.fields import Optimisation
 from respire.recipe.recipe import Recipe
 
@@ -23,13 +24,9 @@ def logit_adjustment(cycles: Tensor, optimisation: Optimisation) -> Tensor:
     """How much likelier than in the batches each class is to the network, as logarithms [C].
 
     A network that is trained on its logits less these learns logits that have them in (logit
-    adjustment; Menon et al. 2021). A cycle called normal adds one part in all normal cycles to Sp,
-    one called crackle one part in all abnormal ones to Se: with a prior of 1 normal is as common
-    as the abnormal classes together, these as in the training cycles; with less, the logarithms
-    are as much smaller. ``cycles`` counts the training cycles of each class, int64 [C].
+    adjustment; Menon et al. 2021), and so calls what is likeliest under the recipe's prior
+    (models/decision.py). ``cycles`` counts the training cycles of each class, int64 [C].
     """
     share = cycles.clamp(min=1).float()
-    abnormal = torch.arange(len(cycles), device=cycles.device) != NORMAL
-    in_score = torch.where(abnormal, share / share[abnormal].sum(), 1.0)
     in_batches = share if optimisation.sampling == "cycle-uniform" else torch.ones_like(share)
-    return optimisation.prior * in_score.log() - in_batches.log()
+    return optimisation.prior * log_prior(cycles) - in_batches.log()

@@ -1,16 +1,23 @@
-"""Class probabilities of a bank's cycles."""
+"""What a network says of a bank's cycles, before anything is decided."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
-from respire.models.network import network_input, on_device
+from respire.models.network import Learnt, network_input, network_of, on_device
+from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 
 BATCH = 128
 """Windows predicted at once."""
+LOG_P, TRAINED_ON, PRIOR = "log_p_", "trained_on_", "prior"
+"""Columns of predictions, the first two before every class: log-probabilities, the training cycles
+of the class, and the prior under which these are (models/decision.py)."""
 
 
 @torch.no_grad()
@@ -27,37 +34,50 @@ def predict_logits(
     return torch.cat(logits)
 
 
-def count_votes(logits: Tensor, whole: Tensor, cycles: int) -> Tensor:
+def count_votes(decided: Tensor, whole: Tensor, cycles: int, classes: int) -> Tensor:
     """Hard votes of windows on their cycles' classes (released code), int64 [N, C].
 
-    Of logits [n, C] of n windows, and ``whole``, int64 [n], the cycle each is a window of.
-    ``argmax(1)`` of the votes is the majority, of equals the class that comes first.
+    Of the classes that n windows were given, int64 [n], and ``whole``, int64 [n], the cycle each is
+    a window of. ``argmax(1)`` of the votes is the majority, of equals the class that comes first.
     """
-    votes = torch.zeros((cycles, logits.shape[1]), dtype=torch.int64, device=logits.device)
-    one = torch.ones(len(whole), dtype=torch.int64, device=logits.device)
-    return votes.index_put((whole.to(logits.device), logits.argmax(1)), one, accumulate=True)
+    votes = torch.zeros((cycles, classes), dtype=torch.int64, device=decided.device)
+    one = torch.ones(len(whole), dtype=torch.int64, device=decided.device)
+    return votes.index_put((whole.to(decided.device), decided), one, accumulate=True)
 
 
-def predict(
-    network: nn.Module,
-    pipeline: Pipeline,
-    bank: CycleBank,
-    classes: tuple[str, ...],
-    compute: Compute,
-) -> pd.DataFrame:
-    """Predictions for every cycle of a bank.
-
-    Returns:
-        One row a cycle: recording, patient, device, cycle, label, predicted, and a probability
-        ``p_CLASS`` for each class. Where long cycles are cut into windows, their windows vote on
-        ``predicted``, and the probabilities are the windows' means.
-    """
-    network = on_device(network, compute.device)
+def predict(recipe: Recipe, bank: CycleBank, learnt: Learnt, compute: Compute) -> pd.DataFrame:
+    """What a recipe's network says of every cycle of a bank (``predictions``)."""
+    network = on_device(network_of(recipe, learnt.weights), compute.device)
+    pipeline = Pipeline(recipe, compute.device)
     windows = pipeline.windows(bank)
     logits = predict_logits(network, pipeline, windows, torch.arange(len(windows)), compute)
-    predicted = count_votes(logits, windows.whole, len(bank)).argmax(1)
-    predictions = bank.cycles.assign(predicted=predicted.cpu().numpy())
-    probability = pd.DataFrame(logits.softmax(1).cpu().numpy()).groupby(windows.whole.numpy())
-    for index, name in enumerate(classes):
-        predictions[f"p_{name}"] = probability[index].mean().to_numpy()
-    return predictions
+    log_p = logits.log_softmax(1).cpu().numpy()
+    counts, prior = learnt.counts.numpy(), recipe.optimisation.prior
+    return predictions(windows.cycles, log_p, counts, prior, recipe.classes)
+
+
+def predictions(
+    cycles: pd.DataFrame,
+    log_p: np.ndarray,
+    counts: np.ndarray,
+    prior: float,
+    classes: Sequence[str],
+) -> pd.DataFrame:
+    """Predictions as they are kept; evaluation/decided.py makes classes of them.
+
+    Args:
+        cycles: a row a cycle, or a window of one: recording, patient, device, cycle, label; the
+            windows of a cycle one after the other.
+        log_p: float32 [n, C], logarithms of the classes' probabilities, of each row.
+        counts: the training cycles (or windows) of each class, int64 [C].
+        prior: of the classes, under which these probabilities are (models/decision.py).
+        classes: their names.
+
+    Returns:
+        The rows, with the columns ``window``, 0 for the first of its cycle, LOG_P and TRAINED_ON of
+        every class, and PRIOR.
+    """
+    told = {f"{LOG_P}{name}": log_p[:, index] for index, name in enumerate(classes)}
+    told |= {f"{TRAINED_ON}{name}": counts[index] for index, name in enumerate(classes)}
+    window = cycles.groupby(["recording", "cycle"], sort=False, observed=True).cumcount()
+    return cycles.assign(window=window, **told, **{PRIOR: prior}).reset_index(drop=True)

@@ -62,9 +62,9 @@ def train_stage1(
     """Train the common model on all devices (paper 2.1, stage 1).
 
     A finished cell is returned at once; an interrupted one goes on from its last checkpoint. The
-    Score of ``selector``'s recordings chooses the epoch; those in test are read only if
-    ``recipe.watch_test``, and choose nothing. The global batch stays the recipe's, whatever the
-    number of workers. ``on_epoch`` is called on worker 0 with each epoch's row, and must be
+    Score of ``selector``'s recordings chooses the epoch, if there are any; those in test are read
+    only if ``recipe.watch_test``, and choose nothing. The global batch stays the recipe's, whatever
+    the number of workers. ``on_epoch`` is called on worker 0 with each epoch's row, and must be
     picklable.
 
     Raises:
@@ -80,7 +80,8 @@ def train_stage1(
     if recipe.optimisation.bank == "sharded":
         shares = share_recordings(train, workers, seed)
     datasets = {f"train-{rank}": prepared.dataset(share) for rank, share in enumerate(shares)}
-    datasets["selector"] = prepared.dataset(selector)
+    if selector:
+        datasets["selector"] = prepared.dataset(selector)
     if recipe.watch_test:
         datasets["watched"] = prepared.dataset(test)
     filesystem, path = cell.storage.filesystem()
@@ -139,7 +140,7 @@ def _train_on_worker(config: dict[str, Any]) -> Exception | None:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     train = _bank(f"train-{context.get_world_rank()}", work, device)
-    selector = _bank("selector", work, device)
+    selector = _bank("selector", work, device) if work.recipe.selection != "none" else None
     watched = _bank("watched", work, device) if work.recipe.watch_test else None
     network = network_of(work.recipe, work.initial)
     start, damaged = _start(ray.train.get_checkpoint())

@@ -11,7 +11,7 @@ from ray import tune
 from respire.data.rows import of_device
 from respire.errors import InputError
 from respire.features.bank import CycleBank
-from respire.models.network import Weights
+from respire.models.network import Learnt
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import set_up_torch
@@ -19,7 +19,7 @@ from respire.runtime.run_folder import RunFolder
 from respire.runtime.session import interruptible, share
 from respire.runtime.storage import Storage
 from respire.training.checkpoint import Checkpoints
-from respire.training.finetune import DeviceModel, Tuning, decide, finetune, learning_rates
+from respire.training.finetune import DeviceModel, Tuning, choose, finetune, learning_rates
 from respire.training.loop import OnEpoch
 
 
@@ -53,7 +53,7 @@ class _Job:
 
 def train_stage2(
     recipe: Recipe,
-    stage1: Weights,
+    stage1: Learnt,
     devices: Mapping[str, DeviceCycles],
     compute: Compute,
     storage: Storage,
@@ -97,7 +97,7 @@ def train_stage2(
     for device in devices:
         states = [job.cell.load("trial") for job in jobs if job.device == device]
         trials = [Tuning.from_state(state) for state in states if state is not None]
-        models[device] = decide(trials, recipe.selection)
+        models[device] = choose(trials, recipe.selection)
     return models
 
 
@@ -110,7 +110,7 @@ def trial_name(device: str, learning_rate: float, recipe: Recipe) -> str:
 def _run(
     jobs: list[_Job],
     recipe: Recipe,
-    stage1: Weights,
+    stage1: Learnt,
     devices: Mapping[str, DeviceCycles],
     compute: Compute,
     seed: int,
@@ -122,16 +122,16 @@ def _run(
     resources = {"CPU": part.cpus} | ({"GPU": part.gpus} if gpu else {})
     cycles = {device: ray.put(c) for device, c in devices.items()}
 
-    def trial(config: dict[str, Any], weights: Weights) -> None:
+    def trial(config: dict[str, Any], learnt: Learnt) -> None:
         job: _Job = jobs[config["job"]]
         set_up_torch(slots)
         data: DeviceCycles = ray.get(cycles[job.device])
-        _run_trial(job, data, recipe, weights, compute, seed)
+        _run_trial(job, data, recipe, learnt, compute, seed)
         tune.report({"device": job.device})
 
     filesystem, path = jobs[0].cell.storage.filesystem()
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(trial, weights=stage1), resources),
+        tune.with_resources(tune.with_parameters(trial, learnt=stage1), resources),
         param_space={"job": tune.grid_search(list(range(len(jobs))))},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=None,
@@ -160,7 +160,7 @@ def _run(
 
 
 def _run_trial(
-    job: _Job, data: DeviceCycles, recipe: Recipe, stage1: Weights, compute: Compute, seed: int
+    job: _Job, data: DeviceCycles, recipe: Recipe, stage1: Learnt, compute: Compute, seed: int
 ) -> None:
     """One trial, from where it was saved if it was interrupted, to its cell."""
     train = CycleBank.from_table(data.train, recipe.task, compute.device)

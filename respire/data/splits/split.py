@@ -45,7 +45,8 @@ class Cut:
             official kinds.
         stratify: balance random patients by device and class (draw.py).
         heard: devices that training and validation are restricted to; None for all.
-        validation: whether anybody is in validation; else they are in train.
+        validation: whether anybody is in validation; else they are in train. None leaves it to the
+            recipe: who is held out belongs to the cut, what chooses to the recipe.
 
     Raises:
         InputError: a negative seed, or cycles that are to be stratified like patients.
@@ -56,7 +57,7 @@ class Cut:
     inner_seed: int = 0
     stratify: bool = False
     heard: tuple[str, ...] | None = None
-    validation: bool = True
+    validation: bool | None = None
 
     def __post_init__(self) -> None:
         for option, seed in (("split", self.split_seed), ("inner", self.inner_seed)):
@@ -128,7 +129,7 @@ class Cut:
             warnings=tuple(warnings),
         )
         split = split if self.heard is None else split.heard_on(self.heard)
-        return split if self.validation else split.without_validation()
+        return split.without_validation() if self.validation is False else split
 
     def _patients_on(
         self, cycles: pd.DataFrame, patient_of: pd.Series, official: Mapping[str, str] | None

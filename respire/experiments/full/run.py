@@ -66,12 +66,13 @@ def full(recipe: Recipe, cut: Cut, seed: int, place: Place, name: str | None = N
 def _keep(folder: Storage, study: Study, outcome: summary.Outcome) -> None:
     """Write predictions and models; a model says what it started from and how to use it."""
     keep_predictions(folder / PREDICTIONS, outcome.predictions, "stage")
-    tuned = {device: model.weights for device, model in outcome.devices.items()}
-    for device, weights in {"stage1": outcome.stage1.weights, **tuned}.items():
-        if weights is None:
+    tuned = {device: model.learnt for device, model in outcome.devices.items()}
+    for device, learnt in {"stage1": outcome.stage1.learnt, **tuned}.items():
+        if learnt is None:
             continue
         state = {
-            "weights": weights,
+            "weights": learnt.weights,
+            "trained_on": learnt.counts.tolist(),
             "recipe": asdict(study.recipe),
             "classes": list(study.recipe.classes),
             "initial_weights": study.recipe.model.weights,

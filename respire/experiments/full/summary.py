@@ -1,15 +1,18 @@
 """Both stages of a study, from cycles to results; what every experiment on one split shares."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from respire.evaluation.assess import described, described_by_device
+from respire.evaluation.decided import PRIORS, along, decided
 from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES, baseline_predictions, predict_stages
 from respire.metrics import Scores
 from respire.report.reproduction import STAGES as TITLES
+from respire.report.typed import Number
 from respire.runtime.resources import Stopwatch
 from respire.runtime.session import on_worker
 from respire.statistics.coverage import over_patients
@@ -33,13 +36,15 @@ class Outcome:
     Attributes:
         stage1: the common model's run.
         devices: each device's model.
-        predictions: for "stage1" and "stage2", a row a test cycle.
-        baselines: for each baseline, a row a test cycle.
+        predictions: for "stage1" and "stage2", of the test side (training/predict.py).
+        validated: the same of the validation side; empty where nobody is on it.
+        baselines: for each baseline, of the test side.
     """
 
     stage1: Fit
     devices: Mapping[str, DeviceModel]
     predictions: Mapping[str, pd.DataFrame]
+    validated: Mapping[str, pd.DataFrame]
     baselines: Mapping[str, pd.DataFrame]
 
     @property
@@ -103,6 +108,15 @@ class Stages:
 
 
 @dataclass(frozen=True)
+class AlongPrior:
+    """The fine-tuned models' Score under each prior: of validation, if anybody is, and of test."""
+
+    priors: Sequence[float]
+    validation: Sequence[Number] | None
+    test: Sequence[Number]
+
+
+@dataclass(frozen=True)
 class SplitSummary:
     """How the recordings were split, and what each side is made of (``Split.describe``)."""
 
@@ -122,6 +136,7 @@ class Summary:
     split: SplitSummary
     stages: Stages
     baselines: Mapping[str, Model]
+    along_prior: AlongPrior
 
     @property
     def models(self) -> dict[str, Model]:
@@ -147,7 +162,7 @@ def run_stages(run: Run, stopwatch: Stopwatch) -> Outcome:
             recipe,
             study.prepared,
             study.split.train,
-            getattr(study.split, recipe.selection),
+            study.selector,
             study.split.test,
             study.initial,
             compute,
@@ -156,25 +171,32 @@ def run_stages(run: Run, stopwatch: Stopwatch) -> Outcome:
             workers=study.workers,
             on_epoch=run.on_epoch(STAGE1),
         )
-    train, selector = study.read("train"), study.read(recipe.selection)
+    train, selector = study.read("train"), study.prepared.read(study.selector)
     with stopwatch.part("stage2"):
-        devices = run.fine_tune(stage1.weights, train, selector, here=False)
+        devices = run.fine_tune(stage1.learnt, train, selector, here=False)
     with stopwatch.part("evaluation"):
-        test = study.read("test")
-        own = {device: model.weights for device, model in devices.items()}
-        predictions = on_worker(predict_stages, recipe, test, stage1.weights, own, compute, gpu=gpu)
+        test, validation = study.read("test"), study.read("validation")
+        own = {device: model.learnt for device, model in devices.items()}
+
+        def predicted(rows: pa.Table) -> dict[str, pd.DataFrame]:
+            return on_worker(predict_stages, recipe, rows, stage1.learnt, own, compute, gpu=gpu)
+
+        validated = predicted(validation) if len(validation) else {}
+        study.note_test_read()
+        predictions = predicted(test)
         baselines = on_worker(baseline_predictions, recipe, train, test, compute, gpu=gpu)
-    return Outcome(stage1, devices, predictions, baselines)
+    return Outcome(stage1, devices, predictions, validated, baselines)
 
 
 def summarise(study: Study, outcome: Outcome) -> Summary:
     """What both stages and the baselines are worth."""
-    classes = len(study.recipe.classes)
-    test = outcome.predictions[STAGE1]
+    classes, prior = len(study.recipe.classes), study.recipe.prior
+    test = decided(outcome.predictions[STAGE1], prior)
     reason = no_interval(test)
     coverage = over_patients(test, study.seed) if reason is None else None
 
-    def model(predictions: pd.DataFrame) -> Model:
+    def model(rows: pd.DataFrame) -> Model:
+        predictions = decided(rows, prior)
         found = bootstrap(predictions, study.seed)
         interval = None if found is None else found.to_json() | {"coverage": coverage}
         told = {"interval": interval, "no_interval": reason}
@@ -201,6 +223,11 @@ def summarise(study: Study, outcome: Outcome) -> Summary:
             ),
         ),
         baselines={name: model(rows) for name, rows in outcome.baselines.items()},
+        along_prior=AlongPrior(
+            PRIORS,
+            along(outcome.validated[STAGE2], PRIORS, classes) if outcome.validated else None,
+            along(outcome.predictions[STAGE2], PRIORS, classes),
+        ),
     )
 
 
