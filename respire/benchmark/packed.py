@@ -122,7 +122,7 @@ def train(
     banks = {}
     sides = dict(meta["sides"])
     if recipe.selection == "none":
-        sides["train"] += sides.pop("validation")
+        sides["train"] = sides["train"] + sides.pop("validation")
     for side, held in sides.items():
         rows = pick(table, [row for row, name in enumerate(names) if name in set(held)])
         banks[side] = CycleBank.from_table(rows, recipe.task, compute.device)

@@ -9,6 +9,14 @@ NONE = "–"
 """What stands where there is no number."""
 
 
+def epochs_of(selection: str) -> str:
+    """Which epochs were kept, of results.json's ``selection``: "none", or what chose them."""
+    return " or ".join(
+        "the last epoch" if side == "none" else f"the best epoch on {side}"
+        for side in selection.split(" or ")
+    )
+
+
 def points(fraction: float) -> str:
     """A fraction as points of percent."""
     return f"{100 * fraction:.1f}"

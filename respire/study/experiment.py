@@ -77,7 +77,12 @@ class Setting:
     studies: Mapping[Any, Study]
 
     def begin(
-        self, name: str | None, default_name: str, identity: Mapping[str, Any], key: str
+        self,
+        name: str | None,
+        default_name: str,
+        identity: Mapping[str, Any],
+        key: str,
+        cautions: tuple[str, ...] = (),
     ) -> "Experiment":
         """Claim the experiment's name, say what a reader must know, and open MLflow.
 
@@ -86,6 +91,7 @@ class Setting:
             default_name: what it is called otherwise.
             identity: JSON-able; all that can change the experiment's numbers.
             key: of the identity, by which MLflow finds the run again.
+            cautions: what a reader must know beside what the studies say.
 
         Raises:
             InputError: the name belongs to another experiment, or to another process.
@@ -99,7 +105,8 @@ class Setting:
         self.children.enter_context(tracker)
         gpu = next(iter(self.studies.values())).compute.device == "cuda"
         room = missing_room(self.place.workers, gpu)
-        experiment = Experiment(self, name, key, folder, tracker, (room,) if room else ())
+        cautions += (room,) if room else ()
+        experiment = Experiment(self, name, key, folder, tracker, cautions)
         for warning in (*experiment.stamps, *experiment.warnings):
             print(f"warning: {warning}", flush=True)
         tracker.log_stamps(experiment.stamps, experiment.warnings)
@@ -186,7 +193,7 @@ class Experiment:
         key: of all that can change its numbers.
         folder: where its results go.
         tracker: its MLflow run.
-        cautions: what the cluster lacked when it began.
+        cautions: what a reader must know beside what the studies say.
     """
 
     setting: Setting

@@ -1,5 +1,6 @@
 """A grid of runs: variants, splits and training seeds, to predictions."""
 
+import math
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ from respire.study.one_run import Run, train_and_test, unreported
 from respire.study.place import Place
 from respire.study.progress import EpochReport
 from respire.study.study import Study
-from respire.training.loop import OnEpoch
+from respire.training.loop import Fit, OnEpoch
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Variant:
     recipe: Recipe
     cut: Cut = field(default_factory=Cut)
     stage2: bool = False
+
+    @property
+    def has_one_split(self) -> bool:
+        """Whether all its splits are the same: of one test side, and with nobody in validation."""
+        return self.cut.needs_list and self.recipe.selection == "none" and not self.cut.validation
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,12 @@ class Coordinates(NamedTuple):
         return f"{self.variant}, split {self.split_seed}, seed {self.seed}"
 
 
+ONE_SPLIT = (
+    "an official split is one split where nobody is in validation: it is trained once for each "
+    "training seed, however many splits were asked for"
+)
+WATCHED = ("score_at_chosen", "score_at_last", "score_at_best")
+"""Of test, where it is watched; nothing follows from them."""
 Tested = Mapping[tuple[str, int, str], pd.DataFrame]
 """Test predictions by variant, split seed and stage."""
 
@@ -141,7 +153,9 @@ class Grid:
 
         Returns:
             Columns variant, split_seed, seed, stage; every statistic (evaluation/assess.py); cycles
-            and patients of the test side; epoch, the chosen one; key, that of stage 1's cell.
+            and patients of the test side; epoch, the chosen one; of stage 1, where test is watched,
+            its test Score at the chosen, the last and the best epoch (WATCHED), else NaN; key, that
+            of stage 1's cell.
         """
         rows = []
         for at in self.studies:
@@ -156,6 +170,7 @@ class Grid:
                         "cycles": len(predictions),
                         "patients": predictions["patient"].nunique(),
                         "epoch": fit.epoch,
+                        **_watched(fit, stage),
                         "key": cell.study.stage1.key,
                     }
                 )
@@ -266,9 +281,8 @@ def start_grid(
         Coordinates(variant, of.cut.split_seed + number, seed): Planned(
             of.recipe, of.cut.at(number), seed
         )
-        for (variant, of), number, seed in product(
-            variants.items(), range(extent.splits), extent.seeds
-        )
+        for variant, of in variants.items()
+        for number, seed in product(range(1 if of.has_one_split else extent.splits), extent.seeds)
     }
     with open_setting(question, place, planned) as setting:
         identity = {at.name: study.whole.key for at, study in setting.studies.items()}
@@ -276,8 +290,19 @@ def start_grid(
         identity |= {variant: STAGE2 for variant, of in variants.items() if of.stage2}
         key = digest(identity)
         default_name = re.sub(r"[^\w.=-]+", "-", f"{'-'.join(variants)}-{key[:8]}")
-        experiment = setting.begin(name, default_name, identity, key)
+        alike = extent.splits > 1 and any(of.has_one_split for of in variants.values())
+        experiment = setting.begin(
+            *(name, default_name, identity, key), cautions=(ONE_SPLIT,) if alike else ()
+        )
         yield Grid(experiment, variants, extent)
+
+
+def _watched(fit: Fit, stage: str) -> dict[str, float]:
+    """Test Scores of stage 1 at the chosen, the last and the best epoch, where test is watched."""
+    seen = [row.get("test_score", math.nan) for row in fit.history]
+    if stage != STAGE1 or math.isnan(seen[-1]):
+        return dict.fromkeys(WATCHED, math.nan)
+    return dict(zip(WATCHED, (seen[fit.epoch - 1], seen[-1], max(seen)), strict=True))
 
 
 @dataclass(frozen=True)

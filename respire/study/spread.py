@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from respire.evaluation.assess import NAMES, values
+from respire.evaluation.evaluate import STAGE1
 from respire.labels import NORMAL
 from respire.statistics import coverage
 from respire.statistics.composition import by_patient, composition, correlate, shares
@@ -15,7 +16,7 @@ from respire.statistics.intervals import bootstrap, bootstrap_difference, no_int
 from respire.statistics.paired import compare, differences
 from respire.statistics.variance import Decomposition, decompose
 from respire.study import spread_summary as summary
-from respire.study.grid import Coordinates, Grid, Tested
+from respire.study.grid import WATCHED, Coordinates, Grid, Tested
 
 Sizes = Mapping[str, Any]
 """Patients on the test side of a split and off it, means over the splits."""
@@ -71,7 +72,8 @@ def baselines(grid: Grid, variant: str) -> dict[str, pd.DataFrame]:
 
 def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> summary.VariantSpread:
     """All that is said of one variant by itself."""
-    splits = [_split(grid, runs, tested, name, seed) for seed in grid.split_seeds]
+    seeds = sorted(set(runs["split_seed"]))
+    splits = [_split(grid, runs, tested, name, seed) for seed in seeds]
     sizes, last = _sizes(splits), grid.stages[-1]
     devices = next(study.devices for at, study in grid.studies.items() if at.variant == name)
     scores = [split.scores[last].score for split in splits]
@@ -98,7 +100,7 @@ def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> summa
             end: _end(tested, name, splits[index].split_seed, last)
             for end, index in (("lowest", order[0]), ("highest", order[-1]))
         },
-        selection_cost=_selection_cost(grid, name, sizes),
+        selection_cost=_selection_cost(runs, sizes),
     )
 
 
@@ -210,20 +212,15 @@ def _comparison(
     return summary.Contrast(a, b, split_seeds, stages, covered)
 
 
-def _selection_cost(grid: Grid, name: str, sizes: Sizes) -> summary.SelectionCost | None:
+def _selection_cost(runs: pd.DataFrame, sizes: Sizes) -> summary.SelectionCost | None:
     """What stage 1 scores on test at the chosen, the last and the test-best epoch; never used.
 
     None unless the recipe watches test.
     """
-    if not grid.variants[name].recipe.watch_test:
+    if runs[WATCHED[0]].isna().all():
         return None
-    rows = []
-    for at in grid.studies:
-        if at.variant == name:
-            fit = grid.run_of(at).fit()
-            seen = np.array([row["test_score"] for row in fit.history])
-            rows.append((at.split_seed, seen[fit.epoch - 1], seen[-1], seen.max()))
-    table = pd.DataFrame(rows, columns=["split_seed", "chosen", "last", "best"])
+    columns = dict(zip(WATCHED, ("chosen", "last", "best"), strict=True))
+    table = runs[runs["stage"] == STAGE1].rename(columns=columns)
     gains = table.assign(gain=table["best"] - table["chosen"]).groupby("split_seed")["gain"].mean()
     return summary.SelectionCost(
         runs=len(table),

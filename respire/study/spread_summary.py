@@ -159,6 +159,9 @@ class RunScores(Measured, _Where):
     cycles: int
     patients: int
     epoch: int
+    score_at_chosen: Number
+    score_at_last: Number
+    score_at_best: Number
     key: str
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from respire.experiments.full.summary import StoredScores
+from respire.experiments.full.summary import AlongPrior, StoredScores
 from respire.report.style import BASELINE_LINES, beside, colours, count, drawing
 
 
@@ -22,36 +22,41 @@ def learning_curves(
     """Training loss and the selecting side's Score by epoch: stage 1 left, the fine-tunings right.
 
     Args:
-        histories: columns run ("stage1" or a device), epoch (from 1), train_loss and
-            validation_score, or test_score where test selects (fraction, NaN where undefined).
+        histories: columns run ("stage1" or a device), epoch (from 1), train_loss and, where a side
+            selects, validation_score or test_score (fraction, NaN where undefined).
         chosen: the epoch whose weights each run kept, which is ringed; None where it kept none.
-        cycles: training and selecting cycles of each run.
-        selection: the side whose Score chose the epochs.
+        cycles: training cycles of each run and, where a side selects, the selecting ones.
+        selection: the side whose Score chose the epochs, or "none".
         stamps: banners.
     """
     devices = sorted(set(histories["run"]) - {"stage1"})
     columns = {"Stage 1": ["stage1"], "Stage 2, fine-tuning by device": devices}
-    with drawing("Learning curves", (8.6, 5.8), stamps) as figure:
-        axes = figure.subplots(2, 2, sharex="col", sharey="row")
-        for (title, runs), (upper, lower) in zip(columns.items(), axes.T, strict=True):
-            upper.set_title(title)
+    shown = {"train_loss": 1, f"{selection}_score": 100}
+    if selection == "none":
+        del shown["none_score"]
+    with drawing("Learning curves", (8.6, 1.2 + 2.3 * len(shown)), stamps) as figure:
+        axes = figure.subplots(len(shown), 2, sharex="col", sharey="row", squeeze=False)
+        for (title, runs), column in zip(columns.items(), axes.T, strict=True):
+            lower = column[-1]
+            column[0].set_title(title)
             for run, colour in zip(runs, colours(len(runs)), strict=True):
                 history = histories[histories["run"] == run].sort_values("epoch")
-                trained, selecting = cycles[run]
                 name = "all devices" if run == "stage1" else run
-                label = f"{name} (n = {trained:,} training, {selecting:,} {selection} cycles)"
-                score = 100 * history[f"{selection}_score"]
-                for axis, values in ((upper, history["train_loss"]), (lower, score)):
-                    _curve(axis, history["epoch"], values, chosen.get(run), colour, label)
+                sides = zip(cycles[run], ("training", selection), strict=False)
+                label = f"{name} (n = {', '.join(f'{n:,} {side}' for n, side in sides)} cycles)"
+                for axis, (values, scale) in zip(column, shown.items(), strict=True):
+                    y = scale * history[values]
+                    _curve(axis, history["epoch"], y, chosen.get(run), colour, label)
             if not runs:
-                _leave_empty(upper, lower, "no device was fine-tuned")
+                _leave_empty(column, "no device was fine-tuned")
                 continue
             lower.legend(loc="upper left", bbox_to_anchor=(0, -0.26), borderaxespad=0)
             lower.set_xlabel("Epoch")
             ticks = MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
             lower.xaxis.set_major_locator(ticks)
         axes[0, 0].set_ylabel("Training loss\n(cross-entropy, nats)")
-        axes[1, 0].set_ylabel(f"{selection.capitalize()} Score\n(%)")
+        if len(shown) > 1:
+            axes[1, 0].set_ylabel(f"{selection.capitalize()} Score\n(%)")
     return figure
 
 
@@ -99,6 +104,35 @@ def score_by_device(
     return figure
 
 
+def score_by_prior(
+    along: AlongPrior,
+    priors: Mapping[str, float],
+    cycles: Mapping[str, int],
+    stamps: Sequence[str] = (),
+) -> Figure:
+    """The Score under each prior, on validation and, marked, on test.
+
+    Args:
+        along: both.
+        priors: those "trained" and "decided" under.
+        cycles: on "validation" and "test".
+        stamps: banners.
+    """
+    lines = {"validation": along.validation, "test, not a choice": along.test}
+    with drawing("Score by prior", (6.4, 4.2), stamps) as figure:
+        axis = figure.subplots()
+        for (side, scores), colour, line in zip(lines.items(), colours(2), "-:", strict=True):
+            if scores is not None:
+                label = f"{side} (n = {cycles[side.split(',')[0]]:,} cycles)"
+                axis.plot(along.priors, 100 * np.array(scores), line, color=colour, label=label)
+        for (name, prior), line in zip(priors.items(), ("--", "-"), strict=True):
+            axis.axvline(prior, color="#888888", ls=line, lw=1, label=f"{name} under {prior:g}")
+        axis.set_xlabel("Prior of the classes (0: equal; 1: as in the Score)")
+        axis.set_ylabel("Score (%)")
+        figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
 def _curve(
     axis: Axes, x: pd.Series, y: pd.Series, chosen: int | None, colour: str, label: str
 ) -> None:
@@ -108,10 +142,10 @@ def _curve(
     axis.plot(x[ringed], y[ringed], "o", color=colour, mfc="white", mew=1.6, ms=8)
 
 
-def _leave_empty(upper: Axes, lower: Axes, why: str) -> None:
-    upper.text(0.5, 0.5, why, transform=upper.transAxes, ha="center", color="#666666")
-    upper.set_axis_off()
-    lower.set_axis_off()
+def _leave_empty(column: Sequence[Axes], why: str) -> None:
+    column[0].text(0.5, 0.5, why, transform=column[0].transAxes, ha="center", color="#666666")
+    for axis in column:
+        axis.set_axis_off()
 
 
 def _column(

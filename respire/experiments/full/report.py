@@ -13,6 +13,7 @@ from respire.experiments.full.tables import ALL
 from respire.labels import CLASSES
 from respire.metrics import MIN_SE, Scores, percent, shortcomings
 from respire.report.confusion import confusion
+from respire.report.numbers import epochs_of
 from respire.report.page import Page, Picture, Section
 from respire.report.reproduction import made
 from respire.report.typed import Header, read
@@ -51,7 +52,7 @@ def lead(header: Header, found: Summary) -> str:
     interval = final["interval"]
     within = f"{interval['level']:.0%} interval {tables.interval(final)}, " if interval else ""
     # Choosing on test is seeing it.
-    unseen = found.split.holds_out and header.selection == "validation"
+    unseen = found.split.holds_out and header.selection != "test"
     scores = {name: model.overall["score"] or 0.0 for name, model in found.baselines.items()}
     best = max(scores, key=lambda name: scores[name])
     return (
@@ -85,12 +86,19 @@ def _sections(
     header: Header, found: Summary, results: Mapping[str, Any], histories: pd.DataFrame
 ) -> list[Section]:
     stages = dict(list(found.models.items())[:2])
+    scored = "" if header.selection == "none" else f" and {header.selection} Score"
     curves = Picture(
         "learning-curves",
-        f"Training loss and {header.selection} Score by epoch, of stage 1 and of each device's "
-        "fine-tuning. A ring marks the epoch whose weights are used; a device without one "
-        "keeps those of stage 1.",
+        f"Training loss{scored} by epoch, of stage 1 and of each device's fine-tuning. A ring "
+        "marks the epoch whose weights are used; a device without one keeps those of stage 1.",
         _curves(header, found, histories),
+    )
+    priors = Picture(
+        "score-by-prior",
+        "Score of stage 2 under each prior of the classes, from 0, all equally common, to 1, as "
+        "they count in the Score, and beyond. On test it was looked up to tell this, and is not a "
+        "choice.",
+        figures.score_by_prior(found.along_prior, _decided(found), _sizes(found), header.stamps),
     )
     matrices = {label: np.array(model.overall["confusion"]) for label, model in stages.items()}
     confusions = Picture(
@@ -116,13 +124,15 @@ def _sections(
         Section("Results", [tables.scores(found), tables.recall(found)], [confusions]),
         Section("Devices", [tables.scores_by_device(found)], [devices]),
         Section("Training", [tables.finetuning(found, header.selection)], [curves]),
+        Section("Prior", [tables.along_prior(found)], [priors]),
         Section("Data", [tables.split(found)]),
         Section("Reproduction", made(results, {"": found.recipe})),
     ]
 
 
 def _curves(header: Header, found: Summary, histories: pd.DataFrame) -> Figure:
-    used, tuned = ("train", header.selection), found.stages.stage2.devices
+    used = ("train",) if header.selection == "none" else ("train", header.selection)
+    tuned = found.stages.stage2.devices
     rings = {d: None if t.decision == "kept stage 1" else t.epoch for d, t in tuned.items()}
     cycles = {d: tuple(tables.cycles(found, side, d) for side in used) for d in tuned}
     return figures.learning_curves(
@@ -137,12 +147,22 @@ def _groups(model: Model) -> dict[str, StoredScores]:
     return {ALL: model.overall, **model.by_device}
 
 
+def _decided(found: Summary) -> dict[str, float]:
+    """The prior of training, and that which was decided under."""
+    trained, given = found.recipe["optimisation"]["prior"], found.recipe["decision"]["prior"]
+    return {"trained": trained, "decided": trained if given is None else given}
+
+
+def _sizes(found: Summary) -> dict[str, int]:
+    return {side: found.split.sides[side]["cycles"] for side in ("validation", "test")}
+
+
 def _facts(header: Header, found: Summary) -> str:
     split = found.split
     return (
         f"Recipe {found.recipe['preset']}, {found.recipe['task']} · "
         f"split {split.kind}, split seed {split.split_seed}, "
-        f"inner seed {split.inner_seed}, training seed {split.training_seed} · epochs "
-        f"chosen on {header.selection} · respire {header.respire_version} · "
+        f"inner seed {split.inner_seed}, training seed {split.training_seed} · "
+        f"{epochs_of(header.selection)} · respire {header.respire_version} · "
         f"key {header.key}"
     )

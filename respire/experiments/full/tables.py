@@ -56,7 +56,8 @@ def recall(found: Summary) -> Table:
 
 
 def finetuning(found: Summary, side: str) -> Table:
-    """What became of each device in stage 2, and why; ``side`` is the one that selected."""
+    """What became of each device in stage 2, and why; ``side`` selected, or "none" did."""
+    counted = "train" if side == "none" else side
 
     def score(selecting: StoredScores | None) -> str:
         return NONE if selecting is None else percent(selecting["score"])
@@ -73,11 +74,29 @@ def finetuning(found: Summary, side: str) -> Table:
             ),
             "Score before (%)": lambda _, tuned: score(tuned.selecting_before),
             "Score after (%)": lambda _, tuned: score(tuned.selecting_after),
-            "n": lambda device, _: f"{cycles(found, side, device):,}",
+            "n": lambda device, _: f"{cycles(found, counted, device):,}",
         },
         found.stages.stage2.devices.items(),
         text_columns=3,
-        note=f"Scores and n: {side} cycles of the device; –: there was nothing to compute.",
+        note=f"Scores and n: {counted} cycles of the device; –: there was nothing to compute.",
+    )
+
+
+def along_prior(found: Summary) -> Table:
+    """The Score of stage 2 under some priors; that on test is marked."""
+    along, sides = found.along_prior, found.split.sides
+    rows = {"validation": along.validation, "test (not a choice)": along.test}
+    return Table(
+        "Score of stage 2 by prior (%)",
+        ("Side", *(f"{prior:g}" for prior in along.priors[::5]), "n"),
+        tuple(
+            (side, *map(percent, scores[::5]), f"{sides[side.split()[0]]['cycles']:,}")
+            for side, scores in rows.items()
+            if scores is not None
+        ),
+        note="n: cycles. Prior 0: all classes equally common; 1: as they count in the Score. Who "
+        "knows nothing has a Score of 25 at 0 in the mean, calling all four classes equally often, "
+        "and of 50 at 1, calling everything normal.",
     )
 
 

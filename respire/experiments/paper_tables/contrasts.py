@@ -57,8 +57,9 @@ class _Contrasts:
         tested = self.grid.tested()
         return {
             row.name: {
-                seed: tested[row.variant, seed, STAGE2 if row.stage2 else STAGE1]
-                for seed in self.grid.split_seeds
+                seed: rows
+                for (variant, seed, stage), rows in tested.items()
+                if (variant, stage) == (row.variant, STAGE2 if row.stage2 else STAGE1)
             }
             for row in self.question.rows
         }

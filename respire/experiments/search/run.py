@@ -23,7 +23,8 @@ def search(
     """Search and write the report; the same arguments resume.
 
     Args:
-        recipe: the default one, that the others are compared with.
+        recipe: the default one, that the others are compared with; all are trained to their last
+            epoch.
         cut: who is held out; its outer seed gives way to the plan's, its inner seed is the first.
         seed: training seed of all recipes.
         plan: how to search.
@@ -40,10 +41,13 @@ def search(
     texts = SPACE + STAGE2_SPACE if plan.stage2 else SPACE
     space = read_space(recipe, texts, plan.vary, plan.only)
     check_honest(recipe, cut, space, plan.outer_seeds)
+    recipe = replace(recipe, selection="none")  # the best epoch of those who score would be luck
     check_sampler(plan.sampler, space)
     inner_seeds = range(cut.inner_seed, cut.inner_seed + plan.inner_splits)
     planned = {
-        (outer, inner): Planned(recipe, replace(cut, split_seed=outer, inner_seed=inner), seed)
+        (outer, inner): Planned(
+            recipe, replace(cut, split_seed=outer, inner_seed=inner, validation=True), seed
+        )
         for outer in plan.outer_seeds
         for inner in inner_seeds
     }

@@ -6,7 +6,7 @@ from typing import Any
 from respire.experiments.seed_variance import figures as draw
 from respire.experiments.seed_variance import tables
 from respire.metrics import percent
-from respire.report.numbers import between, signed
+from respire.report.numbers import between, epochs_of, signed
 from respire.report.page import Page, Picture, Section
 from respire.report.reproduction import STAGES, made
 from respire.report.table import Table
@@ -197,8 +197,8 @@ def _sections(spread: Spread, stamps: Sequence[str]) -> Iterator[Section]:
     )
     if selection := tables.selection(spread):
         yield Section("Choosing the epoch on test", selection)
-    sides = sorted({variant.recipe.selection for variant in spread.variants.values()})
-    note = f", also in runs.csv. Epoch: of stage 1, chosen on {' or '.join(sides)}."
+    sides = " or ".join(sorted({one.recipe.selection for one in spread.variants.values()}))
+    note = f", also in runs.csv. Epoch: of stage 1, {epochs_of(sides)}."
     yield Section("Runs", [runs(spread.runs, "Recipe", note)])
 
 
@@ -209,8 +209,8 @@ def _facts(spread: Spread, header: Header) -> str:
         f"Recipes {', '.join(spread.variants)} · {recipe.task} · {len(spread.split_seeds)} "
         f"{disjoint}{spread.split} splits (seeds {_span(spread.split_seeds)}) × "
         f"{len(spread.seeds)} training seeds ({_span(spread.seeds)}) · inner seed "
-        f"{spread.inner_seed} · {recipe.optimisation.epochs} epochs, chosen on "
-        f"{recipe.selection} · respire {header.respire_version}"
+        f"{spread.inner_seed} · of {recipe.optimisation.epochs} epochs "
+        f"{epochs_of(header.selection)} · respire {header.respire_version}"
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from respire.data.splits.split import Cut
+from respire.errors import InputError
 from respire.experiments.seed_variance.report import page, summary
 from respire.recipe.recipe import Recipe
 from respire.study.grid import Extent, Variant, start_grid
@@ -52,6 +53,11 @@ def _variants(recipes: Mapping[str, Recipe], cut: Cut) -> dict[str, Variant]:
     if cut.stratify:
         stratified = {f"{name}, stratified": Variant(r, cut) for name, r in recipes.items()}
         variants |= stratified
+    if len({variant.has_one_split for variant in variants.values()}) > 1:
+        raise InputError(
+            f"--compare: on --split {cut.kind} a recipe with selection none has one split, and one "
+            f"that validation chooses has several; use --split 80-20, or one selection for both"
+        )
     return variants
 
 
