@@ -53,7 +53,16 @@ def recipe_toml(recipe: Recipe, preset: str, comment: str) -> str:
     ``preset`` is what it started from; the ``comment`` is said above, a line each.
     """
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
-    return f"{lines}{tomli_w.dumps(asdict(recipe) | {'preset': preset})}"
+    return f"{lines}{tomli_w.dumps(_given(asdict(recipe)) | {'preset': preset})}"
+
+
+def _given(tree: dict[str, Any]) -> dict[str, Any]:
+    """A tree of fields without those that are None, of which TOML knows nothing."""
+    return {
+        name: _given(value) if isinstance(value, dict) else value
+        for name, value in tree.items()
+        if value is not None
+    }
 
 
 def _updated(tree: dict[str, Any], told: dict[str, Any], prefix: str = "") -> dict[str, Any]:

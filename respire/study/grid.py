@@ -1,6 +1,5 @@
 """A grid of runs: variants, splits and training seeds, to predictions."""
 
-import math
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -9,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, NamedTuple
 
-import pandas as pd
 import pyarrow as pa
 
 from respire.data.splits.split import Cut
@@ -25,7 +23,7 @@ from respire.study.one_run import Run, train_and_test, unreported
 from respire.study.place import Place
 from respire.study.progress import EpochReport
 from respire.study.study import Study
-from respire.training.loop import Fit, OnEpoch
+from respire.training.loop import OnEpoch
 
 
 @dataclass(frozen=True)
@@ -82,10 +80,6 @@ ONE_SPLIT = (
     "an official split is one split where nobody is in validation: it is trained once for each "
     "training seed, however many splits were asked for"
 )
-WATCHED = ("score_at_chosen", "score_at_last", "score_at_best")
-"""Of test, where it is watched; nothing follows from them."""
-Tested = Mapping[tuple[str, int, str], pd.DataFrame]
-"""Test predictions by variant, split seed and stage."""
 
 
 @dataclass(frozen=True)
@@ -147,47 +141,6 @@ class Grid:
             raise FloatingPointError(
                 f"{len(failures)} of {len(self.studies)} runs failed: {'; '.join(failures)}"
             )
-
-    def table(self) -> pd.DataFrame:
-        """A row a run and stage.
-
-        Returns:
-            Columns variant, split_seed, seed, stage; every statistic (evaluation/assess.py); cycles
-            and patients of the test side; epoch, the chosen one; of stage 1, where test is watched,
-            its test Score at the chosen, the last and the best epoch (WATCHED), else NaN; key, that
-            of stage 1's cell.
-        """
-        rows = []
-        for at in self.studies:
-            cell = self.run_of(at)
-            fit = cell.fit()
-            for stage, predictions in cell.predictions().groupby("stage"):
-                rows.append(
-                    {
-                        **at._asdict(),
-                        "stage": stage,
-                        **values(predictions, len(cell.study.recipe.classes)),
-                        "cycles": len(predictions),
-                        "patients": predictions["patient"].nunique(),
-                        "epoch": fit.epoch,
-                        **_watched(fit, stage),
-                        "key": cell.study.stage1.key,
-                    }
-                )
-        return pd.DataFrame(rows)
-
-    def tested(self) -> Tested:
-        """Test predictions of all training seeds, the seed within the recording's name.
-
-        Se, Sp and Score of them are the means over the seeds, whose cycles are the same.
-        """
-        frames: dict[tuple[str, int, str], list[pd.DataFrame]] = {}
-        for at in self.studies:
-            for stage, rows in self.run_of(at).predictions().groupby("stage"):
-                seeded = f"{at.seed}:" + rows["recording"].astype(str)
-                key = at.variant, at.split_seed, str(stage)
-                frames.setdefault(key, []).append(rows.assign(recording=seeded))
-        return {key: pd.concat(of, ignore_index=True) for key, of in frames.items()}
 
     def facts(self) -> dict[str, Any]:
         """What results.json has of every grid beside its header, whatever it asks."""
@@ -295,14 +248,6 @@ def start_grid(
             *(name, default_name, identity, key), cautions=(ONE_SPLIT,) if alike else ()
         )
         yield Grid(experiment, variants, extent)
-
-
-def _watched(fit: Fit, stage: str) -> dict[str, float]:
-    """Test Scores of stage 1 at the chosen, the last and the best epoch, where test is watched."""
-    seen = [row.get("test_score", math.nan) for row in fit.history]
-    if stage != STAGE1 or math.isnan(seen[-1]):
-        return dict.fromkeys(WATCHED, math.nan)
-    return dict(zip(WATCHED, (seen[fit.epoch - 1], seen[-1], max(seen)), strict=True))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from respire.statistics.intervals import bootstrap, bootstrap_difference, no_int
 from respire.statistics.paired import compare, differences
 from respire.statistics.variance import Decomposition, decompose
 from respire.study import spread_summary as summary
-from respire.study.grid import WATCHED, Coordinates, Grid, Tested
+from respire.study.grid import Coordinates, Grid
+from respire.study.tested import WATCHED, Tested, runs_of, tested_by
 
 Sizes = Mapping[str, Any]
 """Patients on the test side of a split and off it, means over the splits."""
@@ -24,7 +25,7 @@ Sizes = Mapping[str, Any]
 
 def summarise(grid: Grid) -> summary.Spread:
     """What there is to say of a finished grid."""
-    runs, tested = grid.table(), grid.tested()
+    runs, tested = runs_of(grid), tested_by(grid)
     variants = {
         name: _variant(grid, runs[runs["variant"] == name], tested, name) for name in grid.variants
     }

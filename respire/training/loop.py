@@ -11,7 +11,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from respire.features.bank import CycleBank
 from respire.features.keyed import sample_keys
@@ -29,6 +28,7 @@ from respire.recipe.fields import Optimisation
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.training.loss import class_importance, logit_adjustment
+from respire.training.optimiser import average_of, optimiser_of
 from respire.training.predict import count_votes, predict_logits
 from respire.training.sampling import World, plan_epoch
 
@@ -147,8 +147,8 @@ def fit(
     windows = int(held.sum())
     adjustment = logit_adjustment(held, optimisation)
     steps = math.ceil(windows / optimisation.batch_size)
-    optimiser, schedule = _optimiser(network, optimisation, steps)
-    average = _average(network, optimisation.average_decay)
+    optimiser, schedule = optimiser_of(network, optimisation, steps)
+    average = average_of(network, optimisation.average_decay)
     kept = network if average is None else average.module
     run = start or Fit(counts=held.cpu())
     if run.progress is not None:
@@ -250,44 +250,6 @@ def _better(scores: Scores, before: Scores, recipe: Recipe) -> bool:
     if recipe.selected_by == "accuracy":
         return scores.accuracy > before.accuracy
     return scores.score > before.score
-
-
-def _optimiser(
-    network: nn.Module, optimisation: Optimisation, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """The optimiser, and its schedule over all epochs of ``steps`` steps."""
-    optimiser: torch.optim.Optimizer
-    rate, decay = optimisation.learning_rate, optimisation.weight_decay
-    if optimisation.optimiser == "sgd":
-        momentum = optimisation.momentum
-        optimiser = torch.optim.SGD(network.parameters(), rate, momentum, weight_decay=decay)
-    else:
-        optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=decay)
-    if optimisation.schedule == "constant":
-        return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, lambda _: 1.0)
-    return optimiser, torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        rate,
-        # One step more than is taken: the scheduler is stepped once after the last batch too.
-        total_steps=steps * optimisation.epochs + 1,
-        cycle_momentum=optimisation.optimiser == "adamw",
-    )
-
-
-def _average(network: nn.Module, decay: float) -> AveragedModel | None:
-    """The moving average of the network's weights and running statistics, where one is wanted.
-
-    The first steps' decay faster: else the first would keep half its weight over 68 steps at .99.
-    """
-    if decay == 0:
-        return None
-
-    def move(kept: Any, new: Any, steps: Tensor | int) -> None:
-        done = int(average.n_averaged)  # on the host: a GPU need not be waited for
-        get_ema_multi_avg_fn(min(decay, (1 + done) / (10 + done)))(kept, new, steps)
-
-    average = AveragedModel(network, multi_avg_fn=move, use_buffers=True)
-    return average
 
 
 def _over_workers(value: Tensor, world: World) -> Tensor:

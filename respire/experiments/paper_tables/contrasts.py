@@ -21,6 +21,7 @@ from respire.study.grid import Grid
 from respire.study.spread import baselines, by_split
 from respire.study.spread_summary import RunScores
 from respire.study.study import Study
+from respire.study.tested import runs_of, tested_by
 
 BySplit = Mapping[int, pd.DataFrame]
 """Test predictions by split seed, those of all training seeds together."""
@@ -29,7 +30,7 @@ BySplit = Mapping[int, pd.DataFrame]
 def summarise(grid: Grid, question: Question) -> summary.TableSummary:
     """What a finished grid says of a question."""
     contrasts = _Contrasts(grid, question)
-    runs: Any = grid.table().to_dict("records")
+    runs: Any = runs_of(grid).to_dict("records")
     return summary.TableSummary(
         **grid.facts(),
         title=question.title,
@@ -54,7 +55,7 @@ class _Contrasts:
     @cached_property
     def predictions(self) -> Mapping[str, BySplit]:
         """By row."""
-        tested = self.grid.tested()
+        tested = tested_by(self.grid)
         return {
             row.name: {
                 seed: rows

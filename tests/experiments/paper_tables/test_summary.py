@@ -105,7 +105,7 @@ def test_the_paper_gain_follows_from_its_scores(results) -> None:
 
 
 def test_devices_are_scored_over_the_cycles_of_all_splits(grid, results) -> None:
-    tested, of = grid.tested(), row(results, "one device")
+    tested, of = tested_by(grid), row(results, "one device")
     assert of["heard"] == ["AKGC417L"]
     for device, told in of["by_device"].items():
         hits = cycles = 0
