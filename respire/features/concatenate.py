@@ -49,6 +49,11 @@ class Lead:
     first: Tensor
     second: Tensor
 
+    def split(self, size: int) -> list["Lead"]:
+        """The batch in parts of at most ``size``."""
+        parts = zip(self.first.split(size), self.second.split(size), strict=True)
+        return [Lead(*part) for part in parts]
+
 
 def alone(chosen: Tensor) -> Lead:
     """Every chosen cycle, int64 [B], by itself."""

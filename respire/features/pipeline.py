@@ -9,7 +9,7 @@ from respire.features.augment import augment_waveforms, draw_effects, white_nois
 from respire.features.bank import CycleBank
 from respire.features.blank_region import BlankRegion
 from respire.features.colour import Palette, level, shades
-from respire.features.concatenate import concatenate
+from respire.features.concatenate import Lead, concatenate
 from respire.features.frequency_warp import warp_of
 from respire.features.keyed import sample_keys
 from respire.features.masks import mask_spectrograms
@@ -59,13 +59,15 @@ class Pipeline:
         splice = pad(bank, chosen, self.window, recipe.features.padding, keys, lead)
         return self._in_chunks(self._training_images, bank, splice, keys)
 
-    def evaluation_images(self, bank: CycleBank, chosen: Tensor) -> Tensor:
-        """Images of evaluation cycles: no augmentation, and no label read.
+    def evaluation_images(
+        self, bank: CycleBank, chosen: Tensor, lead: Lead | None = None
+    ) -> Tensor:
+        """Images of evaluation cycles, or of what they lead: no augmentation, and no label read.
 
         (``evaluation_padding="smart"`` does read labels; the recipe stamps its results. Padding
         with chance in it draws the same for a cycle every time.)
         """
-        return self._evaluation(self._evaluation_images, bank, chosen)
+        return self._evaluation(self._evaluation_images, bank, chosen, lead)
 
     def unclipped_shades(self, bank: CycleBank, chosen: Tensor) -> Tensor:
         """Shades of evaluation cycles before blank rows are clipped, as ``evaluation_images`` has.
@@ -79,9 +81,12 @@ class Pipeline:
         every = torch.arange(len(bank)).split(batch)
         return torch.cat([self._evaluation(self._mean_mel_bands, bank, part) for part in every])
 
-    def _evaluation(self, step: _Step, bank: CycleBank, chosen: Tensor) -> Tensor:
+    def _evaluation(
+        self, step: _Step, bank: CycleBank, chosen: Tensor, lead: Lead | None = None
+    ) -> Tensor:
         keys = sample_keys(0, 0, bank.identity[chosen])
-        splice = pad(bank, chosen, self.window, self.recipe.features.evaluation_padding, keys)
+        padding = self.recipe.features.evaluation_padding
+        splice = pad(bank, chosen, self.window, padding, keys, lead)
         return self._in_chunks(step, bank, splice, keys)
 
     def _training_images(self, bank: CycleBank, splice: Splice, keys: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from respire.features.bank import CycleBank
+from respire.features.concatenate import Lead, alone
 from respire.features.pipeline import Pipeline
 from respire.models.network import Learnt, network_input, network_of, on_device
 from respire.recipe.recipe import Recipe
@@ -22,13 +23,22 @@ of the class, and the prior under which these are (models/decision.py)."""
 
 @torch.no_grad()
 def predict_logits(
-    network: nn.Module, pipeline: Pipeline, bank: CycleBank, chosen: Tensor, compute: Compute
+    network: nn.Module,
+    pipeline: Pipeline,
+    bank: CycleBank,
+    chosen: Tensor,
+    compute: Compute,
+    lead: Lead | None = None,
 ) -> Tensor:
-    """Logits of the chosen entries, float32 [n, C]; the network is left in evaluation mode."""
+    """Logits of the chosen entries, float32 [n, C]; the network is left in evaluation mode.
+
+    With a ``lead``, of these entries each joined to others.
+    """
     network.eval()
     logits = []
-    for part in chosen.split(BATCH):
-        images = pipeline.evaluation_images(bank, part)
+    leads = (lead or alone(chosen)).split(BATCH)
+    for part, joined in zip(chosen.split(BATCH), leads, strict=True):
+        images = pipeline.evaluation_images(bank, part, joined)
         with compute.autocast():
             logits.append(network(network_input(images)).float())
     return torch.cat(logits)

@@ -30,6 +30,8 @@ BLOCKS: tuple[tuple[Kind, Task], ...] = (
     ("80-20", "2-class"),
 )
 """Of Table 1; the first has the single steps too."""
+WITH_SEAMS = ("CNN + CBA", "CNN + CBA within a recording", "CNN + CBA, normal joined too")
+"""Steps whose training windows may be joined of two cycles."""
 
 
 def question(recipe: Recipe, cut: Cut) -> Question:
@@ -59,7 +61,9 @@ def question(recipe: Recipe, cut: Cut) -> Question:
         "training and evaluation. Those of split 60-40 have one test side, and differ in who is in "
         "validation."
     )
-    return Question("Table 1 and section 3, ablation", variants, rows, note=note)
+    return Question(
+        "Table 1 and section 3, ablation", variants, rows, note=note, seams=(CNN, *WITH_SEAMS)
+    )
 
 
 def steps(base: Recipe) -> Mapping[str, tuple[Recipe, Printed]]:
@@ -74,9 +78,17 @@ def steps(base: Recipe) -> Mapping[str, tuple[Recipe, Printed]]:
     chances = [field.name for field in fields(base.augmentation) if field.name.endswith("_p")]
     never: dict[str, Any] = dict.fromkeys(chances, 0.0)
     plain = replace(base, augmentation=replace(base.augmentation, **never))
+    joined = with_techniques(base, cba=True, brc=False)
+
+    def joining(**changes: Any) -> Recipe:
+        return replace(joined, concatenation=replace(joined.concatenation, **changes))
+
+    paired, within, alike = WITH_SEAMS
     return {
         "CNN, no augmentation": (plain, NO_AUGMENTATION),
-        "CNN + CBA": (with_techniques(base, cba=True, brc=False), WITH_CBA),
+        paired: (joining(partners="any", join_normal=False), WITH_CBA),
+        within: (joining(partners="recording", join_normal=False), NOTHING),
+        alike: (joining(partners="any", join_normal=True), NOTHING),
         "CNN + BRC": (with_techniques(base, cba=False, brc=True), WITH_BRC),
         "CNN, zero padding": (padded("zero"), ZERO_PADDING),
         "CNN, reflect padding": (padded("reflect"), REFLECT_PADDING),

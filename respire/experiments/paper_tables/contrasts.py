@@ -7,22 +7,28 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from respire.evaluation.assess import NAMES, values
+from respire.evaluation.decided import decided
 from respire.evaluation.evaluate import STAGE1, STAGE2
+from respire.evaluation.seams import ALONE, hear_seams
 from respire.experiments.paper_tables import summary
 from respire.experiments.paper_tables.question import Question, Row
-from respire.labels import Task
+from respire.labels import NORMAL, Task
 from respire.metrics import overall
+from respire.runtime.session import on_worker
 from respire.statistics.composition import correlate
 from respire.statistics.paired import compare
 from respire.statistics.thresholds import t_interval
 from respire.study.grid import Grid
+from respire.study.one_run import Run
 from respire.study.spread import baselines, by_split
 from respire.study.spread_summary import RunScores
 from respire.study.study import Study
 from respire.study.tested import runs_of, tested_by
 
+SEAMS = "seams.parquet"
 BySplit = Mapping[int, pd.DataFrame]
 """Test predictions by split seed, those of all training seeds together."""
 
@@ -40,6 +46,7 @@ def summarise(grid: Grid, question: Question) -> summary.TableSummary:
         rows=tuple(map(contrasts.row, question.rows)),
         baselines=tuple(contrasts.baselines()),
         training_size=contrasts.training_size() if question.by_device else None,
+        seams=tuple(map(contrasts.seam, question.seams)),
         recipes={name: asdict(variant.recipe) for name, variant in grid.variants.items()},
         runs=tuple(RunScores(**run) for run in runs),
     )
@@ -153,6 +160,28 @@ class _Contrasts:
         sizes = [point.training_cycles for point in points]
         correlation = correlate([point.se for point in points], sizes)
         return summary.TrainingSize(row.name, tuple(points), correlation)
+
+    def seam(self, variant: str) -> summary.Seam:
+        """What a seam means to a variant's models, of the first training seed on each split."""
+        cycles, normal = 0, dict[str, list[float]]()
+        for at, study in self.grid.studies.items():
+            if (at.variant, at.seed) == (variant, self.grid.extent.seeds[0]):
+                heard = self._seams(self.grid.run_of(at))
+                cycles += int(heard["partner"].eq(ALONE).sum())
+                for partner, rows in decided(heard, study.recipe.prior).groupby("partner"):
+                    share = float((rows["predicted"] == NORMAL).mean())
+                    normal.setdefault(str(partner), []).append(share)
+        return summary.Seam(variant, cycles, {name: tuple(of) for name, of in normal.items()})
+
+    def _seams(self, run: Run) -> pd.DataFrame:
+        """Predictions of joined cycles (evaluation/seams.py), kept beside the run."""
+        file, study = run.home / SEAMS, run.study
+        if not file.exists():
+            given = (study.recipe, study.read("test"), run.fit().learnt, study.compute)
+            gpu = study.compute.device == "cuda"
+            heard = on_worker(hear_seams, *given, study.split.cut.split_seed, gpu=gpu)
+            file.write_table(pa.Table.from_pandas(heard, preserve_index=False))
+        return file.read_table().to_pandas()
 
     def baselines(self) -> Iterator[summary.Baseline]:
         """Each baseline's means over splits, on every kind of split and task.

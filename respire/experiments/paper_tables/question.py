@@ -41,6 +41,7 @@ class Question:
         along: that number by row.
         by_device: whether rows are told by device too.
         confusions: rows whose confusion matrices are drawn.
+        seams: variants that are asked what a seam means to them (evaluation/seams.py).
         note: what a reader must know of all rows.
     """
 
@@ -51,6 +52,7 @@ class Question:
     along: Mapping[str, float] = field(default_factory=dict)
     by_device: bool = False
     confusions: Sequence[str] = ()
+    seams: Sequence[str] = ()
     note: str = ""
 
     def gain(self, row: Row) -> float | None:
@@ -85,4 +87,5 @@ class Question:
             for name, variant in self.variants.items()
             if name in asked
         }
-        return replace(self, rows=rows, variants=variants)
+        seams = [name for name in self.seams if name in asked]
+        return replace(self, rows=rows, variants=variants, seams=seams)

@@ -47,6 +47,7 @@ def summary(results: Mapping[str, Any]) -> str:
     """What the command prints last."""
     table = read(TableSummary, results)
     shown = [tables.scores(table), *tables.differences(table), *tables.by_device(table)]
+    shown += [tables.seams(table)] * bool(table.seams)
     said = [lead(table), " ".join(verdict(table))]
     return "\n\n".join([*said, *(one.markdown(results["stamps"]) for one in shown)])
 
@@ -123,6 +124,8 @@ def _sections(table: TableSummary, stamps: Sequence[str]) -> Iterator[Section]:
         )
         picture = Picture("differences", caption, draw.differences(table, stamps))
         yield Section("Differences", differences, [picture])
+    if table.seams:
+        yield Section("Seams", [tables.seams(table)])
     if table.training_size is not None:
         caption = (
             "Abnormal cycles recognised on each device against its cycles in training; a point is "

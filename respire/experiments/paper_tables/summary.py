@@ -121,6 +121,15 @@ class TrainingSize:
 
 
 @dataclass(frozen=True)
+class Seam:
+    """Of how many normal test cycles which share is called normal, of each split, by partner."""
+
+    variant: str
+    cycles: int
+    called_normal: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
 class TableSummary:
     """A table of the paper."""
 
@@ -135,6 +144,7 @@ class TableSummary:
     rows: tuple[TableRow, ...]
     baselines: tuple[Baseline, ...]
     training_size: TrainingSize | None
+    seams: tuple[Seam, ...]
     recipes: Mapping[str, Mapping[str, Any]]
     runs: tuple[RunScores, ...]
 

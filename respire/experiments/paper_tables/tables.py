@@ -1,13 +1,20 @@
 """Tables of rows beside what the paper prints."""
 
-from statistics import fmean
+from statistics import fmean, stdev
 
 from respire.evaluation.assess import LABELS, NAMES
+from respire.evaluation.seams import PARTNERS
 from respire.experiments.paper_tables.printed import NOTHING
-from respire.experiments.paper_tables.summary import Averaged, TableRow, TableSummary, grouped
+from respire.experiments.paper_tables.summary import (
+    Averaged,
+    Seam,
+    TableRow,
+    TableSummary,
+    grouped,
+)
 from respire.labels import CLASSES
 from respire.metrics import percent
-from respire.report.numbers import NONE, between, ends, signed
+from respire.report.numbers import NONE, between, ends, points, signed
 from respire.report.table import Table
 from respire.statistics.paired import CorrectedTest
 
@@ -42,6 +49,26 @@ def scores(table: TableSummary) -> Table:
         note="Means over splits; n: splits × training seeds, of a baseline splits. Interval: of "
         "this data set's average over splits (t), from three splits on. Predicting normal for "
         f"every cycle gives Se 0, Sp 100, Score 50. {table.note}".rstrip(),
+    )
+
+
+def seams(table: TableSummary) -> Table:
+    """What a seam means: normal test cycles still called normal, alone and joined."""
+
+    def share(seam: Seam, partner: str) -> str:
+        shares = seam.called_normal[partner]
+        spread = f" ± {points(stdev(shares))}" if len(shares) > 1 else ""
+        return f"{percent(fmean(shares))}{spread}"
+
+    return Table(
+        "Normal test cycles called normal, alone and joined with another normal one (%)",
+        ("", *PARTNERS, "n"),
+        tuple(
+            (seam.variant, *(share(seam, partner) for partner in PARTNERS), f"{seam.cycles:,}")
+            for seam in table.seams
+        ),
+        note="Mean over splits ± SD; n: cycles, the same in every column, up to 500 a split. Test "
+        "cycles have no seam but here: what is lost by one was taken for abnormal.",
     )
 
 
