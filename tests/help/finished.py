@@ -1,6 +1,6 @@
 """A grid whose cells are finished, with made-up predictions, for tests of what is said of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,8 +11,10 @@ import pyarrow as pa
 import torch
 
 from respire.data.corpora.icbhi_format import DEVICES
+from respire.evaluation.decided import decided
 from respire.evaluation.evaluate import STAGE1, STAGE2
-from respire.metrics import Scores
+from respire.labels import CLASSES
+from respire.metrics import overall
 from respire.runtime.compute import Compute
 from respire.runtime.resources import PeakMemory, Stopwatch
 from respire.runtime.storage import Storage
@@ -22,7 +24,9 @@ from respire.study.one_run import PREDICTIONS
 from respire.study.place import Place
 from respire.study.study import Study
 from respire.training.loop import Fit
+from respire.training.predict import predictions
 
+NAMES = CLASSES["4-class"]
 PATIENTS, CYCLES, EPOCHS = 60, 24, 3
 BASELINES = {"majority": 0.0, "device only": 0.05, "mean mel bands": 0.1}
 
@@ -113,9 +117,7 @@ def _finish(grid: Grid, at: Coordinates, skill: float, number: int) -> None:
         {name: _guess(test, of, [at.split_seed, 1]) for name, of in BASELINES.items()},
         "baseline",
     )
-    scores = Scores.of(
-        *(guesses[STAGE1][column].to_numpy() for column in ("label", "predicted")), classes=4
-    )
+    scores = overall(decided(guesses[STAGE1]), 4)
     history = [
         {"epoch": epoch, "test_score": scores.score + 0.01 * (epoch == EPOCHS) - 0.02 * (epoch < 2)}
         for epoch in range(1, EPOCHS + 1)
@@ -127,7 +129,13 @@ def _guess(test: pd.DataFrame, skill: float, seed: list[int]) -> pd.DataFrame:
     random = np.random.default_rng(seed)
     lucky = random.choice(4, len(test), p=(0.6, 0.2, 0.12, 0.08))
     right = random.random(len(test)) < skill
-    return test.assign(predicted=np.where(right, test["label"], lucky))
+    return called(test, np.where(right, test["label"], lucky))
+
+
+def called(cycles: pd.DataFrame, classes: np.ndarray, names: Sequence[str] = NAMES) -> pd.DataFrame:
+    """Predictions of cycles that each call a class for certain."""
+    log_p = np.where(classes[:, None] == np.arange(len(names)), 0, -np.inf).astype(np.float32)
+    return predictions(cycles, log_p, np.ones(len(names), int), 0.0, names)
 
 
 def _keep(home: Storage, predictions: Mapping[str, pd.DataFrame], column: str) -> None:

@@ -8,13 +8,14 @@ from cycle_rows import cycles_table
 from tiny_fit import CPU, RECIPE
 
 from respire.errors import InputError
+from respire.evaluation.decided import decided
 from respire.features.bank import CycleBank
-from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, overall
-from respire.models.network import respirenet
+from respire.models.network import Learnt, respirenet
 from respire.recipe.fields import Optimisation
 from respire.runtime.run_folder import dump_state, load_state
-from respire.training.loop import HOST_BANK, Fit, _better, _optimiser, fit
+from respire.training.loop import HOST_BANK, Fit, _better, fit
+from respire.training.optimiser import optimiser_of
 from respire.training.predict import predict
 
 FAST = dataclasses.replace(
@@ -57,7 +58,7 @@ def test_clicks_and_tones_are_learned():
 
 def test_one_cycle_moves_the_first_beta_of_adamw_and_leaves_the_momentum_of_sgd() -> None:
     def momenta(optimisation: Optimisation) -> list[float]:
-        optimiser, schedule = _optimiser(torch.nn.Linear(2, 2), optimisation, steps=5)
+        optimiser, schedule = optimiser_of(torch.nn.Linear(2, 2), optimisation, steps=5)
         seen = []
         for _ in range(10):
             group = optimiser.param_groups[0]
@@ -85,9 +86,7 @@ def test_the_best_validation_epoch_is_kept_and_the_earliest_of_equals(whole):
     assert whole.epoch == scores.index(max(scores)) + 1
     assert whole.scores.score == max(scores)
     assert np.count_nonzero(whole.scores.confusion.sum(0)) > 1  # not one class for all
-    network = respirenet(FAST.model, 4)
-    network.load_state_dict(whole.weights)
-    predictions = predict(network, Pipeline(FAST, "cpu"), VALIDATION, FAST.classes, CPU)
+    predictions = decided(predict(FAST, VALIDATION, whole.learnt, CPU))
     assert (overall(predictions, 4).confusion == whole.scores.confusion).all()
     probabilities = predictions[[f"p_{name}" for name in FAST.classes]]
     assert probabilities.sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
@@ -127,9 +126,7 @@ def test_averaged_weights_are_scored_and_kept_and_survive_an_interruption():
     resumed = train(recipe, start=Fit.from_state(load_state(saved[0])))
     assert without_seconds(resumed) == without_seconds(averaged)
     assert weights_equal(resumed, averaged)
-    network = respirenet(recipe.model, 4)
-    network.load_state_dict(averaged.weights)
-    predictions = predict(network, Pipeline(recipe, "cpu"), VALIDATION, recipe.classes, CPU)
+    predictions = decided(predict(recipe, VALIDATION, averaged.learnt, CPU))
     assert (overall(predictions, 4).confusion == averaged.scores.confusion).all()
 
 
@@ -166,9 +163,8 @@ def test_a_finished_run_is_not_trained_further(whole):
 
 def seen_on_test(weights: dict[str, torch.Tensor], recipe=FAST) -> dict[str, float]:
     """What a row says of weights on the test side."""
-    network = respirenet(recipe.model, 4)
-    network.load_state_dict(weights)
-    scores = overall(predict(network, Pipeline(recipe, "cpu"), TEST, recipe.classes, CPU), 4)
+    learnt = Learnt(weights, torch.ones(4, dtype=torch.int64))
+    scores = overall(decided(predict(recipe, TEST, learnt, CPU)), 4)
     return {"test_se": scores.se, "test_sp": scores.sp, "test_score": scores.score}
 
 
@@ -267,9 +263,7 @@ def test_windows_of_long_cycles_train_and_each_cycle_is_scored_once():
     recipe = dataclasses.replace(FAST, features=features, optimisation=optimisation)
     run = train(recipe)
     assert run.scores.confusion.sum() == len(VALIDATION)
-    network = respirenet(recipe.model, 4)
-    network.load_state_dict(run.weights)
-    predictions = predict(network, Pipeline(recipe, "cpu"), VALIDATION, recipe.classes, CPU)
+    predictions = decided(predict(recipe, VALIDATION, run.learnt, CPU))
     assert (overall(predictions, 4).confusion == run.scores.confusion).all()
 
 

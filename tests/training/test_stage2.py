@@ -13,7 +13,7 @@ from commands import ctrl_c_after
 from cycle_rows import cycles_table
 
 from respire.features.bank import CycleBank
-from respire.models.network import respirenet
+from respire.models.network import Learnt, respirenet
 from respire.recipe.fields import Features, FineTune, Model, Optimisation
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
@@ -52,9 +52,9 @@ def cycles_of(device: str, train: int = 6) -> DeviceCycles:
     return DeviceCycles(rows(max(train, 1), seed).slice(0, train), rows(4, seed + 10))
 
 
-def stage1_weights() -> dict[str, torch.Tensor]:
+def stage1_learnt() -> Learnt:
     torch.manual_seed(0)
-    return respirenet(RECIPE.model, 4).state_dict()
+    return Learnt(respirenet(RECIPE.model, 4).state_dict(), torch.tensor([4, 3, 2, 1]))
 
 
 def tune(
@@ -66,7 +66,7 @@ def tune(
 ) -> dict[str, DeviceModel]:
     return train_stage2(
         recipe,
-        stage1_weights(),
+        stage1_learnt(),
         devices,
         CPU,
         Storage.at(folder),
@@ -216,7 +216,7 @@ def test_every_trial_is_plain_finetune_and_one_killed_half_way_too(
     for device in (KILLED, "AKGC417L"):
         cycles = cycles_of(device)
         alone = finetune(
-            stage1_weights(),
+            stage1_learnt(),
             CycleBank.from_table(cycles.train, "4-class"),
             CycleBank.from_table(cycles.selector, "4-class"),
             RECIPE,
@@ -265,7 +265,7 @@ def test_a_device_without_training_cycles_keeps_stage_1_and_says_so(
     kept = tune(runs, devices, never)
     assert kept.keys() == tuned.keys()
     assert kept["Litt3200"].decision == "kept stage 1"
-    assert kept["Litt3200"].weights is None
+    assert kept["Litt3200"].learnt is None
     assert "no training cycles" in kept["Litt3200"].reason
 
 

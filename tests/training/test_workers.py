@@ -106,7 +106,9 @@ def scored(weights: dict[str, Tensor], world: World = World()) -> dict[str, Any]
     model = network()
     model.load_state_dict(weights)
     pipeline = Pipeline(RECIPE, "cpu")
-    loss, scores = evaluate(model, pipeline, bank(SELECTOR), RECIPE, CPU, world)
+    loss, scores = evaluate(
+        model, pipeline, bank(SELECTOR), RECIPE, CPU, world, torch.ones(4, dtype=torch.int64)
+    )
     return {"loss": loss, "confusion": torch.from_numpy(scores.confusion)}
 
 

@@ -13,7 +13,7 @@ def outcome(stage1: Fit, **devices: Fit | None) -> Outcome:
         device: SimpleNamespace(trial=None if of is None else SimpleNamespace(fit=of))
         for device, of in devices.items()
     }
-    return Outcome(stage1, models, {}, {})
+    return Outcome(stage1, models, {}, {}, {})
 
 
 def test_results_warn_of_a_bank_in_host_memory_whichever_stage_had_it():

@@ -14,6 +14,7 @@ from respire.metrics import overall
 from respire.recipe.presets import small
 from respire.statistics.paired import compare
 from respire.study.grid import Variant
+from respire.study.tested import tested_by
 
 VARIANTS = {
     "base": (Variant(small()), 0.2),
