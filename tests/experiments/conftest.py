@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from respire.evaluation.assess import described, described_by_device
+from respire.evaluation.decided import PRIORS
 from respire.metrics import Scores, overall
 from respire.recipe import presets
 from respire.statistics.intervals import bootstrap
@@ -154,6 +155,11 @@ def results() -> dict[str, Any]:
                 test.assign(predicted=(test["device"] == "AKGC417L").astype(int))
             ),
             "mean mel bands": _scored(_predicted(test, 0.18)),
+        },
+        "along_prior": {
+            "priors": list(PRIORS),
+            "validation": [0.45 + 0.05 * prior for prior in PRIORS],
+            "test": [0.44 + 0.04 * prior for prior in PRIORS],
         },
         "stamps": [],
         "warnings": ["Litt3200 has 2 validation patients: its epoch is not chosen <on> them"],

@@ -10,6 +10,7 @@ import pytest
 from commands import finished, parent_and_children
 
 from respire.command.questions import attention_maps
+from respire.evaluation.decided import decided
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -57,7 +58,7 @@ def test_both_variants_are_seen_on_the_same_windows_and_the_report_follows_from_
         keys = {run["variant"]: run["key"] for run in results["runs"]}
         for name, side in zip(VARIANTS, (before, after), strict=True):
             (cell,) = (tmp_path / "runs" / "cells").glob(f"*{keys[name]}*/predictions.parquet")
-            scored = pd.read_parquet(cell).set_index(["recording", "cycle"])["predicted"]
+            scored = decided(pd.read_parquet(cell)).set_index(["recording", "cycle"])["predicted"]
             seen = side.set_index(["recording", "cycle"])["predicted"]
             assert (seen == scored[seen.index]).mean() > 0.98
 

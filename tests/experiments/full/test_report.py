@@ -12,13 +12,14 @@ from respire.experiments.full.report import summary
 from respire.experiments.full.summary import Summary
 from respire.metrics import percent
 from respire.report.page import strict
+from respire.report.table import Table
 from respire.report.typed import Header, read
 from respire.runtime.storage import Storage
 
 STAMPS = ["selected on test", "test labels shaped the padding of test cycles"]
 FIGURES = [
     f"{name}.{form}"
-    for name in ("learning-curves", "confusion", "score-by-device")
+    for name in ("learning-curves", "confusion", "score-by-device", "score-by-prior")
     for form in ("png", "svg")
 ]
 
@@ -59,7 +60,7 @@ def test_the_page_needs_nothing_but_itself(page):
     tags = Page(page).tags
     assert "script" not in [tag for tag, _ in tags]
     sources = [attrs[name] for _, attrs in tags for name in ("src", "href") if name in attrs]
-    assert len(sources) == 4
+    assert len(sources) == 5
     assert all(source.startswith("data:") for source in sources)
     assert not re.search(r"url\(|@import|\son\w+=", page)
 
@@ -72,11 +73,11 @@ def test_every_warning_and_skipped_recording_is_on_the_page_as_text(page, result
 
 def test_every_figure_has_words_for_those_who_cannot_see_it(page):
     images = [attrs for tag, attrs in Page(page).tags if tag == "img"]
-    assert len(images) == 3
+    assert len(images) == 4
     assert all(len(image["alt"]) > 40 for image in images)
 
 
-def test_the_folder_holds_the_results_two_reports_and_three_figures(results, histories, tmp_path):
+def test_the_folder_holds_the_results_two_reports_and_four_figures(results, histories, tmp_path):
     page_of(results, histories).write(Storage.at(tmp_path / "new" / "folder"))
     written = {path.name for path in (tmp_path / "new" / "folder").iterdir()}
     assert written == {"results.json", "report.md", "report.html", *FIGURES}
@@ -193,7 +194,7 @@ def test_names_cannot_break_out_of_a_table_or_the_page(results, histories, tmp_p
     results["skipped"] = ["<img src=http://example.org>\nsecond line"]
     page_of(results, histories).write(Storage.at(tmp_path))
     page = Page((tmp_path / "report.html").read_text())
-    assert [tag for tag, _ in page.tags].count("img") == 3
+    assert [tag for tag, _ in page.tags].count("img") == 4
     assert "script" not in [tag for tag, _ in page.tags]
     markdown = (tmp_path / "report.md").read_text()
     assert "a\\|b&lt;script>" in markdown
@@ -217,6 +218,30 @@ def test_a_two_class_run_is_reported(results, histories, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_browser_shows_three_images_and_reports_no_error(results, histories, tmp_path):
+def test_a_browser_shows_four_images_and_reports_no_error(results, histories, tmp_path):
     page_of(results, histories).write(Storage.at(tmp_path))
-    assert shown_images(tmp_path / "report.html", tmp_path / "profile") == 3
+    assert shown_images(tmp_path / "report.html", tmp_path / "profile") == 4
+
+
+def test_the_score_on_test_along_the_prior_is_marked_as_no_choice(results, histories) -> None:
+    (table,) = [one for one in tables_of(results, histories) if "by prior" in one.title]
+    assert [row[0] for row in table.rows] == ["validation", "test (not a choice)"]
+    assert table.columns == ("Side", "0", "0.5", "1", "1.5", "n")
+    assert table.rows[0][1:5] == ("45.0", "47.5", "50.0", "52.5")
+    results["along_prior"]["validation"] = None
+    (table,) = [one for one in tables_of(results, histories) if "by prior" in one.title]
+    assert [row[0] for row in table.rows] == ["test (not a choice)"]
+
+
+def test_where_nothing_selects_the_page_says_the_last_epoch(results, histories) -> None:
+    results["selection"] = results["recipe"]["selection"] = "none"
+    unscored = histories.drop(columns=[name for name in histories if "validation" in name])
+    page = page_of(results, unscored)
+    assert "the last epoch" in page.facts
+    assert "validation Score" not in str([one.title for one in page.sections])
+    (tuning,) = [one for one in tables_of(results, unscored) if one.title.startswith("Fine-tuning")]
+    assert "train cycles" in tuning.note
+
+
+def tables_of(results: dict, histories) -> list[Table]:
+    return [table for section in page_of(results, histories).sections for table in section.tables]

@@ -13,6 +13,7 @@ from small_run import EPOCHS, FULL, NAME, SMALL, results_in
 
 from respire.command.questions import full
 from respire.data.corpora.icbhi_format import DEVICES
+from respire.evaluation.decided import decided
 from respire.metrics import Scores
 from respire.recipe.presets import quick
 
@@ -97,7 +98,7 @@ def test_results_are_complete(quick_run: tuple[Path, str]) -> None:
 def test_predictions_are_those_that_were_scored(quick_run: tuple[Path, str]) -> None:
     folder, _ = quick_run
     (file,) = folder.glob("runs/full/*/predictions.parquet")
-    predictions = pd.read_parquet(file)
+    predictions = decided(pd.read_parquet(file))
     results = results_in(folder)
     for stage, rows in predictions.groupby("stage"):
         probabilities = rows[["p_normal", "p_crackle", "p_wheeze", "p_both"]].to_numpy()
@@ -132,7 +133,7 @@ def test_the_released_code_on_two_classes_runs_to_its_stamped_end(
     assert results["stamps"] == ["selected on test"]
     assert "selected on test" in done.stdout
     (file,) = tmp_path.glob("runs/full/*/predictions.parquet")
-    predictions = pd.read_parquet(file)
+    predictions = decided(pd.read_parquet(file))
     assert {"p_normal", "p_abnormal"} <= set(predictions)
     assert set(predictions["label"]) == {0, 1}
 
@@ -196,7 +197,7 @@ def test_mlflow_keeps_figures_confusions_and_models_that_load(uninterrupted: Pat
     names = {str(path.relative_to(fetched)) for path in fetched.rglob("*") if path.is_file()}
     assert {"results.json", "report.md", "report.html", "predictions.parquet"} <= names
     assert {"confusion/stage1.json", "confusion/stage2.json", "models/stage1.pt"} <= names
-    assert sum(name.endswith(".png") for name in names) == 3
+    assert sum(name.endswith(".png") for name in names) == 4
     told = results_in(uninterrupted, NAME)["stages"]["stage2"]["devices"]
     tuned = {device for device in DEVICES if told[device]["decision"] != "kept stage 1"}
     models = {path.stem for path in (fetched / "models").iterdir()}
