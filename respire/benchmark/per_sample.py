@@ -250,8 +250,7 @@ def blank_rows(shade: np.ndarray, features: Features) -> int:
     """Rows cut from the top: the loop of the released code, or exactly the blank ones."""
     if features.blank_region == "keep":
         return 0
-    grey = (palette(features.colour_map) @ [0.299, 0.587, 0.114]).round()
-    black = grey[shade.astype(np.uint8)] < max(features.blank_grey, 1)
+    black = np.floor(shade) < np.rint(features.blank_db * 255 / features.top_db)
     row = 0
     while row < len(shade) and black[row].mean() >= features.blank_share:
         row += 1

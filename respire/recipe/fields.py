@@ -73,8 +73,10 @@ class Features:
     """What happens to blank rows on top of a spectrogram (paper 2.1, "Blank Region Clipping"):
     they stay, or are clipped, or are clipped with one row more from every window (released
     code). The rest is stretched to the full height."""
-    blank_grey: int = 10
-    """Grey level, of 255, below which a pixel is black (released code: 10)."""
+    blank_db: float = 4.7
+    """Level above the floor of a window that spans ``top_db`` below which a pixel is black, to the
+    nearest of 255 shades, in either colour map (released code: grey level 10 of 255, which magma
+    reaches at 4.7 of 80 dB)."""
     blank_share: float = 0.8
     """Share of black pixels from which a row is blank (released code: .8)."""
     level_rows: bool = False

@@ -67,10 +67,12 @@ class Recipe:
                 f"samples, too short for an FFT of {self.features.n_fft} and for augmentation; "
                 f"use at least {shortest / self.preprocess.sample_rate_hz:g} s"
             )
-        blank, stage1 = self.features.blank_share, self.optimisation
+        share, level = self.features.blank_share, self.features.blank_db
+        top_db, stage1 = self.features.top_db, self.optimisation
         weight, decay, prior = stage1.normal_loss_weight, stage1.average_decay, stage1.prior
         for name, value, possible, bounds in (
-            ("features.blank_share", blank, 0 < blank <= 1, "be above 0 and at most 1"),
+            ("features.blank_share", share, 0 < share <= 1, "be above 0 and at most 1"),
+            ("features.blank_db", level, 0 <= level <= top_db, "lie between 0 and top_db"),
             ("optimisation.normal_loss_weight", weight, weight > 0, "be above 0"),
             ("optimisation.average_decay", decay, 0 <= decay < 1, "be at least 0 and below 1"),
             ("optimisation.prior", prior, 0 <= prior <= 1, "lie between 0 and 1"),

@@ -61,6 +61,11 @@ def test_recipes_without_pretraining_use_the_papers_techniques(recipe: Recipe) -
         (lambda: Recipe(features=Features(n_mels=0)), "n_mels: 0 must be at least 1"),
         (lambda: Recipe(features=Features(window_seconds=0.01)), "too short for an FFT"),
         (lambda: Recipe(features=Features(blank_share=1.5)), "blank_share"),
+        (
+            lambda: Recipe(features=Features(blank_db=80.5)),
+            "features.blank_db: 80.5 must lie between 0 and top_db",
+        ),
+        (lambda: Recipe(features=Features(blank_db=-1)), "features.blank_db: -1 must lie between"),
         (lambda: Recipe(optimisation=Optimisation(normal_loss_weight=0.0)), "normal_loss_weight"),
         (
             lambda: Recipe(optimisation=Optimisation(average_decay=1.0)),
