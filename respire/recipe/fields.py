@@ -62,7 +62,8 @@ class Features:
     n_fft: int = 256
     """FFT length in samples (released code: 256)."""
     hop: int = 128
-    """Samples between frames (released code: 128)."""
+    """Samples between frames (released code: 128), at most n_fft / 2 if a short sound between two
+    frames is to be heard."""
     mel_low_hz: float = 50.0
     """Lower edge of the mel filters (released code: 50 Hz)."""
     mel_high_hz: float = 2000.0

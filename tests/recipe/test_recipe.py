@@ -40,6 +40,21 @@ def test_quick_is_small() -> None:
     assert differences(quick(), small()) <= {"optimisation.epochs"}
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_frames_of_every_preset_overlap_by_half(preset: str) -> None:
+    recipe = PRESETS[preset]()
+    assert recipe.features.hop == recipe.features.n_fft / 2
+    assert recipe.warnings == ()
+
+
+def test_frames_that_overlap_by_less_are_warned_of_and_those_with_gaps_refused() -> None:
+    (warning,) = Recipe(features=Features(n_fft=256, hop=129)).warnings
+    assert "features.hop is 129, more than half of features.n_fft, 256" in warning
+    assert len(Recipe(features=Features(n_fft=256, hop=256)).warnings) == 1
+    with pytest.raises(InputError, match=r"recipe.features.hop: 257 .* at most 128, or --recipe"):
+        Recipe(features=Features(n_fft=256, hop=257))
+
+
 @pytest.mark.parametrize("recipe", [scratch(), small(), quick()])
 def test_recipes_without_pretraining_use_the_papers_techniques(recipe: Recipe) -> None:
     assert recipe.model.weights == "none"
