@@ -88,7 +88,7 @@ class Day:
         recipe = PRESETS[name]()
         if not self.options.tiny:
             return recipe
-        image = {"n_mels": 32, "n_fft": 512, "hop": 256, "upsample": 1}
+        image: Found = {"n_mels": 32, "n_fft": 512, "hop": 256, "upsample": 1}
         return replace(
             recipe,
             model=replace(recipe.model, backbone="resnet18"),

@@ -98,6 +98,10 @@ class PerSample(Dataset):
             for name in chosen
             if name in FIELDS
         }
+        if "pitch" in chosen and recipe.whole_semitones:
+            low, high = recipe.pitch_semitones
+            steps = np.arange(np.ceil(low), np.floor(high) + 1)
+            drawn["pitch_semitones"] = float(self.random.choice(steps))
         if "noise" in chosen:
             drawn["noise"] = self.random.standard_normal(self.window, dtype=np.float32)
         if "shift" in chosen:

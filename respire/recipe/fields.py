@@ -4,6 +4,7 @@ The defaults are recipe ``paper``: RespireNet as published (Gairola et al. 2020)
 silent the value of its released code is used, and the field says so.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -133,6 +134,10 @@ class Augmentation:
     """Faster or slower playback."""
     speed_factor: Range = (0.5, 1.9)
     """Above 1 is faster (released code: .5-1.9)."""
+    speed_keeps_pitch: bool = False
+    """Whether only times change with the speed, pitch staying (released code: yes, librosa's
+    time stretch by a phase vocoder), or pitch follows as in any playback (features/time_stretch.py,
+    features/augment.py)."""
     loudness_p: float = 0.1
     """A stretch of the window louder or softer (the whole of it would be no change at all: the
     spectrogram is relative to its loudest point)."""
@@ -141,7 +146,11 @@ class Augmentation:
     pitch_p: float = 0.1
     """All frequencies multiplied, times kept."""
     pitch_semitones: Range = (-1.0, 3.0)
-    """Shift in semitones (released code: -1 to 3)."""
+    """Shift in semitones (the bounds of the released code's ``randint(-1, 3)``, which draws -1 to
+    2)."""
+    whole_semitones: bool = False
+    """Whether it is a whole number of semitones, all in the range equally likely (released code:
+    yes)."""
     vtlp_p: float = 0.1
     """Vocal tract length perturbation: frequencies warped, the highest kept in place."""
     vtlp_factor: Range = (0.9, 1.1)
@@ -169,6 +178,12 @@ class Augmentation:
         for name in ("speed_factor", "loudness_factor", "vtlp_factor"):
             if vars(self)[name][0] <= 0:
                 raise InputError(f"recipe.augmentation.{name}: factors must be above 0")
+        low, high = self.pitch_semitones
+        if self.whole_semitones and math.ceil(low) > math.floor(high):
+            raise InputError(
+                f"recipe.augmentation.pitch_semitones: no whole number lies in {low:g} to "
+                f"{high:g}; widen it, or use --recipe.augmentation.no-whole-semitones"
+            )
         for name in ("time_mask_share", "frequency_mask_share"):
             low, high = vars(self)[name]
             if low < 0 or high > 1:

@@ -345,11 +345,20 @@ def test_per_sample_effects_come_as_often_as_the_recipe_says_and_one_at_most():
     assert max(factors) <= 1.9
 
 
+def test_per_sample_pitch_comes_in_whole_semitones_where_the_recipe_says_so():
+    whole = dataclasses.replace(
+        SMALL.augmentation, pitch_p=0.5, pitch_semitones=(-1.5, 2.0), whole_semitones=True
+    )
+    dataset = PerSample(BANK, dataclasses.replace(SMALL, augmentation=whole))
+    drawn = [dataset.draw_effects().get("pitch_semitones") for _ in range(400)]
+    assert {step for step in drawn if step is not None} == {-1, 0, 1, 2}
+
+
 def test_per_sample_noise_has_the_ratio_that_was_drawn():
     waveform = np.random.default_rng(1).normal(0, 0.1, 2000).astype(np.float32)
     noise = np.random.default_rng(2).normal(size=2000).astype(np.float32)
     sample = Sample(0, (0,), noise=noise, noise_snr_db=12.0)
-    noisy = reference.augmented(waveform, sample, 4000)
+    noisy = reference.augmented(waveform, sample, SMALL)
     assert noisy.dtype == np.float32
     ratio = np.square(waveform).mean() / np.square(noisy - waveform).mean()
     assert 10 * np.log10(ratio) == pytest.approx(12.0, abs=0.01)
@@ -358,7 +367,7 @@ def test_per_sample_noise_has_the_ratio_that_was_drawn():
 @pytest.mark.parametrize("factor", [0.5, 1.5])
 def test_per_sample_speed_multiplies_frequencies(factor):
     tone = np.sin(2 * np.pi * 300 * np.arange(8000) / 4000).astype(np.float32)
-    played = reference.augmented(tone, Sample(0, (0,), speed=factor), 4000)
+    played = reference.augmented(tone, Sample(0, (0,), speed=factor), SMALL)
     assert played.dtype == np.float32
     spectrum = np.abs(np.fft.rfft(played[:4000] * np.hanning(4000)))
     assert abs(int(spectrum.argmax()) - 300 * factor) <= 1

@@ -72,6 +72,10 @@ def test_recipes_without_pretraining_use_the_papers_techniques(recipe: Recipe) -
         (lambda: Augmentation(speed_factor=(1.5, 0.5)), "1.5 to 0.5 must rise"),
         (lambda: Augmentation(speed_factor=(0.0, 1.0)), "factors must be above 0"),
         (lambda: Augmentation(time_mask_share=(0.0, 2.0)), "between 0 and 1"),
+        (
+            lambda: Augmentation(pitch_semitones=(0.2, 0.9), whole_semitones=True),
+            "pitch_semitones: no whole number lies in 0.2 to 0.9; widen it",
+        ),
         (lambda: Concatenation(multiple_of_normal=0.0), "must be above 0"),
         (lambda: Recipe(features=Features(n_mels=0)), "n_mels: 0 must be at least 1"),
         (lambda: Recipe(features=Features(window_seconds=0.01)), "too short for an FFT"),
