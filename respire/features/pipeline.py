@@ -56,7 +56,7 @@ class Pipeline:
     def training_images(self, bank: CycleBank, chosen: Tensor, keys: Tensor) -> Tensor:
         """Images of training cycles, with everything random keyed by the sample."""
         recipe = self.recipe
-        lead = concatenate(bank, chosen, keys, recipe.concatenation, recipe.task)
+        lead = concatenate(bank, chosen, keys, recipe)
         splice = pad(bank, chosen, self.window, recipe.features.padding, keys, lead)
         return self._in_chunks(self._training_images, bank, splice, keys)
 

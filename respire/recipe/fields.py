@@ -14,6 +14,7 @@ SHORTEST_WINDOW = 160
 """Samples that the filters of speed and loudness need (features/augment.py)."""
 Padding = Literal["smart", "reflect", "repeat", "repeat-either-side", "zero"]
 Sampling = Literal["class-uniform", "cycle-uniform"]
+Partners = Literal["any", "device", "recording"]
 Range = tuple[float, float]
 """Lowest and highest value; a sample's own is drawn uniformly between them."""
 
@@ -106,6 +107,15 @@ class Concatenation:
     multiple_of_normal: float = 1.0
     """How many samples a class has after CBA, as a multiple of the normal cycles: a class that
     has fewer gets so many new ones (released code: its aug_scale; the paper gives no number)."""
+    partners: Partners = "any"
+    """Where both cycles of a pair are drawn from: all of their class (paper), or those of the same
+    device or the same recording as the cycle that was drawn for the sample (ours: no seam between
+    two stethoscopes or patients). Like any two of a class they may be the same one, and are where
+    it is the only one there: joined with itself a cycle sounds as if padded by repetition."""
+    join_normal: bool = False
+    """Whether normal samples are joined as often as the abnormal ones together are in training, so
+    that a seam says nothing about normal or abnormal (paper and released code: no; at one multiple
+    of normal the shares are 0, and .41, .76 and .82 of crackle, wheeze and both)."""
 
     def __post_init__(self) -> None:
         if self.multiple_of_normal <= 0:

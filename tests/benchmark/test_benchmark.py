@@ -39,7 +39,7 @@ from respire.benchmark.step import INPUT, LOOP, STEP, measure_step
 from respire.benchmark.timing import Timing, in_turns
 from respire.features.bank import CycleBank
 from respire.features.blank_region import BlankRegion
-from respire.features.concatenate import Lead
+from respire.features.concatenate import Lead, new_share
 from respire.features.frequency_warp import KNEE, frequency_maps
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline, image_size
@@ -328,6 +328,46 @@ def test_per_sample_concatenation_joins_two_cycles_of_the_class():
     assert share == pytest.approx(1 - 1 / normal, abs=0.1)
     assert {pair for pair in joined if pair} == {(1, 1)}
     assert not any(dataset.draw_pair(0) for _ in range(50))
+
+
+@pytest.mark.parametrize("partners", ["device", "recording"])
+def test_per_sample_concatenation_joins_cycles_that_belong_together(partners):
+    table = cycles_table(
+        [[400] * 3, [400] * 2, [400] * 3],
+        [[0, 1, 1], [0, 1], [0, 0, 1]],
+        ["Meditron", "AKGC417L", "Meditron"],
+    )
+    bank = CycleBank.from_table(table, "4-class")
+    recipe = dataclasses.replace(
+        SMALL, concatenation=Concatenation("mixed", 1e6, partners=partners)
+    )
+    dataset = PerSample(bank, recipe)
+    name = bank.cycles[partners].tolist()
+    for chosen, label in enumerate(bank.label.tolist()):
+        joined = {dataset.draw_pair(chosen) for _ in range(300)} - {()}
+        own = [i for i in range(8) if name[i] == name[chosen]]
+        there = [[i for i in own if bank.label[i] == c] for c in (0, 1)]
+        made_of = [(0, 0)] if label == 0 else [(1, 1), (0, 1), (1, 0)]
+        assert joined == {(i, j) for a, b in made_of for i in there[a] for j in there[b]}
+
+
+@pytest.mark.parametrize(
+    ("sampling", "share"), [("class-uniform", 0.6875), ("cycle-uniform", 0.575)]
+)
+def test_per_sample_normal_cycles_are_joined_as_often_as_abnormal_ones_if_asked_for(
+    sampling, share
+):
+    bank = CycleBank.from_table(cycles_table([[400] * 15], [[0] * 8 + [1] * 4 + [2]]), "4-class")
+    recipe = dataclasses.replace(
+        SMALL,
+        concatenation=Concatenation(join_normal=True),
+        optimisation=dataclasses.replace(SMALL.optimisation, sampling=sampling),
+    )
+    dataset = PerSample(bank, recipe)
+    assert dataset.share_joined(0) == pytest.approx(share)
+    assert dataset.share_joined(0) == pytest.approx(
+        float(new_share(torch.tensor([8, 4, 1, 0]), recipe.concatenation, sampling)[0])
+    )
 
 
 def test_per_sample_effects_come_as_often_as_the_recipe_says_and_one_at_most():
