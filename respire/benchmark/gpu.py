@@ -88,11 +88,11 @@ class Day:
         recipe = PRESETS[name]()
         if not self.options.tiny:
             return recipe
-        small: Found = {"window_seconds": 2.0, "n_mels": 32, "hop": 256, "upsample": 1}
+        image: Found = {"n_mels": 32, "n_fft": 512, "hop": 256, "upsample": 1}
         return replace(
             recipe,
             model=replace(recipe.model, backbone="resnet18"),
-            features=replace(recipe.features, **small),
+            features=replace(recipe.features, window_seconds=2.0, **image),
             optimisation=replace(recipe.optimisation, batch_size=8, epochs=2),
         )
 

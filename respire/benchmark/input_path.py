@@ -32,7 +32,7 @@ Load = Callable[[CycleBank, Recipe, Sequence[int], int], DataLoader]
 STAGES = {
     "splice and CBA draws": ("concatenate", "pad"),
     "gather": ("gather",),
-    "effect draws": ("draw_effects", "warp_of"),
+    "effect draws": ("draw_effects", "warp_of", "stretch_of"),
     "waveform effects": ("augment_waveforms",),
     "log-mel": ("spectrogram",),
     "shades": ("shades",),

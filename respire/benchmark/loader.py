@@ -44,6 +44,8 @@ class PerSample(Dataset):
         ]
         labels = np.array([entry.label for entry in self.entries])
         self.of_class = [np.flatnonzero(labels == label) for label in range(len(recipe.classes))]
+        partners = recipe.concatenation.partners
+        self.group = bank.cycles[partners].to_numpy() if partners != "any" else np.zeros(len(bank))
         shortest = min(len(entry.audio) for entry in self.entries)
         self.coins = 2 + self.window // max(1, shortest)
         self.random = np.random.default_rng(0)
@@ -60,26 +62,38 @@ class PerSample(Dataset):
         label = self.entries[chosen].label
         return Sample(
             label,
-            made_of=self.draw_pair(label) or (chosen,),
+            made_of=self.draw_pair(chosen) or (chosen,),
             takes_before=self.random.random(self.coins) < 0.5,
             ends_with_cycle=bool(self.random.random() < 0.5),
             **self.draw_effects(),
         )
 
-    def draw_pair(self, label: int) -> tuple[int, ...]:
-        """Two cycles for a new sample of a class, or none where the sample stays as it is."""
+    def share_joined(self, label: int) -> float:
+        """How often a sample of a class is made of two cycles."""
+        recipe, count = self.recipe.concatenation, [len(cycles) for cycles in self.of_class]
+        if label == NORMAL and recipe.join_normal:
+            abnormal = [other for other in range(1, len(count)) if count[other]]
+            by_cycle = self.recipe.optimisation.sampling == "cycle-uniform"
+            often = [count[other] if by_cycle else 1 for other in abnormal]
+            joined = [self.share_joined(other) for other in abnormal]
+            return float(np.average(joined, weights=often)) if abnormal else 0.0
+        return 1 - count[label] / max(recipe.multiple_of_normal * count[NORMAL], count[label])
+
+    def draw_pair(self, chosen: int) -> tuple[int, ...]:
+        """Two cycles for a new sample of a cycle's class, or none where it stays as it is."""
         recipe, classes = self.recipe.concatenation, self.recipe.classes
-        have = len(self.of_class[label])
-        wanted = recipe.multiple_of_normal * len(self.of_class[NORMAL])
-        if recipe.scheme == "off" or self.random.random() >= 1 - have / max(wanted, have):
+        label = self.entries[chosen].label
+        if recipe.scheme == "off" or self.random.random() >= self.share_joined(label):
             return ()
+        own = self.group == self.group[chosen]
+        there = [cycles[own[cycles]] for cycles in self.of_class]
         pair = [label, label]
         if recipe.scheme == "mixed":
             rules = MIXED[classes[label]]
             rule = rules[self.random.choice(len(rules), p=[share for share, *_ in rules])]
             mixed = [classes.index(name) for name in rule[1:]]
-            pair = mixed if all(len(self.of_class[part]) for part in mixed) else pair
-        return tuple(int(self.random.choice(self.of_class[part])) for part in pair)
+            pair = mixed if all(len(there[part]) for part in mixed) else pair
+        return tuple(int(self.random.choice(there[part])) for part in pair)
 
     def draw_effects(self) -> dict[str, Any]:
         """Fields of ``Sample``: which effects the next window gets, and how strong."""
@@ -98,6 +112,10 @@ class PerSample(Dataset):
             for name in chosen
             if name in FIELDS
         }
+        if "pitch" in chosen and recipe.whole_semitones:
+            low, high = recipe.pitch_semitones
+            steps = np.arange(np.ceil(low), np.floor(high) + 1)
+            drawn["pitch_semitones"] = float(self.random.choice(steps))
         if "noise" in chosen:
             drawn["noise"] = self.random.standard_normal(self.window, dtype=np.float32)
         if "shift" in chosen:

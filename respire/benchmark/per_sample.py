@@ -103,7 +103,7 @@ def training_image(entries: Sequence[Entry], sample: Sample, recipe: Recipe) -> 
     """One training sample's image, float32 [3, H, W]; entries are all cycles, or all windows."""
     features, rate_hz = recipe.features, recipe.preprocess.sample_rate_hz
     sound = fill_window(entries, sample, features.samples(rate_hz), features.padding)
-    decibels = decibels_of(augmented(sound, sample, rate_hz), sample, recipe)
+    decibels = decibels_of(augmented(sound, sample, recipe), sample, recipe)
     return image_of(masked(clip_blank_region(shades(decibels), features), sample), features)
 
 
@@ -142,11 +142,12 @@ def fill_window(
     return np.concatenate(cycles)[:window]
 
 
-def augmented(sound: np.ndarray, sample: Sample, rate_hz: int) -> np.ndarray:
-    """What the sample has of speed, loudness, shift and noise, in this order."""
-    if sample.speed is not None:
+def augmented(sound: np.ndarray, sample: Sample, recipe: Recipe) -> np.ndarray:
+    """What the sample has of speed that changes pitch, loudness, shift and noise, in this order."""
+    if sample.speed is not None and not recipe.augmentation.speed_keeps_pitch:
         sound = played(sound, sample.speed)
     if sample.loudness is not None:
+        rate_hz = recipe.preprocess.sample_rate_hz
         sound = sound * loudness_of(len(sound), sample.loudness, rate_hz)
     if sample.shift is not None:
         sound = np.roll(sound, sample.shift)
@@ -179,14 +180,27 @@ def loudness_of(samples: int, factor: float, rate_hz: int) -> np.ndarray:
 
 
 def decibels_of(sound: np.ndarray, sample: Sample, recipe: Recipe) -> np.ndarray:
-    """Log-mel spectrogram float64 [M, F], its power spectrum warped by pitch shift and VTLP."""
+    """Log-mel spectrogram float64 [M, F] of what is left to do to the spectrum.
+
+    Speed that keeps pitch, then pitch shift and VTLP.
+    """
     features = recipe.features
     spectrum = librosa.stft(sound, n_fft=features.n_fft, hop_length=features.hop)
+    if sample.speed is not None and recipe.augmentation.speed_keeps_pitch:
+        spectrum = stretched(spectrum, sample.speed)
     power = spectrum.real**2 + spectrum.imag**2
     if sample.pitch_semitones is not None or sample.vtlp is not None:
         power = warped(power, sample.pitch_semitones or 0.0, sample.vtlp or 1.0)
     mel = mel_filters(features, recipe.preprocess.sample_rate_hz) @ power
     return librosa.power_to_db(mel, ref=np.max, top_db=features.top_db)
+
+
+def stretched(spectrum: np.ndarray, speed: float) -> np.ndarray:
+    """Spectrum [K, F] played faster or slower at its pitch, and again from its own beginning."""
+    frames = spectrum.shape[1]
+    heard = np.arange(int(speed * (frames - 1)) + 2)
+    again = spectrum.take(heard, axis=1, mode="wrap")
+    return librosa.phase_vocoder(again, rate=speed)[:, :frames]
 
 
 @cache
@@ -250,8 +264,7 @@ def blank_rows(shade: np.ndarray, features: Features) -> int:
     """Rows cut from the top: the loop of the released code, or exactly the blank ones."""
     if features.blank_region == "keep":
         return 0
-    grey = (palette(features.colour_map) @ [0.299, 0.587, 0.114]).round()
-    black = grey[shade.astype(np.uint8)] < max(features.blank_grey, 1)
+    black = np.floor(shade) < np.rint(features.blank_db * 255 / features.top_db)
     row = 0
     while row < len(shade) and black[row].mean() >= features.blank_share:
         row += 1

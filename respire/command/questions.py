@@ -146,7 +146,8 @@ class AttentionOptions(GridOptions):
 
     def _quick(self) -> dict[str, Any]:
         # An image just high enough, of few frames.
-        features = dataclasses.replace(self.recipe.features, n_mels=64, hop=512, upsample=2)
+        image: dict[str, Any] = {"n_mels": 64, "n_fft": 1024, "hop": 512, "upsample": 2}
+        features = dataclasses.replace(self.recipe.features, **image)
         recipe = dataclasses.replace(shortly_trained(self.recipe), features=features)
         return super()._quick() | {"recipe": recipe, "splits": 1, "seeds": 1}
 

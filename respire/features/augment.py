@@ -2,12 +2,13 @@
 
 Which windows get which effect is drawn on the CPU, so that no host waits for a GPU to count them;
 an effect then computes its own rows alone. Pitch and VTLP act on the spectrum
-(features/frequency_warp.py), masks on the spectrogram (features/masks.py).
+(features/frequency_warp.py), speed that keeps pitch on its frames (features/time_stretch.py), masks
+on the spectrogram (features/masks.py).
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate
 
@@ -22,6 +23,8 @@ EFFECTS_STREAM = 10
 """Stream of random numbers that chooses effects and their parameters."""
 ALTERNATIVES = 5
 """Effects, the first of ``Effects``, of which a window gets one at most under ``one_at_most``."""
+PITCH = 3
+"""Place of pitch in ``Effects``."""
 
 NOISE_SAMPLES = 2**21
 """Length of the table of white noise, of which every noisy window takes a stretch."""
@@ -63,7 +66,10 @@ class Effect:
 
 @dataclass(frozen=True)
 class Effects:
-    """Every effect on a batch, named and ordered as in ``recipe.Augmentation``."""
+    """Every effect on a batch, named and ordered as in ``recipe.Augmentation``.
+
+    ``speed_keeps_pitch`` is the recipe's: speed is then no effect on waveforms.
+    """
 
     noise: Effect
     speed: Effect
@@ -73,6 +79,7 @@ class Effects:
     shift: Effect
     time_mask: Effect
     frequency_mask: Effect
+    speed_keeps_pitch: bool = field(default=False, kw_only=True)
 
 
 def draw_effects(keys: Tensor, augmentation: Augmentation) -> Effects:
@@ -92,11 +99,16 @@ def draw_effects(keys: Tensor, augmentation: Augmentation) -> Effects:
         coin[:, 1:ALTERNATIVES] = coin[:, :1]
     gets = (coin >= below) & (coin < above)
     value = torch.lerp(lowest, highest, level)
+    if augmentation.whole_semitones:
+        low, high = augmentation.pitch_semitones
+        least, most = math.ceil(low), math.floor(high)
+        value[:, PITCH] = least + (level[:, PITCH] * (most - least + 1)).floor()
     column, rows = gets.T.nonzero(as_tuple=True)
     count = gets.sum(0).tolist()
     drawn = (rows, value[rows, column], place[rows, column])
     by_effect = zip(*(part.split(count) for part in drawn), strict=True)
-    return Effects(*(Effect(*parts) for parts in by_effect))
+    every = (Effect(*parts) for parts in by_effect)
+    return Effects(*every, speed_keeps_pitch=augmentation.speed_keeps_pitch)
 
 
 @cache
@@ -133,7 +145,7 @@ def white_noise(device: torch.device | str) -> Tensor:
 
 
 def augment_waveforms(waveform: Tensor, effects: Effects, noise: Tensor) -> Tensor:
-    """Apply speed, loudness, shift and noise, in this order, to the rows that get them.
+    """Apply speed, unless it keeps pitch, loudness, shift and noise, in this order, to their rows.
 
     The waveform, float32 [B, T], T at most NOISE_SAMPLES, is changed in place and given back; rows
     without an effect keep every bit. ``noise`` is the table of ``white_noise``, on its device.
@@ -157,7 +169,8 @@ def augment_waveforms(waveform: Tensor, effects: Effects, noise: Tensor) -> Tens
         chosen = (place * len(stretches)).long()
         return add_noise(rows, stretches.index_select(0, chosen), snr_db)
 
-    apply(effects.speed, lambda rows, factor, _: change_speed(rows, factor))
+    if not effects.speed_keeps_pitch:
+        apply(effects.speed, lambda rows, factor, _: change_speed(rows, factor))
     apply(effects.loudness, louder)
     apply(effects.shift, lambda rows, share, _: shift(rows, (share * window).long()))
     apply(effects.noise, noisier)

@@ -9,11 +9,40 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from respire.labels import NORMAL, Task
+from respire.labels import CLASSES, NORMAL, Task
+from respire.recipe.fields import Partners
 
 GPU_SHARE = 1 / 8
 """Of a GPU's free memory, what one bank may take: a process holds two or three, several processes
 may share the GPU, and the network needs most of it."""
+CLASS_COUNT = max(map(len, CLASSES.values()))
+"""Of the task with the most classes; the others lack the last ones."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Entries of a bank that belong together: all, those of a device, or those of a recording.
+
+    Attributes:
+        group: int64 [N], each entry's.
+        entries: int64 [N], the entries by group, and in each by class.
+        count: int64 [G, CLASS_COUNT], how many each group has of each class.
+        first: int64 [G, CLASS_COUNT], where in ``entries`` they begin.
+    """
+
+    group: Tensor
+    entries: Tensor
+    count: Tensor
+    first: Tensor
+
+    @classmethod
+    def of(cls, group: Tensor, label: Tensor) -> "Groups":
+        """From each entry's group, counted from 0, and its class, int64 [N] both."""
+        cell = group * CLASS_COUNT + label
+        groups = int(group.max()) + 1
+        count = torch.bincount(cell, minlength=groups * CLASS_COUNT)
+        first = (count.cumsum(0) - count).view(groups, CLASS_COUNT)
+        return cls(group, cell.argsort(stable=True), count.view(groups, CLASS_COUNT), first)
 
 
 @dataclass(frozen=True)
@@ -128,10 +157,19 @@ class CycleBank:
             whole=whole,
         )
 
+    def groups(self, partners: Partners) -> Groups:
+        """Its entries in groups; each kind of groups is worked out once."""
+        if partners not in self._groups:
+            # One group of all takes no memory.
+            group = torch.zeros(1, dtype=torch.int64).expand(len(self))
+            if partners != "any":
+                group = torch.from_numpy(pd.factorize(self.cycles[partners])[0].astype(np.int64))
+            self._groups[partners] = Groups.of(group, self.label)
+        return self._groups[partners]
+
     @cached_property
-    def by_class(self) -> Tensor:
-        """The entries sorted by class, int64 [N]."""
-        return self.label.argsort(stable=True)
+    def _groups(self) -> dict[Partners, Groups]:
+        return {}
 
     @cached_property
     def identity(self) -> Tensor:

@@ -1,22 +1,18 @@
 """Blank region clipping, BRC: blank high-frequency rows are cut off (paper 2.1, Fig. 3)."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from respire.features.colour import colours
 from respire.recipe.fields import Features
-
-GREY_OF_RGB = np.array([0.299, 0.587, 0.114])
-"""Luma of a colour (ITU-R BT.601), by which the released code's OpenCV turns images grey."""
 
 
 class BlankRegion:
     """Clips blank rows from the top of images' shades, and stretches the rest to full height.
 
-    A pixel is black whose colour's grey level is below ``features.blank_grey``; a row is blank if
-    at least ``features.blank_share`` of it is black; the blank region is all rows above the highest
-    one that is not blank. A window without such a row is left as it is.
+    A pixel is black whose shade is one of the darkest, those below ``features.blank_db`` where the
+    shades span ``features.top_db``; a row is blank if at least ``features.blank_share`` of it is
+    black; the blank region is all rows above the highest one that is not blank. A window without
+    such a row is left as it is.
 
     ``clip`` cuts the blank region, where there is one. ``clip-one-more`` cuts one row more, from
     every window, as the released code does (it counts from the first row that is not blank).
@@ -24,9 +20,7 @@ class BlankRegion:
 
     def __init__(self, features: Features):
         self.features = features
-        grey = (colours(features) @ GREY_OF_RGB).round()
-        # Both colour maps grow lighter with every shade.
-        self.lightest_black = int((grey < features.blank_grey).sum())
+        self.black_shades = round(255 * features.blank_db / features.top_db)
 
     def __call__(self, shade: Tensor) -> Tensor:
         """Clip a batch, float32 [B, M, F] in [0, 255], high frequencies on top (row 0)."""
@@ -36,7 +30,7 @@ class BlankRegion:
 
     def is_blank(self, shade: Tensor) -> Tensor:
         """Whether each row of each image is blank, bool [B, M]; nothing is cut."""
-        black = (shade < self.lightest_black).sum(2, dtype=torch.int32).double() / shade.shape[2]
+        black = (shade < self.black_shades).sum(2, dtype=torch.int32).double() / shade.shape[2]
         return black >= self.features.blank_share
 
     def rows(self, shade: Tensor) -> Tensor:

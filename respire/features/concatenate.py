@@ -8,8 +8,9 @@ from torch import Tensor
 
 from respire.features.bank import CycleBank
 from respire.features.keyed import uniform
-from respire.labels import CLASSES, NORMAL, Task
-from respire.recipe.fields import Concatenation
+from respire.labels import CLASSES, NORMAL
+from respire.recipe.fields import Concatenation, Sampling
+from respire.recipe.recipe import Recipe
 
 CONCATENATION_STREAM = 2
 """Stream of random numbers that decides about a sample's concatenation."""
@@ -60,40 +61,47 @@ def alone(chosen: Tensor) -> Lead:
     return Lead(chosen, torch.full_like(chosen, -1))
 
 
-def concatenate(
-    bank: CycleBank, chosen: Tensor, keys: Tensor, recipe: Concatenation, task: Task
-) -> Lead:
+def concatenate(bank: CycleBank, chosen: Tensor, keys: Tensor, recipe: Recipe) -> Lead:
     """Make some of the samples of each class concatenations of two cycles.
 
     Each sample of a class is a new one with the share that new samples have in the class once CBA
     has filled it up (``new_share``); it then keeps its class, and is made of two cycles drawn
-    afresh. All come from the bank, so from one side of the split. Where a mixed rule needs a class
-    that the bank lacks, two cycles of the sample's own class are joined.
+    afresh from the group of the chosen one (``partners``). All come from the bank, so from one side
+    of the split. Where a mixed rule needs a class that the group lacks, two cycles of the sample's
+    own class are joined.
 
     ``chosen``, int64 [B], is the cycle drawn for each sample, which gives the sample's class, and
     ``keys``, int64 [B], are the samples' (features/keyed.py).
     """
-    if recipe.scheme == "off":
+    cba = recipe.concatenation
+    if cba.scheme == "off":
         return alone(chosen)
-    classes = CLASSES[task]
-    label = bank.label[chosen]
+    label, groups = bank.label[chosen], bank.groups(cba.partners)
     coin, kind, left, right = uniform(keys, CONCATENATION_STREAM, 4).unbind(1)
-    count = torch.bincount(bank.label, minlength=len(classes))
-    bounds, made_of = _rules(recipe, classes)
+    bounds, made_of = _rules(cba, CLASSES[recipe.task])
     rule = (kind[:, None] >= bounds[label]).sum(1)
-    parts = made_of[label, rule]
-    lacking = (count[parts] == 0).any(1, keepdim=True)
+    parts, group = made_of[label, rule], groups.group[chosen][:, None]
+    lacking = (groups.count[group, parts] == 0).any(1, keepdim=True)
     parts = torch.where(lacking, label[:, None], parts)
-    within = (torch.stack([left, right], 1) * count[parts]).long()
-    drawn = bank.by_class[(count.cumsum(0) - count)[parts] + within]
-    new = coin < new_share(count, recipe.multiple_of_normal)[label]
+    within = (torch.stack([left, right], 1) * groups.count[group, parts]).long()
+    drawn = groups.entries[groups.first[group, parts] + within]
+    new = coin < new_share(groups.count.sum(0), cba, recipe.optimisation.sampling)[label]
     return Lead(torch.where(new, drawn[:, 0], chosen), torch.where(new, drawn[:, 1], -1))
 
 
-def new_share(count: Tensor, multiple_of_normal: float) -> Tensor:
-    """Share of new samples in each class after CBA, float64 [C], from its cycles, int64 [C]."""
-    target = torch.maximum(count.double(), multiple_of_normal * count[NORMAL].double())
-    return ((target - count) / target.clamp(min=1)).clamp(min=0)
+def new_share(count: Tensor, recipe: Concatenation, sampling: Sampling) -> Tensor:
+    """Share of new samples in each class after CBA, float64 [C], from its cycles, int64 [C].
+
+    Under ``join_normal`` normal has the mean share of the abnormal classes, each weighted by how
+    often training draws it.
+    """
+    target = torch.maximum(count.double(), recipe.multiple_of_normal * count[NORMAL].double())
+    share = ((target - count) / target.clamp(min=1)).clamp(min=0)
+    if recipe.join_normal:
+        drawn = (count.clamp(max=1) if sampling == "class-uniform" else count).double()
+        drawn[NORMAL] = 0
+        share[NORMAL] = share @ drawn / drawn.sum().clamp(min=1)
+    return share
 
 
 @cache

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from respire.features.frequency_warp import Warp
+from respire.features.time_stretch import Stretch, time_stretch
 from respire.recipe.fields import Features
 
 AMIN = 1e-10
@@ -33,12 +34,19 @@ class LogMelSpectrogram:
             band = slice(int(weighed.min()), int(weighed.max()) + 1) if len(weighed) else slice(1)
             self.groups.append((band, group[:, band].to(device)))
 
-    def __call__(self, waveform: Tensor, warp: Warp | None = None) -> Tensor:
+    def __call__(
+        self, waveform: Tensor, warp: Warp | None = None, stretch: Stretch | None = None
+    ) -> Tensor:
         """Decibels below each window's loudest point, in [-top_db, 0]; of a silent one all zero.
 
-        ``warp`` moves some rows' frequencies before the mel filters; the others keep every bit.
+        Before the mel filters ``stretch`` moves some rows' frames, then ``warp`` some rows'
+        frequencies; the others keep every bit.
         """
         power = self._power(waveform)
+        if stretch is not None:
+            frames = power.mT
+            stretched = time_stretch(frames.index_select(0, stretch.rows), stretch.factor)
+            frames.index_copy_(0, stretch.rows, stretched)
         mel = self._mel_bands(power)
         if warp is not None:
             # Frames lie in memory one after the other: a copy of whole rows is fast only so.

@@ -15,6 +15,7 @@ from respire.features.keyed import sample_keys
 from respire.features.masks import mask_spectrograms
 from respire.features.melspectrogram import LogMelSpectrogram
 from respire.features.splice import Splice, gather, pad
+from respire.features.time_stretch import stretch_of
 from respire.recipe.recipe import Recipe
 
 CPU_CHUNK = 64
@@ -55,7 +56,7 @@ class Pipeline:
     def training_images(self, bank: CycleBank, chosen: Tensor, keys: Tensor) -> Tensor:
         """Images of training cycles, with everything random keyed by the sample."""
         recipe = self.recipe
-        lead = concatenate(bank, chosen, keys, recipe.concatenation, recipe.task)
+        lead = concatenate(bank, chosen, keys, recipe)
         splice = pad(bank, chosen, self.window, recipe.features.padding, keys, lead)
         return self._in_chunks(self._training_images, bank, splice, keys)
 
@@ -93,7 +94,8 @@ class Pipeline:
         effects = draw_effects(keys, self.recipe.augmentation)
         waveform = augment_waveforms(gather(bank, splice, self.window), effects, self.noise)
         warp = warp_of(effects, self.recipe.features.n_fft, self.device)
-        shade = self._shades(self.spectrogram(waveform, warp))
+        stretch = stretch_of(effects, self.device)
+        shade = self._shades(self.spectrogram(waveform, warp, stretch))
         return self.palette(mask_spectrograms(shade, effects))
 
     def _evaluation_images(self, bank: CycleBank, splice: Splice, _: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ The defaults are recipe ``paper``: RespireNet as published (Gairola et al. 2020)
 silent the value of its released code is used, and the field says so.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ SHORTEST_WINDOW = 160
 Padding = Literal["smart", "reflect", "repeat", "repeat-either-side", "zero"]
 Sampling = Literal["class-uniform", "cycle-uniform"]
 Selection = Literal["none", "validation", "test"]
+Partners = Literal["any", "device", "recording"]
 Range = tuple[float, float]
 """Lowest and highest value; a sample's own is drawn uniformly between them."""
 
@@ -63,7 +65,8 @@ class Features:
     n_fft: int = 256
     """FFT length in samples (released code: 256)."""
     hop: int = 128
-    """Samples between frames (released code: 128)."""
+    """Samples between frames (released code: 128), at most n_fft / 2 if a short sound between two
+    frames is to be heard."""
     mel_low_hz: float = 50.0
     """Lower edge of the mel filters (released code: 50 Hz)."""
     mel_high_hz: float = 2000.0
@@ -74,8 +77,10 @@ class Features:
     """What happens to blank rows on top of a spectrogram (paper 2.1, "Blank Region Clipping"):
     they stay, or are clipped, or are clipped with one row more from every window (released
     code). The rest is stretched to the full height."""
-    blank_grey: int = 10
-    """Grey level, of 255, below which a pixel is black (released code: 10)."""
+    blank_db: float = 4.7
+    """Level above the floor of a window that spans ``top_db`` below which a pixel is black, to the
+    nearest of 255 shades, in either colour map (released code: grey level 10 of 255, which magma
+    reaches at 4.7 of 80 dB)."""
     blank_share: float = 0.8
     """Share of black pixels from which a row is blank (released code: .8)."""
     level_rows: bool = False
@@ -103,6 +108,15 @@ class Concatenation:
     multiple_of_normal: float = 1.0
     """How many samples a class has after CBA, as a multiple of the normal cycles: a class that
     has fewer gets so many new ones (released code: its aug_scale; the paper gives no number)."""
+    partners: Partners = "any"
+    """Where both cycles of a pair are drawn from: all of their class (paper), or those of the same
+    device or the same recording as the cycle that was drawn for the sample (ours: no seam between
+    two stethoscopes or patients). Like any two of a class they may be the same one, and are where
+    it is the only one there: joined with itself a cycle sounds as if padded by repetition."""
+    join_normal: bool = False
+    """Whether normal samples are joined as often as the abnormal ones together are in training, so
+    that a seam says nothing about normal or abnormal (paper and released code: no; at one multiple
+    of normal the shares are 0, and .41, .76 and .82 of crackle, wheeze and both)."""
 
     def __post_init__(self) -> None:
         if self.multiple_of_normal <= 0:
@@ -131,6 +145,10 @@ class Augmentation:
     """Faster or slower playback."""
     speed_factor: Range = (0.5, 1.9)
     """Above 1 is faster (released code: .5-1.9)."""
+    speed_keeps_pitch: bool = False
+    """Whether only times change with the speed, pitch staying (released code: yes, librosa's
+    time stretch by a phase vocoder), or pitch follows as in any playback (features/time_stretch.py,
+    features/augment.py)."""
     loudness_p: float = 0.1
     """A stretch of the window louder or softer (the whole of it would be no change at all: the
     spectrogram is relative to its loudest point)."""
@@ -139,7 +157,11 @@ class Augmentation:
     pitch_p: float = 0.1
     """All frequencies multiplied, times kept."""
     pitch_semitones: Range = (-1.0, 3.0)
-    """Shift in semitones (released code: -1 to 3)."""
+    """Shift in semitones (the bounds of the released code's ``randint(-1, 3)``, which draws -1 to
+    2)."""
+    whole_semitones: bool = False
+    """Whether it is a whole number of semitones, all in the range equally likely (released code:
+    yes)."""
     vtlp_p: float = 0.1
     """Vocal tract length perturbation: frequencies warped, the highest kept in place."""
     vtlp_factor: Range = (0.9, 1.1)
@@ -167,6 +189,12 @@ class Augmentation:
         for name in ("speed_factor", "loudness_factor", "vtlp_factor"):
             if vars(self)[name][0] <= 0:
                 raise InputError(f"recipe.augmentation.{name}: factors must be above 0")
+        low, high = self.pitch_semitones
+        if self.whole_semitones and math.ceil(low) > math.floor(high):
+            raise InputError(
+                f"recipe.augmentation.pitch_semitones: no whole number lies in {low:g} to "
+                f"{high:g}; widen it, or use --recipe.augmentation.no-whole-semitones"
+            )
         for name in ("time_mask_share", "frequency_mask_share"):
             low, high = vars(self)[name]
             if low < 0 or high > 1:

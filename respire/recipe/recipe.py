@@ -64,19 +64,28 @@ class Recipe:
                 for name, value in vars(fields).items():
                     if types[name] is int and value < 1:
                         raise InputError(f"recipe.{part}.{name}: {value} must be at least 1")
+        hop, n_fft = self.features.hop, self.features.n_fft
+        if hop > n_fft:
+            raise InputError(
+                f"recipe.features.hop: {hop} samples are more than the {n_fft} of a frame, and "
+                f"what lies between two frames is never seen; use at most {n_fft // 2}, or "
+                f"--recipe.features.n-fft {2 * hop}"
+            )
         window = self.features.samples(self.preprocess.sample_rate_hz)
-        shortest = max(self.features.n_fft, SHORTEST_WINDOW)
+        shortest = max(n_fft, SHORTEST_WINDOW)
         if window < shortest:
             raise InputError(
                 f"recipe.features.window_seconds: {self.features.window_seconds:g} s is {window} "
-                f"samples, too short for an FFT of {self.features.n_fft} and for augmentation; "
+                f"samples, too short for an FFT of {n_fft} and for augmentation; "
                 f"use at least {shortest / self.preprocess.sample_rate_hz:g} s"
             )
-        blank, stage1 = self.features.blank_share, self.optimisation
+        share, level = self.features.blank_share, self.features.blank_db
+        top_db, stage1 = self.features.top_db, self.optimisation
         weight, decay, prior = stage1.normal_loss_weight, stage1.average_decay, stage1.prior
         tuned = self.finetune.average_decay
         for name, value, possible, bounds in (
-            ("features.blank_share", blank, 0 < blank <= 1, "be above 0 and at most 1"),
+            ("features.blank_share", share, 0 < share <= 1, "be above 0 and at most 1"),
+            ("features.blank_db", level, 0 <= level <= top_db, "lie between 0 and top_db"),
             ("optimisation.normal_loss_weight", weight, weight > 0, "be above 0"),
             ("optimisation.average_decay", decay, 0 <= decay < 1, "be at least 0 and below 1"),
             ("optimisation.prior", prior, 0 <= prior <= 1, "lie between 0 and 1"),
@@ -111,6 +120,18 @@ class Recipe:
         if self.features.evaluation_padding == "smart":
             stamps.append("test labels shaped the padding of test cycles")
         return tuple(stamps)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of any result of this recipe must know."""
+        hop, n_fft = self.features.hop, self.features.n_fft
+        if hop <= n_fft / 2:
+            return ()
+        return (
+            f"frames hardly overlap (features.hop is {hop}, more than half of features.n_fft, "
+            f"{n_fft}): a crackle between two of them is heard weakly or not at all; at hop = "
+            f"n_fft 37% of crackle positions lose more than 10 dB",
+        )
 
     def flat(self) -> dict[str, Any]:
         """Every field by its dotted name, e.g. ``features.window_seconds``."""

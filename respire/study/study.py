@@ -37,7 +37,7 @@ class Study:
         cycles: the catalogue (data/corpora/icbhi.py).
         prepared: the same cycles, cut and in storage.
         skipped: recordings left out because of ``--skip-bad``, one line each.
-        warnings: what a reader must know about corpus and split.
+        warnings: what a reader must know about corpus, recipe and split.
         split: who is on which side.
         seed: training seed.
         initial: state dict of the untrained network.
@@ -188,7 +188,12 @@ def cut_study(
         cycles=cycles,
         prepared=prepared,
         skipped=(*corpus.skipped, *prepared.skipped),
-        warnings=(*corpus.warnings, *split.warnings, *([crowd] if crowd else [])),
+        warnings=(
+            *corpus.warnings,
+            *recipe.warnings,
+            *split.warnings,
+            *([crowd] if crowd else []),
+        ),
         split=split,
         seed=seed,
         initial=initial,

@@ -39,7 +39,7 @@ from respire.benchmark.step import INPUT, LOOP, STEP, measure_step
 from respire.benchmark.timing import Timing, in_turns
 from respire.features.bank import CycleBank
 from respire.features.blank_region import BlankRegion
-from respire.features.concatenate import Lead
+from respire.features.concatenate import Lead, new_share
 from respire.features.frequency_warp import KNEE, frequency_maps
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline, image_size
@@ -330,6 +330,46 @@ def test_per_sample_concatenation_joins_two_cycles_of_the_class():
     assert not any(dataset.draw_pair(0) for _ in range(50))
 
 
+@pytest.mark.parametrize("partners", ["device", "recording"])
+def test_per_sample_concatenation_joins_cycles_that_belong_together(partners):
+    table = cycles_table(
+        [[400] * 3, [400] * 2, [400] * 3],
+        [[0, 1, 1], [0, 1], [0, 0, 1]],
+        ["Meditron", "AKGC417L", "Meditron"],
+    )
+    bank = CycleBank.from_table(table, "4-class")
+    recipe = dataclasses.replace(
+        SMALL, concatenation=Concatenation("mixed", 1e6, partners=partners)
+    )
+    dataset = PerSample(bank, recipe)
+    name = bank.cycles[partners].tolist()
+    for chosen, label in enumerate(bank.label.tolist()):
+        joined = {dataset.draw_pair(chosen) for _ in range(300)} - {()}
+        own = [i for i in range(8) if name[i] == name[chosen]]
+        there = [[i for i in own if bank.label[i] == c] for c in (0, 1)]
+        made_of = [(0, 0)] if label == 0 else [(1, 1), (0, 1), (1, 0)]
+        assert joined == {(i, j) for a, b in made_of for i in there[a] for j in there[b]}
+
+
+@pytest.mark.parametrize(
+    ("sampling", "share"), [("class-uniform", 0.6875), ("cycle-uniform", 0.575)]
+)
+def test_per_sample_normal_cycles_are_joined_as_often_as_abnormal_ones_if_asked_for(
+    sampling, share
+):
+    bank = CycleBank.from_table(cycles_table([[400] * 15], [[0] * 8 + [1] * 4 + [2]]), "4-class")
+    recipe = dataclasses.replace(
+        SMALL,
+        concatenation=Concatenation(join_normal=True),
+        optimisation=dataclasses.replace(SMALL.optimisation, sampling=sampling),
+    )
+    dataset = PerSample(bank, recipe)
+    assert dataset.share_joined(0) == pytest.approx(share)
+    assert dataset.share_joined(0) == pytest.approx(
+        float(new_share(torch.tensor([8, 4, 1, 0]), recipe.concatenation, sampling)[0])
+    )
+
+
 def test_per_sample_effects_come_as_often_as_the_recipe_says_and_one_at_most():
     dataset = PerSample(BANK, SMALL)
     drawn = [dataset.draw_effects() for _ in range(3000)]
@@ -345,11 +385,20 @@ def test_per_sample_effects_come_as_often_as_the_recipe_says_and_one_at_most():
     assert max(factors) <= 1.9
 
 
+def test_per_sample_pitch_comes_in_whole_semitones_where_the_recipe_says_so():
+    whole = dataclasses.replace(
+        SMALL.augmentation, pitch_p=0.5, pitch_semitones=(-1.5, 2.0), whole_semitones=True
+    )
+    dataset = PerSample(BANK, dataclasses.replace(SMALL, augmentation=whole))
+    drawn = [dataset.draw_effects().get("pitch_semitones") for _ in range(400)]
+    assert {step for step in drawn if step is not None} == {-1, 0, 1, 2}
+
+
 def test_per_sample_noise_has_the_ratio_that_was_drawn():
     waveform = np.random.default_rng(1).normal(0, 0.1, 2000).astype(np.float32)
     noise = np.random.default_rng(2).normal(size=2000).astype(np.float32)
     sample = Sample(0, (0,), noise=noise, noise_snr_db=12.0)
-    noisy = reference.augmented(waveform, sample, 4000)
+    noisy = reference.augmented(waveform, sample, SMALL)
     assert noisy.dtype == np.float32
     ratio = np.square(waveform).mean() / np.square(noisy - waveform).mean()
     assert 10 * np.log10(ratio) == pytest.approx(12.0, abs=0.01)
@@ -358,7 +407,7 @@ def test_per_sample_noise_has_the_ratio_that_was_drawn():
 @pytest.mark.parametrize("factor", [0.5, 1.5])
 def test_per_sample_speed_multiplies_frequencies(factor):
     tone = np.sin(2 * np.pi * 300 * np.arange(8000) / 4000).astype(np.float32)
-    played = reference.augmented(tone, Sample(0, (0,), speed=factor), 4000)
+    played = reference.augmented(tone, Sample(0, (0,), speed=factor), SMALL)
     assert played.dtype == np.float32
     spectrum = np.abs(np.fft.rfft(played[:4000] * np.hanning(4000)))
     assert abs(int(spectrum.argmax()) - 300 * factor) <= 1
@@ -571,7 +620,8 @@ def test_a_quick_run_measures_everything_it_promises(corpus: Path, tmp_path: Pat
         [
             *(sys.executable, str(BENCHMARK), "--quick", "--data", str(corpus), "--name", "all"),
             *("--gpu", "none", "--storage", str(tmp_path)),
-            *("--recipe.features.hop", "512", "--recipe.features.n-mels", "16"),
+            *("--recipe.features.n-fft", "1024", "--recipe.features.hop", "512"),
+            *("--recipe.features.n-mels", "16"),
             *("--recipe.model.backbone", "resnet18", "--sizes", "1", "2"),
         ],
         cwd=tmp_path,

@@ -60,7 +60,7 @@ def test_a_study_is_opened_trained_and_found_again_from_python(
     recipe = respire.load_recipe("small")
     recipe = replace(
         recipe,
-        features=replace(recipe.features, n_mels=16, hop=512),
+        features=replace(recipe.features, n_mels=16, n_fft=1024, hop=512),
         optimisation=replace(recipe.optimisation, epochs=1),
     )
     cut = respire.Cut("80-20", split_seed=0, inner_seed=0)

@@ -34,7 +34,8 @@ def recipe(blank_region: str = "clip", **features: object) -> Recipe:
     """Recipe small on images of 128 rows and few columns."""
     own = replace(
         small().features,
-        **{"n_mels": ROWS, "hop": 1024, "upsample": 2, "blank_region": blank_region, **features},
+        **{"n_mels": ROWS, "n_fft": 2048, "hop": 1024, "upsample": 2, "blank_region": blank_region},
+        **features,
     )
     return replace(small(), features=own)
 

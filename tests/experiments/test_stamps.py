@@ -25,7 +25,7 @@ from respire.study.place import Place
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 STAMPS = ("selected on test", "test labels shaped the padding of test cycles")
-IMAGE = {"n_mels": 64, "upsample": 2, "hop": 1024, "window_seconds": 3.0}
+IMAGE = {"n_mels": 64, "upsample": 2, "n_fft": 2048, "hop": 1024, "window_seconds": 3.0}
 """The least of which attention maps can be drawn."""
 ONE = Extent(splits=1, seeds=(0,))
 

@@ -6,7 +6,7 @@ import scipy.signal
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import kstest
+from scipy.stats import chisquare, kstest
 from torch import Tensor
 
 from respire.features.augment import (
@@ -30,7 +30,7 @@ RATE_HZ = 4000
 WINDOW = 4000
 NOISE = white_noise("cpu")
 ALTERNATIVES = ("noise", "speed", "loudness", "pitch", "vtlp")
-NAMES = tuple(field.name for field in fields(Effects))
+NAMES = tuple(field.name for field in fields(Effects) if field.type is Effect)
 EVERYTHING = Augmentation(one_at_most=False, **{f"{name}_p": 0.5 for name in NAMES})
 RANGES = {
     "noise": "noise_snr_db",
@@ -156,6 +156,27 @@ def test_values_stay_in_their_range(low, width, name, epoch):
     assert ((effect.place >= 0) & (effect.place < 1)).all()
 
 
+@pytest.mark.parametrize(
+    ("bounds", "steps"),
+    [((-1.0, 2.0), [-1, 0, 1, 2]), ((-1.5, 2.9), [-1, 0, 1, 2]), ((3.0, 3.0), [3])],
+)
+def test_whole_semitones_are_all_equally_likely(bounds, steps):
+    whole = replace(NOTHING, pitch_p=1.0, pitch_semitones=bounds, whole_semitones=True)
+    drawn = draw_effects(keys_of(8000), whole).pitch.value.numpy()
+    value, count = np.unique(drawn, return_counts=True)
+    assert value.tolist() == steps
+    if len(steps) > 1:
+        assert chisquare(count).pvalue > 1e-3
+
+
+def test_whole_semitones_and_speed_that_keeps_pitch_leave_all_other_draws_as_they_were():
+    both = replace(EVERYTHING, whole_semitones=True, speed_keeps_pitch=True)
+    ours, plain = (by_row(draw_effects(keys_of(300), one)) for one in (both, EVERYTHING))
+    assert [one for one in ours if one[0] != "pitch"] == [one for one in plain if one[0] != "pitch"]
+    for mine, theirs in zip(ours, plain, strict=True):
+        assert (mine[:2], mine[3]) == (theirs[:2], theirs[3])
+
+
 def test_probability_one_reaches_every_window_and_zero_none():
     augmentation = replace(NOTHING, speed_p=1.0)
     effects = draw_effects(keys_of(1000), augmentation)
@@ -212,6 +233,12 @@ def test_the_order_is_speed_loudness_shift_noise():
     start = (len(NOISE) - WINDOW + 1) // 4
     expected = add_noise(expected, NOISE[None, start : start + WINDOW], torch.tensor([10.0]))
     torch.testing.assert_close(augment_waveforms(waveform, effects, NOISE), expected)
+
+
+def test_speed_that_keeps_pitch_is_no_effect_on_waveforms():
+    effects = replace(effects_on([0], speed=[1.5], shift=[0.3]), speed_keeps_pitch=True)
+    shifted = augment_waveforms(tone(300), effects_on([0], shift=[0.3]), NOISE)
+    assert torch.equal(augment_waveforms(tone(300), effects, NOISE), shifted)
 
 
 def test_augmenting_changes_the_waveform_it_was_given():

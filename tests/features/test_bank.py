@@ -146,6 +146,25 @@ def test_a_cycles_identity_is_the_same_in_every_bank_and_no_others():
     assert torch.equal(windows.identity, bank.identity[windows.whole])
 
 
+@settings(max_examples=60)
+@given(RECORDINGS, st.sampled_from(["any", "device", "recording"]), st.integers(2, 50))
+def test_groups_hold_the_entries_of_each_class_that_belong_together(recordings, partners, window):
+    bank = CycleBank.from_table(table_of(recordings), "4-class").windowed(window)
+    groups = bank.groups(partners)
+    name = [0] * len(bank) if partners == "any" else bank.cycles[partners].tolist()
+    for index in range(len(bank)):
+        group = int(groups.group[index])
+        for label in range(4):
+            first, count = int(groups.first[group, label]), int(groups.count[group, label])
+            assert groups.entries[first : first + count].tolist() == [
+                other
+                for other in range(len(bank))
+                if name[other] == name[index] and int(bank.label[other]) == label
+            ]
+    assert int(groups.count.sum()) == len(bank)
+    assert bank.groups(partners) is groups
+
+
 AUDIO = torch.zeros(1000, dtype=torch.int16)
 
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -89,15 +90,33 @@ def test_a_blank_row_under_the_highest_filled_one_stays():
     assert BlankRegion(EXACT).rows(shade).tolist() == [2]
 
 
-@pytest.mark.parametrize("colour_map", MAPS)
-@pytest.mark.parametrize("grey", [1, 10, 60, 255])
-def test_black_is_what_looks_darker_than_the_grey_level(colour_map, grey):
-    features = replace(EXACT, colour_map=colour_map, blank_grey=grey)
-    # One image a shade: its first row has that shade, its second is light.
+def one_image_a_shade() -> torch.Tensor:
+    """The first row of each of 256 has one shade, the second is light."""
     shade = torch.full((256, 2, 5), 255.0)
     shade[:, 0] = torch.arange(256)[:, None]
-    rows = BlankRegion(features).rows(shade)
-    assert rows.tolist() == [blank_rows(image.numpy(), features) for image in shade]
+    return shade
+
+
+@pytest.mark.parametrize("colour_map", MAPS)
+@pytest.mark.parametrize(
+    ("blank_db", "top_db"), [(0, 80), (0.1, 80), (4.7, 80), (4.7, 60), (20, 80), (80, 80)]
+)
+def test_black_is_what_lies_below_the_level_in_either_colour_map(colour_map, blank_db, top_db):
+    features = replace(EXACT, colour_map=colour_map, blank_db=blank_db, top_db=top_db)
+    rows = BlankRegion(features).rows(one_image_a_shade())
+    # 255 is never black: the second row is not.
+    darker = round(255 * blank_db / top_db)
+    assert rows.tolist() == [1] * darker + [0] * (256 - darker)
+    assert rows.tolist() == [blank_rows(one.numpy(), features) for one in one_image_a_shade()]
+
+
+def test_the_default_level_is_the_released_codes_grey_level_in_magma():
+    # cvtColor(image, COLOR_BGR2GRAY) < 10, of the colours that magma has.
+    colour = matplotlib.colormaps["magma"](np.arange(256), bytes=True)[:, :3]
+    grey = np.rint(colour @ [0.299, 0.587, 0.114])
+    for features in (EXACT, RELEASED):
+        rows = BlankRegion(replace(features, blank_region="clip")).rows(one_image_a_shade())
+        np.testing.assert_array_equal(rows == 1, grey < 10)
 
 
 @pytest.mark.parametrize("blank_region", ["keep", "clip"])

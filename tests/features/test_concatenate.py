@@ -1,19 +1,22 @@
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 from cycle_rows import cycles_table
-from scipy.stats import binomtest, chisquare
+from scipy.stats import binomtest, chi2_contingency, chisquare
 
 from respire.data.rows import FULL_SCALE, SCHEMA
 from respire.features.bank import CycleBank
-from respire.features.concatenate import Lead, concatenate, new_share
-from respire.features.keyed import sample_keys
+from respire.features.concatenate import CONCATENATION_STREAM, Lead, concatenate, new_share
+from respire.features.keyed import sample_keys, uniform
 from respire.features.splice import gather, pad
 from respire.labels import CLASSES, Task
-from respire.recipe.fields import Concatenation
+from respire.recipe.fields import Concatenation, Optimisation
+from respire.recipe.recipe import Recipe
+from respire.training.sampling import World, plan_epoch
 
 RELEASED = {
     "normal": {("normal", "normal"): 1.0},
@@ -55,10 +58,19 @@ def bank_with(counts: dict[int, int], task: Task = "4-class") -> CycleBank:
 
 
 def draw(
-    bank: CycleBank, chosen: torch.Tensor, scheme: str, multiple: float, task: Task = "4-class"
+    bank: CycleBank,
+    chosen: torch.Tensor,
+    scheme: str,
+    multiple: float,
+    task: Task = "4-class",
+    **fields: Any,
 ) -> Lead:
-    keys = sample_keys(11, 1, torch.arange(len(chosen)))
-    return concatenate(bank, chosen, keys, Concatenation(scheme, multiple), task)
+    recipe = Recipe(task=task, concatenation=Concatenation(scheme, multiple, **fields))
+    return concatenate(bank, chosen, keys_of(chosen), recipe)
+
+
+def keys_of(chosen: torch.Tensor) -> torch.Tensor:
+    return sample_keys(11, 1, torch.arange(len(chosen)))
 
 
 def one_of(bank: CycleBank, label: int, times: int = DRAWS) -> torch.Tensor:
@@ -119,7 +131,8 @@ def test_the_share_of_new_samples_is_what_filling_up_yields():
             expected = [
                 new / max(1, own + new) for own, new in samples_after_filling(counts, multiple)
             ]
-            share = new_share(torch.tensor(counts), multiple)
+            recipe = Concatenation(multiple_of_normal=multiple)
+            share = new_share(torch.tensor(counts), recipe, "class-uniform")
             present = torch.tensor(counts) > 0
             np.testing.assert_allclose(share[present], np.array(expected)[present], atol=1e-12)
 
@@ -201,9 +214,8 @@ def test_no_cycle_comes_from_a_patient_outside_the_bank(scheme):
     rows = [index for index, patient in enumerate(patients) if patient in train]
     bank = CycleBank.from_table(table.take(rows), "4-class")
     chosen = torch.arange(len(bank)).repeat(100)
-    keys = sample_keys(11, 1, torch.arange(len(chosen)))
-    lead = concatenate(bank, chosen, keys, Concatenation(scheme, 5.0), "4-class")
-    heard = gather(bank, pad(bank, chosen, 40, "smart", keys, lead), 40) * FULL_SCALE
+    lead = draw(bank, chosen, scheme, 5.0)
+    heard = gather(bank, pad(bank, chosen, 40, "smart", keys_of(chosen), lead), 40) * FULL_SCALE
     assert set(heard.round().int().unique().tolist()) == train
 
 
@@ -211,13 +223,137 @@ def test_a_samples_concatenation_depends_on_its_key_alone():
     bank = bank_with({0: 30, 1: 20, 2: 10, 3: 5})
     chosen = torch.arange(len(bank)).repeat(3)
     keys = sample_keys(0, 1, torch.arange(len(chosen)))
-    recipe = Concatenation("mixed", 2.0)
-    whole = concatenate(bank, chosen, keys, recipe, "4-class")
+    recipe = Recipe(concatenation=Concatenation("mixed", 2.0))
+    whole = concatenate(bank, chosen, keys, recipe)
     order = torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))
-    shuffled = concatenate(bank, chosen[order], keys[order], recipe, "4-class")
+    shuffled = concatenate(bank, chosen[order], keys[order], recipe)
     assert torch.equal(whole.first[order], shuffled.first)
     assert torch.equal(whole.second[order], shuffled.second)
-    other = concatenate(
-        bank, chosen, sample_keys(0, 2, torch.arange(len(chosen))), recipe, "4-class"
-    )
+    other = concatenate(bank, chosen, sample_keys(0, 2, torch.arange(len(chosen))), recipe)
     assert not torch.equal(whole.second, other.second)
+
+
+# Partners
+
+
+def devices_bank(task: Task = "4-class") -> CycleBank:
+    """Recordings of two devices, some without normal cycles, some with one cycle of a class."""
+    labels = [[0, 0, 1, 1, 1], [0, 2, 2, 3], [0, 0, 0, 1], [1, 3, 3, 0], [2, 2], [3]]
+    devices = ["Meditron", "AKGC417L", "Meditron", "AKGC417L", "Litt3200", "Meditron"]
+    lengths = [[5] * len(one) for one in labels]
+    return CycleBank.from_table(cycles_table(lengths, labels, devices), task)
+
+
+def rules_of(scheme: str, name: str) -> dict[tuple[str, str], float]:
+    return {(name, name): 1.0} if scheme == "same-class" else RELEASED[name]
+
+
+PARTNERS = ["any", "device", "recording"]
+SCHEMES = ["same-class", "mixed"]
+
+
+@pytest.mark.parametrize("task", ["4-class", "2-class"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("partners", PARTNERS)
+def test_pairs_are_those_of_a_loop_over_the_cycles_that_belong_together(partners, scheme, task):
+    bank, names = devices_bank(task), CLASSES[task]
+    chosen = torch.arange(len(bank)).repeat(30)
+    lead = draw(bank, chosen, scheme, 3.0, task, partners=partners)
+    group = bank.cycles[partners].tolist() if partners != "any" else [0] * len(bank)
+    label = bank.label.tolist()
+    filled = samples_after_filling(torch.bincount(bank.label).tolist(), 3.0)
+    numbers = uniform(keys_of(chosen), CONCATENATION_STREAM, 4).numpy()
+    for row, (cycle, (coin, kind, *places)) in enumerate(
+        zip(chosen.tolist(), numbers, strict=True)
+    ):
+        own, new = filled[label[cycle]]
+        if coin >= new / (own + new):
+            assert (int(lead.first[row]), int(lead.second[row])) == (cycle, -1)
+            continue
+        there = {
+            name: [i for i in range(len(bank)) if group[i] == group[cycle] and label[i] == c]
+            for c, name in enumerate(names)
+        }
+        rules = rules_of(scheme, names[label[cycle]])
+        bounds = np.cumsum(list(rules.values())).astype(np.float32)[:-1]
+        pair = list(rules)[int((kind >= bounds).sum())]
+        if not all(there[name] for name in pair):
+            pair = (names[label[cycle]],) * 2
+        expected = [
+            there[name][int(place * np.float32(len(there[name])))]
+            for name, place in zip(pair, places, strict=True)
+        ]
+        assert [int(lead.first[row]), int(lead.second[row])] == expected
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("partners", ["device", "recording"])
+def test_both_cycles_are_of_the_samples_device_or_recording(partners, scheme):
+    bank = devices_bank()
+    chosen = torch.arange(len(bank)).repeat(50)
+    lead = draw(bank, chosen, scheme, 3.0, partners=partners)
+    new = lead.second >= 0
+    assert bool(new.any())
+    name = bank.cycles[partners].to_numpy()
+    for part in (lead.first, lead.second):
+        assert (name[part[new].numpy()] == name[chosen[new].numpy()]).all()
+
+
+def test_the_only_cycle_of_its_class_there_is_joined_with_itself():
+    bank = devices_bank()
+    alone = len(bank) - 1
+    lead = draw(bank, torch.full((500,), alone), "mixed", ONLY_NEW, partners="recording")
+    pairs_found = set(zip(lead.first.tolist(), lead.second.tolist(), strict=True))
+    assert (alone, alone) in pairs_found
+    assert pairs_found <= {(alone, alone), (alone, -1)}
+
+
+def test_who_the_partners_are_changes_no_share():
+    bank = devices_bank()
+    chosen = torch.arange(len(bank)).repeat(50)
+    joined = [draw(bank, chosen, "mixed", 2.0, partners=p).second >= 0 for p in PARTNERS]
+    assert torch.equal(joined[0], joined[1])
+    assert torch.equal(joined[0], joined[2])
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("sampling", ["class-uniform", "cycle-uniform"])
+@pytest.mark.parametrize("counts", [{0: 60, 1: 40, 2: 12, 3: 6}, {0: 40, 1: 60, 3: 5}])
+def test_a_seam_says_nothing_about_normal_where_normal_is_joined_too(counts, sampling, scheme):
+    bank = bank_with(counts)
+    plan = plan_epoch(bank, 20_000, 100, 3, 1, World(), False, sampling)
+    chosen, keys = plan.cycle.flatten(), sample_keys(3, 1, plan.sample.flatten())
+    recipe = Recipe(
+        concatenation=Concatenation(scheme, join_normal=True),
+        optimisation=Optimisation(sampling=sampling),
+    )
+    joined = concatenate(bank, chosen, keys, recipe).second >= 0
+    normal = bank.label[chosen] == 0
+    seen = [[int((joined & side).sum()), int((~joined & side).sum())] for side in (normal, ~normal)]
+    assert min(map(min, seen)) > 100
+    assert chi2_contingency(seen).pvalue > 1e-3
+
+
+def test_joining_normal_cycles_leaves_the_abnormal_samples_as_they_were():
+    bank = bank_with({0: 30, 1: 20, 2: 10, 3: 5})
+    chosen = torch.arange(len(bank)).repeat(40)
+    plain, joined = (draw(bank, chosen, "mixed", 1.0, join_normal=join) for join in (False, True))
+    abnormal = bank.label[chosen] > 0
+    assert torch.equal(plain.first[abnormal], joined.first[abnormal])
+    assert torch.equal(plain.second[abnormal], joined.second[abnormal])
+    assert not bool((plain.second[~abnormal] >= 0).any())
+    assert bool((joined.second[~abnormal] >= 0).any())
+    assert set(bank.label[joined.second[~abnormal].clamp(min=0)].tolist()) == {0}
+
+
+def test_the_shares_of_the_official_split_are_those_that_the_recipe_names():
+    count = torch.tensor([2063, 1215, 501, 363])
+    share = new_share(count, Concatenation(), "class-uniform")
+    np.testing.assert_allclose(share, [0, 0.41, 0.76, 0.82], atol=0.005)
+    by_class = new_share(count, Concatenation(join_normal=True), "class-uniform")
+    by_cycle = new_share(count, Concatenation(join_normal=True), "cycle-uniform")
+    assert by_class[0] == pytest.approx(float(share[1:].mean()))
+    assert by_cycle[0] == pytest.approx(float((share * count)[1:].sum() / 2079))
+    assert torch.equal(by_class[1:], share[1:])
+    nothing_to_match = torch.tensor([9, 0, 0, 0])
+    assert new_share(nothing_to_match, Concatenation(join_normal=True), "class-uniform")[0] == 0

@@ -57,6 +57,29 @@ def test_the_mel_filters_are_librosas_bit_for_bit(n_mels, n_fft, low_hz, high_hz
     np.testing.assert_array_equal(ours, theirs)
 
 
+def losses_db(n_fft: int, hop: int) -> np.ndarray:
+    """What a click loses at every place between two frames, by the log-mel's peak.
+
+    In each window a second click, at the centre of a frame, is the loudest point.
+    """
+    place = np.arange(4 * n_fft, 4 * n_fft + hop)
+    clicks = torch.zeros(hop, 16 * n_fft)
+    clicks[torch.arange(hop), torch.from_numpy(place)] = 1
+    clicks[:, 12 * n_fft] = 1
+    features = Features(n_mels=32, n_fft=n_fft, hop=hop, mel_low_hz=0.0)
+    decibels = LogMelSpectrogram(features, 4000, "cpu")(clicks)
+    return -decibels[:, :, : 8 * n_fft // hop].amax((1, 2)).numpy()
+
+
+@pytest.mark.parametrize("n_fft", [256, 512])
+def test_a_click_between_two_frames_is_heard_where_they_overlap_by_half_and_lost_where_not(n_fft):
+    half, none = losses_db(n_fft, n_fft // 2), losses_db(n_fft, n_fft)
+    # Half a hop from two frames a Hann window has half its height.
+    assert half.max() == pytest.approx(6, abs=0.1)
+    assert none.max() > 50
+    assert (none > 10).mean() == pytest.approx(0.37, abs=0.02)
+
+
 def test_a_silent_window_is_finite():
     assert (LogMelSpectrogram(Features(), 4000, "cpu")(torch.zeros(2, 28000)) == 0).all()
 

@@ -22,7 +22,7 @@ LENGTHS = [[900, 2400, 1500], [5000, 700]]
 TABLE = cycles_table(LENGTHS, [[0, 1, 0], [2, 0]], seed=4)
 BANK = CycleBank.from_table(TABLE, "4-class")
 EVERY = torch.arange(len(BANK))
-GREY = Features(window_seconds=0.9, n_mels=32, hop=256, colour_map="grey", upsample=1)
+GREY = Features(window_seconds=0.9, n_mels=32, n_fft=512, hop=256, colour_map="grey", upsample=1)
 NONE: dict[str, Any] = {name: 0.0 for name in vars(Augmentation()) if name.endswith("_p")}
 LIVELY = Augmentation(one_at_most=False, **dict.fromkeys(NONE, 0.5))
 """Every effect, on every other window."""

@@ -134,7 +134,7 @@ def training_samples(
     """What chance decides about training samples."""
     recipe, window = pipeline.recipe, pipeline.window
     features = recipe.features
-    lead = concatenate(bank, chosen, keys, recipe.concatenation, recipe.task)
+    lead = concatenate(bank, chosen, keys, recipe)
     drawn = samples_of(bank, chosen, keys, lead)
     stretches = len(pipeline.noise) - window + 1
 

@@ -40,6 +40,21 @@ def test_quick_is_small() -> None:
     assert differences(quick(), small()) <= {"optimisation.epochs"}
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_frames_of_every_preset_overlap_by_half(preset: str) -> None:
+    recipe = PRESETS[preset]()
+    assert recipe.features.hop == recipe.features.n_fft / 2
+    assert recipe.warnings == ()
+
+
+def test_frames_that_overlap_by_less_are_warned_of_and_those_with_gaps_refused() -> None:
+    (warning,) = Recipe(features=Features(n_fft=256, hop=129)).warnings
+    assert "features.hop is 129, more than half of features.n_fft, 256" in warning
+    assert len(Recipe(features=Features(n_fft=256, hop=256)).warnings) == 1
+    with pytest.raises(InputError, match=r"recipe.features.hop: 257 .* at most 128, or --recipe"):
+        Recipe(features=Features(n_fft=256, hop=257))
+
+
 @pytest.mark.parametrize("recipe", [scratch(), small(), quick()])
 def test_recipes_without_pretraining_use_the_papers_techniques(recipe: Recipe) -> None:
     assert recipe.model.weights == "none"
@@ -57,10 +72,19 @@ def test_recipes_without_pretraining_use_the_papers_techniques(recipe: Recipe) -
         (lambda: Augmentation(speed_factor=(1.5, 0.5)), "1.5 to 0.5 must rise"),
         (lambda: Augmentation(speed_factor=(0.0, 1.0)), "factors must be above 0"),
         (lambda: Augmentation(time_mask_share=(0.0, 2.0)), "between 0 and 1"),
+        (
+            lambda: Augmentation(pitch_semitones=(0.2, 0.9), whole_semitones=True),
+            "pitch_semitones: no whole number lies in 0.2 to 0.9; widen it",
+        ),
         (lambda: Concatenation(multiple_of_normal=0.0), "must be above 0"),
         (lambda: Recipe(features=Features(n_mels=0)), "n_mels: 0 must be at least 1"),
         (lambda: Recipe(features=Features(window_seconds=0.01)), "too short for an FFT"),
         (lambda: Recipe(features=Features(blank_share=1.5)), "blank_share"),
+        (
+            lambda: Recipe(features=Features(blank_db=80.5)),
+            "features.blank_db: 80.5 must lie between 0 and top_db",
+        ),
+        (lambda: Recipe(features=Features(blank_db=-1)), "features.blank_db: -1 must lie between"),
         (lambda: Recipe(optimisation=Optimisation(normal_loss_weight=0.0)), "normal_loss_weight"),
         (
             lambda: Recipe(optimisation=Optimisation(average_decay=1.0)),

@@ -27,7 +27,8 @@ SPACE = (
     # What is heard at once (paper Table 2), and how much of the spectrum is seen.
     "features.window_seconds=1:9:0.5",
     "features.n_mels=32|48|64",
-    "features.n_fft=256|512",
+    # Frames of either hop overlap by half at least: no crackle is lost between two.
+    "features.n_fft=512",
     "features.hop=128|256",
     # How cycles fill a window, and new ones made of two (paper 2.1). Evaluation repeats cycles: a
     # network trained on silence, or on cycles reversed, would lose by what it has not seen.

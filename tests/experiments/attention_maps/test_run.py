@@ -20,7 +20,8 @@ VARIANTS = ("without BRC", "with BRC")
 TINY = (
     *("--recipe", "quick", "--name", NAME, "--recipe.optimisation.epochs", "1"),
     *("--recipe.features.n-mels", "64", "--recipe.features.upsample", "2"),
-    *("--recipe.features.hop", "1024", "--recipe.features.window-seconds", "3"),
+    *("--recipe.features.n-fft", "2048", "--recipe.features.hop", "1024"),
+    *("--recipe.features.window-seconds", "3"),
 )
 """Two runs of seconds, where only the mechanics matter."""
 

@@ -109,7 +109,8 @@ def test_blank_rows_are_those_of_each_cycle_by_itself(whole: Audited, cycles) ->
         bank = CycleBank.from_table(table, recipe.task)
         for index in range(len(samples)):
             shade = pipeline.unclipped_shades(bank, torch.tensor([index]))[0, 0]
-            black = (shade < pipeline.blank_region.lightest_black).float().mean()
+            # 4.7 of 80 dB are 15 of 255 shades.
+            black = (shade < 15).float().mean()
             top.setdefault(of_recording["device"].iloc[0], []).append(
                 bool(black >= recipe.features.blank_share)
             )

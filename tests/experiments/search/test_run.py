@@ -24,7 +24,7 @@ TINY = (
     *("--recipe", "quick", "--name", NAME, "--trials", str(TRIALS), "--inner-splits", str(SPLITS)),
     *("--recipe.optimisation.epochs", "2", "--recipe.model.backbone", "shufflenet_v2_x0_5", *IMAGE),
     *("--sampler", "random"),
-    *("--vary", f"features.n_fft=256|{IMPOSSIBLE}"),
+    *("--vary", f"features.n_fft=1024|{IMPOSSIBLE}"),
     *("--only", "features.window_seconds", "optimisation.learning_rate", "features.n_fft"),
 )
 """A search of seconds, where only the mechanics matter, and some recipes are impossible."""
