@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import pyarrow as pa
 
-from respire.data.rows import of_device
+from respire.data.rows import of_device, spectral_of
 from respire.evaluation.baselines import predict_baselines
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
@@ -51,7 +51,13 @@ def baseline_predictions(
     banks = [CycleBank.from_table(table, recipe.task, compute.device) for table in (train, test)]
     train_bands, test_bands = (pipeline.mean_mel_bands(bank).cpu().numpy() for bank in banks)
     return predict_baselines(
-        banks[0].cycles, banks[1].cycles, train_bands, test_bands, len(recipe.classes)
+        banks[0].cycles,
+        banks[1].cycles,
+        train_bands,
+        test_bands,
+        spectral_of(train),
+        spectral_of(test),
+        len(recipe.classes),
     )
 
 

@@ -154,6 +154,7 @@ def results() -> dict[str, Any]:
                 test.assign(predicted=(test["device"] == "AKGC417L").astype(int))
             ),
             "mean mel bands": _scored(_predicted(test, 0.18)),
+            "spectral statistics": _scored(_predicted(test, 0.16)),
         },
         "stamps": [],
         "warnings": ["Litt3200 has 2 validation patients: its epoch is not chosen <on> them"],
