@@ -73,7 +73,8 @@ def pack(
     split = Cut(split_seed=split_seed).on(cycles)
     with ThreadPoolExecutor() as pool:
         blocks = blocks_of(by_recording(cycles))
-        prepared = list(pool.map(partial(prepare_block, recipe=recipe), blocks))
+        prepare = partial(prepare_block, recipe=recipe, spectral=False)
+        prepared = list(pool.map(prepare, blocks))
     errors = pa.concat_tables(prepared).column(ERROR.name).drop_null().to_pylist()
     if errors:
         raise InputError(errors[0])

@@ -15,7 +15,7 @@ import ray
 from pyarrow import fs
 
 from respire.data.prepare import ERROR, by_recording, key_of, prepare_block
-from respire.data.rows import SCHEMA, blocks_of, in_order
+from respire.data.rows import SCHEMA, WITHOUT_SPECTRAL, blocks_of, in_order
 from respire.data.splits.by_cycle import rows_apart
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
@@ -59,8 +59,11 @@ class PreparedCycles:
         return table
 
     def dataset(self, recordings: Sequence[str]) -> ray.data.Dataset:
-        """The same rows as a Ray dataset in memory, so that Ray Train needs no CPU to read it."""
-        return ray.data.from_arrow(blocks_of(self.read(recordings)))
+        """The same rows as a Ray dataset in memory, so that Ray Train needs no CPU to read it.
+
+        It lacks the statistics of spectra, which no network reads.
+        """
+        return ray.data.from_arrow(blocks_of(self.read(recordings).select(WITHOUT_SPECTRAL.names)))
 
 
 def prepare_cycles(

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from respire.data.audio import read_audio
 from respire.data.preprocess import preprocess, slice_cycles
-from respire.data.rows import SCHEMA
+from respire.data.rows import FULL_SCALE, SCHEMA, WITHOUT_SPECTRAL
+from respire.data.spectral import spectral_statistics
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
 from respire.recipe.identity import NUMERICS_VERSION, recipe_identity
@@ -43,22 +44,34 @@ def by_recording(cycles: pd.DataFrame) -> pa.Table:
     return table
 
 
-def prepare_block(batch: pa.Table, recipe: Preprocess) -> pa.Table:
+def prepare_block(batch: pa.Table, recipe: Preprocess, spectral: bool = True) -> pa.Table:
     """Rows of ``by_recording`` to rows in SCHEMA, and why a recording could not be prepared.
 
-    So bad input comes back as data, not as a failed task.
+    So bad input comes back as data, not as a failed task. Without ``spectral`` that column is left
+    out, and need not be computed.
     """
-    rows = [_prepare_recording(row, recipe) for row in batch.to_pylist()]
-    return pa.Table.from_pylist(rows, schema=SCHEMA.append(ERROR))
+    rows = [_prepare_recording(row, recipe, spectral) for row in batch.to_pylist()]
+    schema = SCHEMA if spectral else WITHOUT_SPECTRAL
+    return pa.Table.from_pylist(rows, schema=schema.append(ERROR))
 
 
-def _prepare_recording(row: dict[str, Any], recipe: Preprocess) -> dict[str, Any]:
+def _prepare_recording(row: dict[str, Any], recipe: Preprocess, spectral: bool) -> dict[str, Any]:
     audio = samples = np.empty(0, np.int16)
+    statistics: list[np.ndarray] = []
     where = problem = None
     try:
         waveform = preprocess(*read_audio(row["audio"]), recipe)
         where = row["audio"]  # what is wrong with its cycles does not say of which recording
         audio, samples = slice_cycles(waveform, row["start_s"], row["end_s"], recipe.sample_rate_hz)
+        if spectral:
+            statistics = _spectral(audio, samples, recipe.sample_rate_hz)
     except InputError as error:
         problem = f"{where}: {error}" if where else str(error)
-    return {**row, "audio": audio, "samples": samples, "error": problem}
+    prepared = {"audio": audio, "samples": samples, "spectral": statistics}
+    return {**row, **prepared, "error": problem}
+
+
+def _spectral(audio: np.ndarray, samples: np.ndarray, rate_hz: int) -> list[np.ndarray]:
+    """Statistics of each cycle (data/spectral.py) as it is kept, rounded to 16 bits."""
+    cycles = np.split(audio / FULL_SCALE, samples.cumsum()[:-1])
+    return [spectral_statistics(cycle, rate_hz) for cycle in cycles]

@@ -20,12 +20,16 @@ SCHEMA = pa.schema(
         ("label", pa.list_(pa.int8())),
         ("samples", pa.list_(pa.int32())),
         ("audio", pa.large_list(pa.int16())),
+        ("spectral", pa.list_(pa.large_list(pa.float32()))),
     ]
 )
-"""A row is a recording; ``audio`` holds its cycles joined, ``samples`` the length of each.
+"""A row is a recording; ``audio`` holds its cycles joined, ``samples`` the length of each, and
+``spectral`` a list of statistics a cycle (data/spectral.py).
 
 All audio may be sorted or joined at once, and 32 bits count 149 hours of it at 4 kHz.
 """
+WITHOUT_SPECTRAL = SCHEMA.remove(SCHEMA.get_field_index("spectral"))
+"""Where only audio is needed."""
 RECORDINGS_A_BLOCK = 32
 """Some seconds of work for one Ray task, a few megabytes of cycles."""
 
@@ -48,6 +52,12 @@ def of_device(table: pa.Table, device: str) -> pa.Table:
 def in_order(table: pa.Table) -> pa.Table:
     """Rows of cycles sorted by recording name."""
     return pick(table, pyarrow.compute.sort_indices(table.column("recording")).to_pylist())
+
+
+def spectral_of(table: pa.Table) -> np.ndarray:
+    """Statistics of every cycle's spectra, float32 [N, 357], in the order of the rows' cycles."""
+    cycles = pyarrow.compute.list_flatten(table.column("spectral"))
+    return pyarrow.compute.list_flatten(cycles).to_numpy().reshape(len(cycles), -1)
 
 
 def blocks_of(table: pa.Table) -> list[pa.Table]:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 import pyarrow as pa
 
-from respire.data.rows import of_device
-from respire.evaluation.baselines import predict_baselines
+from respire.data.rows import of_device, spectral_of
+from respire.evaluation.baselines import MEAN_BANDS, SPECTRAL, predict_baselines
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.models.network import Learnt
@@ -50,9 +50,11 @@ def baseline_predictions(
     pipeline = Pipeline(recipe, compute.device)
     banks = [CycleBank.from_table(table, recipe.task, compute.device) for table in (train, test)]
     train_bands, test_bands = (pipeline.mean_mel_bands(bank).cpu().numpy() for bank in banks)
-    return predict_baselines(
-        banks[0].cycles, banks[1].cycles, train_bands, test_bands, recipe.classes
-    )
+    features = {
+        MEAN_BANDS: (train_bands, test_bands),
+        SPECTRAL: (spectral_of(train), spectral_of(test)),
+    }
+    return predict_baselines(banks[0].cycles, banks[1].cycles, features, recipe.classes)
 
 
 def _predict(recipe: Recipe, rows: pa.Table, learnt: Learnt, compute: Compute) -> pd.DataFrame:

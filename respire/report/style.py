@@ -33,6 +33,7 @@ BASELINE_LINES: tuple[dict[str, Any], ...] = (
     {"color": "#c4c4c4", "lw": 4.5, "linestyle": "-"},
     {"color": "#333333", "lw": 1.4, "linestyle": (0, (4, 1.5))},
     {"color": "#333333", "lw": 1.4, "linestyle": (0, (1, 1))},
+    {"color": "#333333", "lw": 1.4, "linestyle": (0, (6, 1.5, 1, 1.5))},
 )
 """Baselines often coincide (a device's best class is mostly normal): one shows through another."""
 RED = "#b00020"

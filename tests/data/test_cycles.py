@@ -14,7 +14,8 @@ from respire.data.audio import read_audio
 from respire.data.corpora.icbhi import read_catalogue
 from respire.data.cycles import PreparedCycles, prepare_cycles
 from respire.data.preprocess import preprocess, slice_cycles
-from respire.data.rows import SCHEMA, in_order, pick
+from respire.data.rows import FULL_SCALE, SCHEMA, in_order, pick
+from respire.data.spectral import spectral_statistics
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
 from respire.runtime.storage import Storage
@@ -78,6 +79,10 @@ def test_rows_equal_what_one_recording_gives_without_ray(
         (row,) = prepared.read([str(recording)]).to_pylist()
         np.testing.assert_array_equal(row["audio"], audio)
         assert row["samples"] == samples.tolist()
+        cuts = np.split(audio / FULL_SCALE, samples.cumsum()[:-1])
+        np.testing.assert_array_equal(
+            row["spectral"], [spectral_statistics(cut, 4000) for cut in cuts]
+        )
         assert row["patient"] == cycles["patient"].iloc[0]
         assert row["device"] == cycles["device"].iloc[0]
 
@@ -89,6 +94,7 @@ def test_a_dataset_holds_the_recordings_asked_for(
     rows = prepared.dataset(wanted).take_all()
     assert [row["recording"] for row in rows] == wanted
     assert all(len(row["audio"]) == sum(row["samples"]) for row in rows)
+    assert all("spectral" not in row for row in rows)
 
 
 def test_a_recording_that_is_not_there_is_named(prepared: PreparedCycles) -> None:

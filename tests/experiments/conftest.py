@@ -155,6 +155,7 @@ def results() -> dict[str, Any]:
                 test.assign(predicted=(test["device"] == "AKGC417L").astype(int))
             ),
             "mean mel bands": _scored(_predicted(test, 0.18)),
+            "spectral statistics": _scored(_predicted(test, 0.16)),
         },
         "along_prior": {
             "priors": list(PRIORS),

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from respire.data.rows import SCHEMA
+from respire.data.spectral import SPECTRAL_NAMES
 
 
 def cycles_table(
@@ -17,9 +18,10 @@ def cycles_table(
 ) -> pa.Table:
     """One recording a sequence of cycle lengths (samples), of noise or what the label demands.
 
-    Crackle cycles carry clicks and wheeze cycles a tone, so that a network can learn them.
+    Crackle cycles carry clicks and wheeze cycles a tone, so that a network can learn them. The
+    statistics of their spectra are noise.
     """
-    rng = np.random.default_rng(seed)
+    rng, statistics = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     rows = []
     for index, sizes in enumerate(lengths):
         label = labels[index] if labels is not None else rng.integers(0, 4, len(sizes)).tolist()
@@ -42,6 +44,7 @@ def cycles_table(
                 "audio": np.concatenate(
                     [_cycle(n, c, rng, rate) for n, c in zip(sizes, label, strict=True)]
                 ).tolist(),
+                "spectral": list(statistics.normal(size=(len(sizes), len(SPECTRAL_NAMES)))),
             }
         )
     return pa.Table.from_pylist(rows, schema=SCHEMA)

@@ -29,7 +29,8 @@ def score_by_device(stamps=()):
     scores = {"se": 0.4, "sp": 0.6, "score": 0.5, "n": 12}
     undefined = {"se": None, "sp": 1.0, "score": None, "n": 1}
     model = {"all devices": scores, "Meditron": undefined}
-    baselines = dict.fromkeys(("majority", "device only", "mean mel bands"), model)
+    names = ("majority", "device only", "mean mel bands", "spectral statistics")
+    baselines = dict.fromkeys(names, model)
     groups = {"all devices": 2, "Meditron": 1}
     return figures.score_by_device(groups, {"Stage 1": model}, baselines, stamps)
 

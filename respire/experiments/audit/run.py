@@ -102,7 +102,7 @@ def _prepare(
     # Decoding, resampling and filtering all let other threads run.
     with ThreadPoolExecutor(THREADS) as pool:
         for block in pool.map(
-            lambda row: prepare_block(rows.slice(row, 1), recipe), range(len(rows))
+            lambda row: prepare_block(rows.slice(row, 1), recipe, spectral=False), range(len(rows))
         ):
             (error,) = block.column(ERROR.name).to_pylist()
             if error is None:

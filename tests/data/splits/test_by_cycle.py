@@ -33,6 +33,7 @@ def recordings(counts: list[int]) -> pa.Table:
                 "label": [cycle % 4 for cycle in range(count)],
                 "samples": samples,
                 "audio": audio,
+                "spectral": [[float(number), float(cycle)] for cycle in range(count)],
             }
         )
     return pa.Table.from_pylist(rows, schema=SCHEMA)
@@ -44,7 +45,8 @@ def one_by_one(table: pa.Table) -> list[dict]:
     for row in table.to_pylist():
         begin = 0
         for at, length in enumerate(row["samples"]):
-            lists = {name: [row[name][at]] for name in ("cycle", "start_s", "end_s", "label")}
+            of_cycle = ("cycle", "start_s", "end_s", "label", "spectral")
+            lists = {name: [row[name][at]] for name in of_cycle}
             patient, session, *rest = row["recording"].split("_")
             rows.append(
                 row

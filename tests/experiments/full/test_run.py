@@ -73,7 +73,8 @@ def test_results_are_complete(quick_run: tuple[Path, str]) -> None:
     assert set(results["stages"]) == {"stage1", "stage2"}
     for scored in (*results["stages"].values(), *results["baselines"].values()):
         assert_scored(scored)
-    assert set(results["baselines"]) == {"majority", "device only", "mean mel bands"}
+    names = {"majority", "device only", "mean mel bands", "spectral statistics"}
+    assert set(results["baselines"]) == names
     for device, told in results["stages"]["stage2"]["devices"].items():
         assert device in DEVICES
         assert told["decision"] in ("fine-tuned", "kept stage 1", "unselected")

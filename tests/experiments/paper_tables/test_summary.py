@@ -135,7 +135,7 @@ def test_what_is_trained_on_is_counted_for_each_device_and_split(grid, results) 
 
 def test_baselines_are_told_for_each_kind_of_split(results) -> None:
     told = [(of["split"], of["name"]) for of in results["baselines"]]
-    names = ["device only", "majority", "mean mel bands"]
+    names = ["device only", "majority", "mean mel bands", "spectral statistics"]
     assert told == [(split, name) for split in ("80-20", "60-40", "by-cycle") for name in names]
     assert all(len(of["splits"]) == 4 for of in results["baselines"])
 
