@@ -147,8 +147,7 @@ def augmented(sound: np.ndarray, sample: Sample, recipe: Recipe) -> np.ndarray:
     if sample.speed is not None and not recipe.augmentation.speed_keeps_pitch:
         sound = played(sound, sample.speed)
     if sample.loudness is not None:
-        rate_hz = recipe.preprocess.sample_rate_hz
-        sound = sound * loudness_of(len(sound), sample.loudness, rate_hz)
+        sound = sound * loudness_of(len(sound), sample.loudness, recipe.preprocess.sample_rate_hz)
     if sample.shift is not None:
         sound = np.roll(sound, sample.shift)
     if sample.noise is not None and sample.noise_snr_db is not None:
@@ -180,10 +179,7 @@ def loudness_of(samples: int, factor: float, rate_hz: int) -> np.ndarray:
 
 
 def decibels_of(sound: np.ndarray, sample: Sample, recipe: Recipe) -> np.ndarray:
-    """Log-mel spectrogram float64 [M, F] of what is left to do to the spectrum.
-
-    Speed that keeps pitch, then pitch shift and VTLP.
-    """
+    """Log-mel spectrogram float64 [M, F], after speed that keeps pitch, pitch shift and VTLP."""
     features = recipe.features
     spectrum = librosa.stft(sound, n_fft=features.n_fft, hop_length=features.hop)
     if sample.speed is not None and recipe.augmentation.speed_keeps_pitch:
@@ -197,10 +193,9 @@ def decibels_of(sound: np.ndarray, sample: Sample, recipe: Recipe) -> np.ndarray
 
 def stretched(spectrum: np.ndarray, speed: float) -> np.ndarray:
     """Spectrum [K, F] played faster or slower at its pitch, and again from its own beginning."""
-    frames = spectrum.shape[1]
-    heard = np.arange(int(speed * (frames - 1)) + 2)
-    again = spectrum.take(heard, axis=1, mode="wrap")
-    return librosa.phase_vocoder(again, rate=speed)[:, :frames]
+    last = spectrum.shape[1] - 1
+    again = spectrum.take(range(int(speed * last) + 2), axis=1, mode="wrap")
+    return librosa.phase_vocoder(again, rate=speed)[:, : last + 1]
 
 
 @cache
@@ -249,15 +244,10 @@ def shades(decibels: np.ndarray) -> np.ndarray:
 
 
 @cache
-def palette(colour_map: str) -> np.ndarray:
-    """Colours of the 256 shades, uint8 [256, 3]."""
-    return matplotlib.colormaps[COLOUR_MAPS[colour_map]](np.arange(256), bytes=True)[:, :3]
-
-
-@cache
 def standardised(colour_map: str) -> np.ndarray:
     """Colours of the 256 shades as ImageNet networks know them, float32 [256, 3]."""
-    return ((palette(colour_map) / 255 - IMAGENET_MEAN) / IMAGENET_STD).astype(np.float32)
+    palette = matplotlib.colormaps[COLOUR_MAPS[colour_map]](np.arange(256), bytes=True)[:, :3]
+    return ((palette / 255 - IMAGENET_MEAN) / IMAGENET_STD).astype(np.float32)
 
 
 def blank_rows(shade: np.ndarray, features: Features) -> int:

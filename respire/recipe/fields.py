@@ -115,8 +115,8 @@ class Concatenation:
     it is the only one there: joined with itself a cycle sounds as if padded by repetition."""
     join_normal: bool = False
     """Whether normal samples are joined as often as the abnormal ones together are in training, so
-    that a seam says nothing about normal or abnormal (paper and released code: no; at one multiple
-    of normal the shares are 0, and .41, .76 and .82 of crackle, wheeze and both)."""
+    that a seam says nothing about normal or abnormal (ours; in the paper and the released
+    code none of them is at one multiple of normal)."""
 
     def __post_init__(self) -> None:
         if self.multiple_of_normal <= 0:

@@ -357,7 +357,7 @@ def test_per_sample_concatenation_joins_cycles_that_belong_together(partners):
 def test_per_sample_normal_cycles_are_joined_as_often_as_abnormal_ones_if_asked_for(
     sampling, share
 ):
-    bank = CycleBank.from_table(cycles_table([[400] * 15], [[0] * 8 + [1] * 4 + [2]]), "4-class")
+    bank = CycleBank.from_table(cycles_table([[400] * 13], [[0] * 8 + [1] * 4 + [2]]), "4-class")
     recipe = dataclasses.replace(
         SMALL,
         concatenation=Concatenation(join_normal=True),

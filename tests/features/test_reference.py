@@ -37,6 +37,11 @@ EFFECTS = {
     "time mask": {"time_mask_p": 1.0},
     "frequency mask": {"frequency_mask_p": 1.0},
 }
+VARIANTS = {
+    "speed at its pitch": {"speed_p": 1.0, "speed_keeps_pitch": True},
+    "whole semitones": {"pitch_p": 1.0, "whole_semitones": True},
+}
+"""The same effects otherwise."""
 NONE: dict[str, Any] = {name: 0.0 for name in vars(Augmentation()) if name.endswith("_p")}
 EVERY: dict[str, Any] = {key: value for effect in EFFECTS.values() for key, value in effect.items()}
 
@@ -157,10 +162,12 @@ def training_samples(
         "time_mask": lambda v, p: {"time_mask": mask(v, p, frames)},
         "frequency_mask": lambda v, p: {"frequency_mask": mask(v, p, features.n_mels)},
     }
-    for name, effect in vars(draw_effects(keys, recipe.augmentation)).items():
+    effects = draw_effects(keys, recipe.augmentation)
+    for name, read in reads.items():
+        effect = getattr(effects, name)
         values = zip(effect.rows, effect.value.numpy(), effect.place.numpy(), strict=True)
         for row, value, place in values:
-            drawn[row] |= reads[name](value, place)
+            drawn[row] |= read(value, place)
     return [Sample(**sample) for sample in drawn]
 
 
@@ -236,6 +243,15 @@ def test_training_images_are_those_of_the_reference(preset: str):
     assert_equal_images(ours, theirs, recipe)
 
 
+@pytest.mark.parametrize("partners", ["device", "recording"])
+def test_training_images_of_pairs_that_belong_together_are_those_of_the_reference(partners: str):
+    cba = Concatenation("mixed", 2.0, partners=partners, join_normal=True)
+    recipe = replace(recipe_of("small"), concatenation=cba)
+    ours, theirs, samples = both_ways(recipe, lung_sounds(1), 2)
+    assert {len(sample.made_of) for sample in samples if sample.label == 0} == {1, 2}
+    assert_equal_images(ours, theirs, recipe)
+
+
 def test_training_images_of_the_two_class_task_are_those_of_the_reference():
     recipe = replace(recipe_of("paper"), task="2-class", concatenation=Concatenation("mixed", 3.0))
     ours, theirs, samples = both_ways(recipe, lung_sounds(2), 3)
@@ -274,9 +290,9 @@ def test_evaluation_images_are_those_of_the_reference(padding: Padding, long_cyc
 
 
 @pytest.mark.parametrize("preset", ["scratch", "small"])
-@pytest.mark.parametrize("effect", [name for name in EFFECTS if name != "speed"])
+@pytest.mark.parametrize("effect", [*(n for n in EFFECTS if n != "speed"), *VARIANTS])
 def test_images_with_one_effect_are_those_of_the_reference(effect: str, preset: str):
-    recipe = recipe_of(preset, **EFFECTS[effect])
+    recipe = recipe_of(preset, **(EFFECTS | VARIANTS)[effect])
     ours, theirs, _ = both_ways(recipe, lung_sounds(5), 2)
     assert_equal_images(ours, theirs, recipe)
     plain, *_ = both_ways(recipe_of(preset), lung_sounds(5), 2)

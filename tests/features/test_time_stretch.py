@@ -66,19 +66,27 @@ def tones(samples: int) -> np.ndarray:
     return np.sin(2 * np.pi * 330 * time) + 0.3 * np.sin(2 * np.pi * 1230 * time)
 
 
-@pytest.mark.parametrize("sound", [tones, chirp])
+def both_pictures(waveform: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """The log-mel of librosa's time stretch, and ours, where sound neither ends nor begins."""
+    theirs = librosa.effects.time_stretch(waveform, rate=factor, n_fft=512, hop_length=128)
+    played = torch.from_numpy(np.resize(theirs, 28000)).float()
+    frames = slice(10, min(int(219 / factor), 219) - 10)
+    return SPECTROGRAM(played[None])[0].numpy()[:, frames], decibels(waveform, factor)[:, frames]
+
+
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.25, 1.9])
-def test_the_picture_is_that_of_librosas_time_stretch(sound, factor):
-    waveform = sound(28000)
-    theirs = librosa.effects.time_stretch(waveform, rate=factor, n_fft=256, hop_length=128)
-    expected = SPECTROGRAM(torch.from_numpy(np.resize(theirs, 28000)).float()[None])[0].numpy()
-    ours = decibels(waveform, factor)
-    # Away from the ends, and from where the sound begins again.
-    frames = slice(5, min(int(219 / factor), 219) - 5)
-    loud = expected[:, frames] > -30
-    difference = np.abs(ours - expected)[:, frames][loud]
-    assert np.mean(difference) < 0.5
-    assert np.quantile(difference, 0.99) < 3
+def test_tones_look_as_librosas_time_stretch_makes_them_within_a_decibel_and_a_half(factor):
+    theirs, ours = both_pictures(tones(28000), factor)
+    loud = theirs > -20
+    assert np.abs(ours - theirs)[loud].max() < 1.5
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.8, 1.25, 1.9])
+def test_a_chirp_rises_as_librosas_time_stretch_makes_it_rise_within_a_mel_band(factor):
+    # Levels differ by more: where frequencies glide, a phase vocoder's bins cancel out.
+    theirs, ours = both_pictures(chirp(28000), factor)
+    assert np.abs(ours.argmax(0) - theirs.argmax(0)).max() <= 1
+    assert np.ptp(ours.argmax(0)) > 15
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
@@ -87,7 +95,7 @@ def test_a_tone_keeps_its_pitch_and_a_clicks_time_is_divided(factor):
     assert decibels(tone, factor)[:, 50].argmax() == decibels(tone, 1.0)[:, 50].argmax()
     click = np.zeros(28000)
     click[12800] = 1
-    assert decibels(click, factor)[:, :110].max(0).argmax() == round(100 / factor) % 110
+    assert decibels(click, factor).max(0).argmax() == 100 / factor
 
 
 def test_a_window_that_runs_out_goes_on_from_its_own_beginning():

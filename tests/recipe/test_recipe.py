@@ -26,6 +26,15 @@ def test_fixed_repairs_three_faults_of_the_released_code_and_nothing_else() -> N
     }
 
 
+def test_the_released_codes_speed_keeps_pitch_and_its_pitch_steps_are_minus_one_to_two() -> None:
+    for recipe in (released_code(), fixed()):
+        augmentation = recipe.augmentation
+        assert augmentation.speed_keeps_pitch
+        assert (augmentation.whole_semitones, augmentation.pitch_semitones) == (True, (-1.0, 2.0))
+    assert not paper().augmentation.speed_keeps_pitch
+    assert not paper().augmentation.whole_semitones
+
+
 def test_what_the_released_code_chooses_on_test_is_stamped() -> None:
     assert released_code().stamps == ("selected on test",)
     assert fixed().stamps == ("selected on test",)
