@@ -2,12 +2,17 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from cycle_rows import cycles_table
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tiny_fit import CPU, RECIPE
 
+from respire.data.rows import SCHEMA
 from respire.errors import InputError
 from respire.evaluation.baselines import predict_baselines
+from respire.evaluation.evaluate import baseline_predictions
 from respire.metrics import overall
 
 DEVICES = ["AKGC417L", "Litt3200", "LittC2SE", "Meditron"]
@@ -72,6 +77,18 @@ def test_a_regression_finds_classes_that_differ_in_its_own_features_alone(name: 
     predicted = predict_baselines(train, test, *features, 4)
     assert overall(predicted.pop(name), 4).score > 0.8
     assert all(overall(other, 4).score < 0.6 for other in predicted.values())
+
+
+def test_spectral_statistics_are_read_beside_their_own_cycles():
+    tables = []
+    for seed in (0, 1):
+        labels = np.random.default_rng(seed).integers(4, size=(60, 3)).tolist()
+        table = cycles_table([[200, 300, 250]] * 60, labels, seed=seed)
+        told = [list(np.eye(4)[label]) for label in labels]
+        place, field = table.column_names.index("spectral"), SCHEMA.field("spectral")
+        tables.append(table.set_column(place, field, pa.array(told, field.type)))
+    predicted = baseline_predictions(RECIPE, *tables, CPU)["spectral statistics"]
+    assert overall(predicted, 4).score == 1
 
 
 def test_test_labels_change_no_prediction():
