@@ -5,7 +5,7 @@ import hashlib
 import json
 from typing import Any
 
-NUMERICS_VERSION = 2
+NUMERICS_VERSION = 3
 """Part of every run's key; raised whenever a change of the mathematics changes numbers."""
 AS_BEFORE = "as_before"
 """In the metadata of a recipe's field that came later: the value that means what was done before

@@ -2,16 +2,21 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from cycle_rows import cycles_table
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tiny_fit import CPU, RECIPE
 
+from respire.data.rows import SCHEMA
 from respire.errors import InputError
 from respire.evaluation.baselines import INVERSE_PENALTY, MEAN_BANDS, SPECTRAL, predict_baselines
 from respire.evaluation.decided import decided
+from respire.evaluation.evaluate import baseline_predictions
 from respire.labels import CLASSES
 from respire.metrics import overall
 
@@ -106,6 +111,18 @@ def test_a_class_that_training_lacks_is_never_called() -> None:
     for rows in from_noise(cycles(0, 100, classes=3), cycles(1, 50)).values():
         for prior in (0.0, 1.0):
             assert (decided(rows, prior)["predicted"] < 3).all()
+
+
+def test_spectral_statistics_are_read_beside_their_own_cycles():
+    tables = []
+    for seed in (0, 1):
+        labels = np.random.default_rng(seed).integers(4, size=(60, 3)).tolist()
+        table = cycles_table([[200, 300, 250]] * 60, labels, seed=seed)
+        told = [list(np.eye(4)[label]) for label in labels]
+        place, field = table.column_names.index("spectral"), SCHEMA.field("spectral")
+        tables.append(table.set_column(place, field, pa.array(told, field.type)))
+    rows = baseline_predictions(RECIPE, *tables, CPU)[SPECTRAL]
+    assert overall(decided(rows), 4).score == 1
 
 
 def test_test_labels_change_no_prediction():
