@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from respire.data.splits.split import Cut
     from respire.errors import InputError
     from respire.evaluation.assess import assess
+    from respire.evaluation.decided import decided
     from respire.metrics import Measure
     from respire.recipe.presets import load_recipe
     from respire.recipe.recipe import Recipe
@@ -26,6 +27,7 @@ __all__ = [
     "Recipe",
     "__version__",
     "assess",
+    "decided",
     "load_recipe",
     "open_study",
     "train",
@@ -38,6 +40,7 @@ _FROM = {
     "Place": "respire.study.place",
     "Recipe": "respire.recipe.recipe",
     "assess": "respire.evaluation.assess",
+    "decided": "respire.evaluation.decided",
     "load_recipe": "respire.recipe.presets",
     "open_study": "respire.study.by_hand",
     "train": "respire.study.by_hand",
