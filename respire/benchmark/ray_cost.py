@@ -42,7 +42,7 @@ def measure_training(
     Plain and Ray's epochs take turns, as far as trainers that take half a minute to start allow.
 
     Args:
-        recipe: all of it but the number of epochs.
+        recipe: all of it but the number of epochs and what selects: validation does.
         compute: device and precision.
         corpus: the recordings; Ray must be initialised.
         storage: holds nothing of this training yet.
@@ -51,7 +51,8 @@ def measure_training(
     Returns:
         The part "ray" of results.json. A way that the machine has no room for is None.
     """
-    recipe = replace(recipe, optimisation=replace(recipe.optimisation, epochs=1 + epochs))
+    optimisation = replace(recipe.optimisation, epochs=1 + epochs)
+    recipe = replace(recipe, selection="validation", optimisation=optimisation)
     split = Cut().on(corpus.cycles)
     plain: list[float] = []
     ways: dict[str, dict[str, Any] | None] = {}

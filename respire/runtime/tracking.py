@@ -138,7 +138,7 @@ class Tracker:
         self.log_tags(tags | {"mlflow.note.content": note})
 
     def log_split(self, cycles: pd.DataFrame, sides: pd.Series, name: str) -> None:
-        """Log who is in train, validation and test as three dataset inputs.
+        """Log who is in train, validation, if anybody, and test as dataset inputs.
 
         The catalogue's ``audio`` is left out: the digest tells which cycles are there, not where
         they lie. ``sides`` are on its index or part of it; the name is that of data set and split,
@@ -155,7 +155,8 @@ class Tracker:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MLflow suspects that integers may go missing
-            inputs = [dataset_input(side) for side in ("train", "validation", "test")]
+            there = [side for side in ("train", "validation", "test") if (sides == side).any()]
+            inputs = [dataset_input(side) for side in there]
         client(self.uri).log_inputs(self.run_id, inputs)
 
     def log_json(self, value: dict[str, Any], path: str) -> None:

@@ -65,7 +65,8 @@ def seconds_of_epochs(recipe: Recipe, storage: Storage, epochs: int) -> Measured
         storage: a folder that holds nothing of this yet.
         epochs: epochs that count, after a first one.
     """
-    recipe = replace(recipe, optimisation=replace(recipe.optimisation, epochs=1 + epochs))
+    optimisation = replace(recipe.optimisation, epochs=1 + epochs)
+    recipe = replace(recipe, selection="validation", optimisation=optimisation)
     with tempfile.TemporaryDirectory() as temporary, pinned_nodes():
         corpus = prepare(small_corpus(Path(temporary)), recipe.preprocess, storage / "cycles")
         cut = Cut().on(corpus.cycles)

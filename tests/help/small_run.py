@@ -12,6 +12,7 @@ IMAGE = (
 """An eighth of the recipe's own image, and of its time."""
 SMALL = (
     *("--recipe", "quick", "--name", NAME, "--recipe.optimisation.epochs", str(EPOCHS)),
+    *("--recipe.selection", "validation"),
     *("--recipe.finetune.epochs", "1", "--recipe.finetune.unselected-epochs", "1", *IMAGE),
 )
 """Few epochs on few patients, where only the mechanics matter."""

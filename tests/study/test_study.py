@@ -1,5 +1,6 @@
 """What belongs to a run by its name, and which splits can be asked for."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +12,18 @@ from respire.data.corpora.icbhi import read_catalogue
 from respire.data.cycles import PreparedCycles
 from respire.data.splits.split import Cut
 from respire.errors import InputError
-from respire.recipe.fields import Features
+from respire.recipe.fields import Decision, Features
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.run_folder import claim
 from respire.runtime.storage import Storage
+from respire.study.grid import Variant
 from respire.study.place import Place
+from respire.study.study import Study
 
 WHOLE = {"split 0": "cafe", "split 1": "beef", "stages": ["stage1"]}
+LAST = Recipe(selection="none")
+UNDER_THE_SCORES = Recipe(decision=Decision(prior=1.0))
 LESS = {name: WHOLE[name] for name in ("split 0", "stages")}
 
 
@@ -35,20 +40,89 @@ def test_a_name_belongs_to_the_whole_of_what_was_run_under_it(
     assert (tmp_path / "run" / "identity.json").read_text() == kept
 
 
-def test_a_study_is_warned_by_its_corpus_then_its_recipe_then_its_split(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+Cutter = Callable[..., Study]
+
+
+@pytest.fixture
+def cut_study(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cutter:
+    """Cuts a study of a recipe, of recordings that need not be prepared."""
     cycles = read_catalogue(str(corpus)).cycles
     recordings = cycles["recording"].unique().tolist()
     monkeypatch.setattr(module, "crowded_store", lambda _: None)
     monkeypatch.setattr(PreparedCycles, "recordings", lambda _: recordings)
-    split = replace(Cut().on(cycles), warnings=("c",))
+    found = Corpus(cycles, (), ("a",), str(corpus), "")
+    place, storage = Place(storage=str(tmp_path)), Storage.at(tmp_path)
+
+    def cut(recipe: Recipe, cut: Cut | None = None, seed: int = 0) -> Study:
+        prepared = PreparedCycles(storage, "prepared", ())
+        told = (recipe, cut or Cut(), seed, place, found)
+        return module.cut_study(*told, prepared, {}, Compute("cpu", "fp32"))
+
+    return cut
+
+
+def test_a_study_is_warned_by_its_corpus_then_its_recipe_then_its_split(
+    cut_study: Cutter, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = replace(Cut().on(read_catalogue(str(corpus)).cycles), warnings=("c",))
     monkeypatch.setattr(Cut, "on", lambda *_: split)
     recipe = Recipe(features=Features(n_fft=256, hop=256))
-    storage = Storage.at(tmp_path)
-    study = module.cut_study(
-        recipe,
-        *(Cut(), 0, Place(storage=str(tmp_path)), Corpus(cycles, (), ("a",), str(corpus), "")),
-        *(PreparedCycles(storage, "prepared", ()), {}, Compute("cpu", "fp32")),
-    )
-    assert study.warnings == ("a", *recipe.warnings, "c")
+    assert cut_study(recipe).warnings == ("a", *recipe.warnings, "c")
+
+
+def test_where_nothing_selects_everybody_off_test_is_trained_on(cut_study: Cutter) -> None:
+    chosen, last = cut_study(Recipe()), cut_study(LAST)
+    assert last.split.test == chosen.split.test
+    assert last.split.train == tuple(sorted(chosen.split.train + chosen.split.validation))
+    assert (last.split.validation, last.selector) == ((), ())
+    assert chosen.selector == chosen.split.validation
+
+
+def test_a_cut_that_keeps_validation_keeps_it_whatever_selects(cut_study: Cutter) -> None:
+    kept = cut_study(LAST, Cut(validation=True))
+    assert kept.split.validation == cut_study(Recipe()).split.validation
+    assert kept.selector == ()
+
+
+def test_where_nothing_selects_the_inner_seed_is_another_name_of_the_same_run(
+    cut_study: Cutter,
+) -> None:
+    one, other = (cut_study(LAST, Cut(inner_seed=seed)) for seed in (0, 1))
+    assert one.stage1.key == other.stage1.key
+    one, other = (cut_study(Recipe(), Cut(inner_seed=seed)) for seed in (0, 1))
+    assert one.stage1.key != other.stage1.key
+
+
+def test_how_it_is_decided_belongs_to_the_experiment_and_not_to_stage_1(cut_study: Cutter) -> None:
+    trained, decided = cut_study(Recipe()), cut_study(UNDER_THE_SCORES)
+    assert trained.stage1.key == decided.stage1.key
+    assert trained.stage2_identity == decided.stage2_identity
+    assert trained.whole.key != decided.whole.key
+
+
+def test_a_prior_that_is_given_once_test_was_read_is_stamped(cut_study: Cutter) -> None:
+    before = cut_study(UNDER_THE_SCORES)
+    before.declare_decision()
+    assert before.stamps == ()
+    before.note_test_read()
+    again = cut_study(UNDER_THE_SCORES)
+    again.declare_decision()
+    assert again.stamps == ()  # it was given before
+    late = cut_study(replace(Recipe(), decision=Decision(prior=0.5)))
+    late.declare_decision()
+    assert late.stamps == (module.LATE,)
+    assert cut_study(replace(Recipe(), decision=Decision(prior=0.5))).stamps == (module.LATE,)
+    assert cut_study(Recipe()).stamps == ()
+    assert cut_study(replace(Recipe(), decision=Decision(prior=0.0))).stamps == ()  # training's
+    assert cut_study(UNDER_THE_SCORES, seed=1).stamps == ()  # another model
+
+
+def test_splits_of_an_official_list_are_one_where_nothing_selects() -> None:
+    for cut, recipe, one in (
+        (Cut("60-40"), LAST, True),
+        (Cut("60-40-disjoint"), LAST, True),
+        (Cut("60-40", validation=True), LAST, False),
+        (Cut("60-40"), Recipe(), False),
+        (Cut("80-20"), LAST, False),
+    ):
+        assert Variant(recipe, cut).has_one_split == one

@@ -130,32 +130,6 @@ def test_averaged_weights_are_scored_and_kept_and_survive_an_interruption():
     assert (overall(predictions, 4).confusion == averaged.scores.confusion).all()
 
 
-def test_the_average_decays_by_its_factor_at_every_step():
-    steps = 20  # of 8 windows, in one epoch
-    bank = CycleBank.from_table(cycles_table([[2000, 3000]] * 80, seed=4), "4-class")
-
-    def last_weights(decay: float, epochs: int) -> torch.Tensor:
-        optimisation = dataclasses.replace(
-            FAST.optimisation,
-            optimiser="sgd",
-            schedule="constant",
-            momentum=0.0,
-            epochs=epochs,
-            average_decay=decay,
-            batch_size=8,
-        )
-        recipe = dataclasses.replace(FAST, optimisation=optimisation)
-        torch.manual_seed(0)
-        run = fit(respirenet(recipe.model, 4), bank, None, recipe, optimisation, CPU, seed=0)
-        return run.weights["fc.6.bias"]
-
-    assert len(bank) == 8 * steps
-    trained, nearly_all_old = last_weights(0.0, 1), last_weights(1 - 1e-6, 1)
-    barely_averaged = last_weights(1e-6, 1)
-    torch.testing.assert_close(barely_averaged, trained, atol=1e-6, rtol=0)
-    assert (nearly_all_old - trained).abs().max() > 100 * (barely_averaged - trained).abs().max()
-
-
 def test_a_finished_run_is_not_trained_further(whole):
     again = train(start=Fit.from_state(load_state(dump_state(whole.state()))))
     assert again.history == whole.history

@@ -143,7 +143,7 @@ def absences(cycles: pd.DataFrame, sides: Mapping[str, tuple[str, ...]]) -> list
     """A warning for each side without a class or a device that the data set has."""
     side_of = {recording: side for side, names in sides.items() for recording in names}
     side = cycles["recording"].map(side_of).rename("side")
-    absent: dict[str, list[str]] = {name: [] for name in sides}
+    absent: dict[str, list[str]] = {name: [] for name, recordings in sides.items() if recordings}
     for trait in (cycles["device"], cycles["label"].map(dict(enumerate(_CLASSES)))):
         patients = cycles["patient"].groupby(trait).nunique()
         present = trait.groupby(side).unique()

@@ -151,6 +151,7 @@ class Cut:
             raise InputError(f"--split {self.kind}: the test side is empty; use --split 80-20")
         rest = cycles[cycles["recording"].isin(remaining.index)]
         in_validation = remaining.isin(draw_validation_side(rest, self.inner_seed, self.stratify))
+        in_validation &= self.validation is not False
         sides = {
             "train": tuple(remaining.index[~in_validation]),
             "validation": tuple(remaining.index[in_validation]),

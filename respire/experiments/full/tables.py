@@ -114,6 +114,7 @@ def split(found: Summary) -> Table:
                 *(f"{part['by_class'].get(name, 0):,}" for name in names),
             )
             for side in SIDES
+            if sides[side]["cycles"]
             for device, part in {ALL: sides[side], **sides[side]["by_device"]}.items()
         ),
         text_columns=2,

@@ -93,7 +93,7 @@ def test_results_are_complete(quick_run: tuple[Path, str]) -> None:
         sum(results["seconds"][part] for part in parts), abs=0.1
     )
     assert any("synthetic" in warning for warning in results["warnings"])
-    assert (results["selection"], results["stamps"]) == ("validation", [])
+    assert (results["selection"], results["stamps"]) == ("none", [])
 
 
 def test_predictions_are_those_that_were_scored(quick_run: tuple[Path, str]) -> None:

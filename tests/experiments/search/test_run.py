@@ -78,10 +78,11 @@ def test_no_trial_is_lost_or_repeated(searched: Searched, outer: dict[str, Any])
 
 
 def test_every_trial_is_scored_against_the_default_on_the_same_splits(
-    outer: dict[str, Any],
+    searched: Searched, outer: dict[str, Any]
 ) -> None:
     default = outer["default"]["validation"]
     assert len(default) == SPLITS
+    assert results_in(searched.folder)["selection"] == "none"  # each by its last epoch
     for trial in outer["trials"]:
         if trial["state"] != "failed":
             assert trial["gain"] == pytest.approx(gain(trial["scores"], default))
