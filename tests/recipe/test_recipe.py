@@ -1,9 +1,18 @@
 import dataclasses
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from respire.errors import InputError
-from respire.recipe.fields import Augmentation, Concatenation, Features, Optimisation
+from respire.recipe.fields import (
+    Augmentation,
+    Concatenation,
+    Decision,
+    Features,
+    FineTune,
+    Optimisation,
+)
 from respire.recipe.presets import PRESETS, fixed, paper, quick, released_code, scratch, small
 from respire.recipe.recipe import Recipe
 
@@ -45,8 +54,33 @@ def test_only_the_released_code_and_its_repair_touch_test_data() -> None:
         assert bool(preset().stamps) == (name in ("released-code", "fixed"))
 
 
-def test_quick_is_small() -> None:
-    assert differences(quick(), small()) <= {"optimisation.epochs"}
+def test_quick_is_small_and_small_is_scratch_on_a_smaller_image() -> None:
+    assert differences(quick(), small()) == {
+        *("optimisation.learning_rate", "finetune.epochs", "finetune.unselected_epochs")
+    }
+    assert differences(small(), scratch()) == {
+        *("features.n_mels", "features.n_fft", "features.hop", "optimisation.epochs")
+    }
+
+
+@pytest.mark.parametrize("recipe", [scratch(), small(), quick()])
+def test_own_recipes_decide_as_the_score_counts_and_choose_nothing(recipe: Recipe) -> None:
+    assert (recipe.optimisation.prior, recipe.selection) == (1.0, "none")
+    assert recipe.optimisation.average_decay > recipe.finetune.average_decay > 0
+    assert recipe.prior == 1.0
+    assert replace(recipe, decision=Decision(prior=0.5)).prior == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"decision": Decision(prior=-0.1)}, "decision.prior: -0.1 must be at least 0"),
+        ({"finetune": FineTune(average_decay=1.0)}, "finetune.average_decay: 1 must"),
+    ],
+)
+def test_priors_and_averages_out_of_reach_are_refused(changed: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Recipe(**changed)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -69,8 +103,7 @@ def test_recipes_without_pretraining_use_the_papers_techniques(recipe: Recipe) -
     assert recipe.model.weights == "none"
     assert recipe.features.padding == "smart"
     assert recipe.features.blank_region == "clip"
-    assert recipe.concatenation == Concatenation()
-    assert recipe.selection == "validation"
+    assert recipe.concatenation.scheme == "off"  # a seam would mean abnormal
 
 
 @pytest.mark.parametrize(

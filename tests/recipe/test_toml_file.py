@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from respire.command.options import DataOptions
 from respire.command.parse import parse
 from respire.errors import InputError
+from respire.recipe.fields import Decision
 from respire.recipe.presets import PRESETS, load_recipe, small
 from respire.recipe.recipe import Recipe
 from respire.recipe.toml_file import read_recipe, recipe_toml
@@ -53,6 +54,14 @@ def test_any_values_survive(
     )
     folder = tmp_path_factory.mktemp("recipe")
     assert told(folder, recipe_toml(recipe, "small", "")) == replace(recipe, preset="mine")
+
+
+def test_a_prior_to_decide_under_is_written_where_it_is_given(tmp_path: Path) -> None:
+    given = replace(small(), decision=Decision(prior=0.5))
+    for recipe, written in ((small(), False), (given, True)):
+        text = recipe_toml(recipe, "small", "")
+        assert ("prior = 0.5" in text) == written
+        assert told(tmp_path, text) == replace(recipe, preset="mine")
 
 
 def test_a_file_names_only_what_differs_from_its_preset(tmp_path: Path) -> None:
