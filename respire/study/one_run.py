@@ -81,14 +81,18 @@ class Run:
         """Those that it has; the last is what it is worth."""
         return STAGES if self.stage2 else STAGES[:1]
 
-    def predictions(self, stage: str | None = None) -> pd.DataFrame:
-        """A row a test cycle and stage, decided as the recipe says, with a column ``stage``.
+    def undecided(self, stage: str | None = None) -> pd.DataFrame:
+        """Test predictions as they are kept (training/predict.py), with a column ``stage``.
 
         Args:
             stage: the only one that is wanted; None for all.
         """
-        rows = decided((self.home / PREDICTIONS).read_table().to_pandas(), self.study.recipe.prior)
+        rows = (self.home / PREDICTIONS).read_table().to_pandas()
         return rows if stage is None else rows[rows["stage"] == stage]
+
+    def predictions(self, stage: str | None = None) -> pd.DataFrame:
+        """The same decided as the recipe says, a row a test cycle and stage."""
+        return decided(self.undecided(stage), self.study.recipe.prior)
 
     def measures(self, stage: str | None = None) -> tuple[Measure, ...]:
         """What its test predictions are worth, those of the last stage if none is named."""

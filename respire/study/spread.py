@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from respire.evaluation.assess import NAMES, values
+from respire.evaluation.decided import SHOWN_PRIORS, along
 from respire.evaluation.evaluate import STAGE1
 from respire.labels import NORMAL
 from respire.statistics import coverage
@@ -101,8 +102,21 @@ def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> summa
             end: _end(tested, name, splits[index].split_seed, last)
             for end, index in (("lowest", order[0]), ("highest", order[-1]))
         },
+        along_prior=_along_prior(grid, name),
         selection_cost=_selection_cost(runs, sizes),
     )
+
+
+def _along_prior(grid: Grid, name: str) -> dict[str, float]:
+    """The last stage's mean test Score under some priors, told and not a choice."""
+    classes, stage = len(grid.variants[name].recipe.classes), grid.stages[-1]
+    scores = [
+        along(grid.run_of(at).undecided(stage), SHOWN_PRIORS, classes)
+        for at in grid.studies
+        if at.variant == name
+    ]
+    means = np.mean(scores, axis=0).tolist()
+    return {f"{prior:g}": mean for prior, mean in zip(SHOWN_PRIORS, means, strict=True)}
 
 
 def _end(tested: Tested, name: str, split_seed: int, stage: str) -> summary.EndOfRange:

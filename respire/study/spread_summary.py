@@ -99,6 +99,7 @@ class VariantSpread:
     baselines: Mapping[str, BaselineSpread]
     composition: Mapping[str, Correlation | None]
     ends: Mapping[str, EndOfRange]
+    along_prior: Mapping[str, Number]
     selection_cost: SelectionCost | None
 
     def means(self, stage: str) -> Measured:

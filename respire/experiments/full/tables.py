@@ -1,6 +1,7 @@
 """The report's tables: results.json in, rows of text out."""
 
 from respire.evaluation.assess import LABELS, NAMES
+from respire.evaluation.decided import SHOWN_PRIORS
 from respire.experiments.full.summary import StoredScores, Summary
 from respire.labels import CLASSES
 from respire.metrics import percent
@@ -88,7 +89,7 @@ def along_prior(found: Summary) -> Table:
     rows = {"validation": along.validation, "test (not a choice)": along.test}
     return Table(
         "Score of stage 2 by prior (%)",
-        ("Side", *(f"{prior:g}" for prior in along.priors[::5]), "n"),
+        ("Side", *(f"{prior:g}" for prior in SHOWN_PRIORS), "n"),
         tuple(
             (side, *map(percent, scores[::5]), f"{sides[side.split()[0]]['cycles']:,}")
             for side, scores in rows.items()

@@ -195,6 +195,7 @@ def _sections(spread: Spread, stamps: Sequence[str]) -> Iterator[Section]:
         [tables.correlations(spread), tables.splits(spread), tables.ends_of_range(spread)],
         [Picture("score-composition", caption, figure)],
     )
+    yield Section("Prior", [tables.along_prior(spread)])
     if selection := tables.selection(spread):
         yield Section("Choosing the epoch on test", selection)
     sides = " or ".join(sorted({one.recipe.selection for one in spread.variants.values()}))

@@ -187,6 +187,22 @@ def ends_of_range(spread: Spread) -> Table:
     )
 
 
+def along_prior(spread: Spread) -> Table:
+    """The mean test Score under some priors."""
+    runs = len(spread.seeds)
+    return Table(
+        "Score by prior: looked up on test, not a choice (%)",
+        ("Recipe", *next(iter(spread.variants.values())).along_prior, "n"),
+        tuple(
+            (name, *map(percent, variant.along_prior.values()), str(runs * len(variant.splits)))
+            for name, variant in spread.variants.items()
+        ),
+        note="Mean of all runs; n: runs. Prior 0: all classes equally common, where who knows "
+        "nothing has a Score of 25 in the mean; 1: as they count in the Score, where normal for "
+        "everything has 50.",
+    )
+
+
 def selection(spread: Spread) -> list[Table]:
     """What choosing the epoch on test would have been worth; none where test was not watched."""
     costs = [(name, variant.selection_cost) for name, variant in spread.variants.items()]
