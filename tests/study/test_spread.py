@@ -10,6 +10,7 @@ from respire.data.splits.split import Cut
 from respire.evaluation.assess import NAMES as METRICS
 from respire.metrics import Scores
 from respire.recipe.presets import small
+from respire.report.page import strict
 from respire.report.typed import read, stored
 from respire.statistics.intervals import bootstrap
 from respire.statistics.paired import compare
@@ -187,7 +188,7 @@ def test_results_are_strict_json(results):
 
 def test_nothing_of_results_is_lost_when_they_are_read(results):
     again = stored(read(Spread, results))
-    assert again == {name: results[name] for name in again}
+    assert strict(again) == strict({name: results[name] for name in again})
     assert {"variants", "comparison", "runs"} <= again.keys()
 
 
