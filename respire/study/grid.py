@@ -2,10 +2,11 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import chain, product
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -157,7 +158,10 @@ class Grid:
         failures, began = [], time.monotonic()
         by_name = {at.name: at for at in waiting}
         gpu = any(self.studies[at].compute.device == "cuda" for at in waiting)
-        ended = run_grid(train_and_test, self._jobs(waiting), gpu=gpu, per_gpu=self.extent.per_gpu)
+        ended = chain.from_iterable(
+            run_grid(train_and_test, self._jobs(cells), gpu=gpu, per_gpu=self.extent.per_gpu)
+            for cells in self._rounds(waiting)
+        )
         for done, (cell, failure) in enumerate(ended, 1):
             at = by_name[cell.name]
             if failure is None:
@@ -173,6 +177,18 @@ class Grid:
                 flush=True,
             )
         return failures
+
+    def _rounds(self, waiting: list[Coordinates]) -> list[list[Coordinates]]:
+        """Cells of one stage 1 in one round each: at once, they would train it in one folder."""
+        rounds: list[list[Coordinates]] = []
+        begun = Counter[str]()
+        for at in waiting:
+            key = self.studies[at].stage1.key
+            if begun[key] == len(rounds):
+                rounds.append([])
+            rounds[begun[key]].append(at)
+            begun[key] += 1
+        return rounds
 
     def _jobs(self, waiting: list[Coordinates]) -> Iterator[tuple[Run, pa.Table]]:
         """Each cell with the cycles it needs, begun when it is asked for."""
