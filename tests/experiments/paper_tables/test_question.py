@@ -15,6 +15,7 @@ from respire.experiments.paper_tables import (
 )
 from respire.experiments.paper_tables.printed import CBA_BRC, CNN, FINE_TUNED
 from respire.experiments.paper_tables.question import Question
+from respire.recipe.fields import Concatenation
 from respire.recipe.presets import PRESETS, small
 
 EVERY = {
@@ -66,7 +67,7 @@ def test_the_gains_are_those_that_the_paper_speaks_of() -> None:
 
 
 def test_rows_that_other_experiments_have_too_are_the_recipe_itself() -> None:
-    recipe = small()
+    recipe = replace(small(), concatenation=Concatenation())  # as the paper's
     whole = (
         (ablation.question(recipe, Cut()), CBA_BRC),
         (window_length.question(recipe, Cut(), ()), "7 s"),
@@ -96,6 +97,8 @@ def test_each_step_changes_one_thing_about_the_base_model() -> None:
     assert changed == {
         CNN: set(),
         "CNN + CBA": {"concatenation.scheme"},
+        "CNN + CBA within a recording": {"concatenation.scheme", "concatenation.partners"},
+        "CNN + CBA, normal joined too": {"concatenation.scheme", "concatenation.join_normal"},
         "CNN + BRC": {"features.blank_region"},
         "CNN, zero padding": {"features.padding", "features.evaluation_padding"},
         "CNN, reflect padding": {"features.padding", "features.evaluation_padding"},

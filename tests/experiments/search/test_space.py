@@ -95,9 +95,9 @@ def test_the_kinds_of_dimensions() -> None:
 def test_a_condition_on_a_field_outside_the_space_follows_the_recipe() -> None:
     text = "concatenation.multiple_of_normal=0.5:2 if concatenation.scheme=same-class"
     space = read_space(small(), [text])
-    assert "concatenation.multiple_of_normal" in drawn(0, space)
-    off = replace(small(), concatenation=replace(small().concatenation, scheme="off"))
-    assert drawn(0, space, off) == {}
+    joined = replace(small(), concatenation=replace(small().concatenation, scheme="same-class"))
+    assert "concatenation.multiple_of_normal" in drawn(0, space, joined)
+    assert drawn(0, space) == {}
 
 
 def test_the_user_replaces_extends_and_restricts() -> None:
