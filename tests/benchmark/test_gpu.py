@@ -26,9 +26,10 @@ from respire.recipe.presets import paper
 
 LACKING = ("ray", "mlflow", "librosa", "soundfile", "soxr", "optuna", "pydantic", "jinja2", "pooch")
 BARE = f"""
-import runpy, sys
+import sys
 sys.modules.update(dict.fromkeys({LACKING!r}))
-runpy.run_module("respire.benchmark.gpu", run_name="__main__")
+from respire.benchmark.gpu import main
+sys.exit(main())
 """
 
 
