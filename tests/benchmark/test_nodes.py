@@ -15,7 +15,7 @@ from respire.runtime.storage import Storage
 def test_a_second_node_shortens_an_epoch_by_what_computing_and_exchange_leave(
     tmp_path: Path,
 ):
-    measured = seconds_of_epochs(small(), Storage(f"file://{tmp_path}"), epochs=4)
+    measured = seconds_of_epochs(small(), Storage(f"file://{tmp_path}"), epochs=2)
     one, two, apart = map(min, (measured.one, measured.two, measured.apart))
     assert two < 0.9 * one  # idle: 0.72 of it
     assert two > 0.9 * apart
