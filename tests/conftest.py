@@ -69,7 +69,7 @@ def ray_session(ray_cluster: None) -> Iterator[None]:  # noqa: ARG001
 def ray_of_its_own() -> Iterator[dict[str, str]]:
     """The environment of a process that makes a cluster, which nobody else here joins unasked."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        settings = {"RAY_AUTH_MODE": "disabled", "RAY_SCHEDULER_EVENTS": "0", "RAY_TMPDIR": folder}
+        settings = {"RAY_SCHEDULER_EVENTS": "0", "RAY_TMPDIR": folder}
         yield os.environ | settings
 
 

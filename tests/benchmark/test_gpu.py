@@ -26,10 +26,9 @@ from respire.recipe.presets import paper
 
 LACKING = ("ray", "mlflow", "librosa", "soundfile", "soxr", "optuna", "pydantic", "jinja2", "pooch")
 BARE = f"""
-import sys
+import runpy, sys
 sys.modules.update(dict.fromkeys({LACKING!r}))
-from respire.benchmark.gpu import main
-sys.exit(main())
+runpy.run_module("respire.benchmark.gpu", run_name="__main__", alter_sys=True)
 """
 
 
