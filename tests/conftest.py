@@ -21,6 +21,8 @@ from respire.data.corpora.synthetic import write_corpus
 
 # As in respire.runtime.session: must be set before torch is imported, here and in Ray's workers.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# Before the first Ray of this process: a later one of another mode refuses what is asked of it.
+os.environ["RAY_AUTH_MODE"] = "disabled"
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 if WORKER:
     import torch
@@ -39,7 +41,6 @@ PATIENCE_S = 60.0
 def ray_cluster() -> Iterator[None]:
     """One Ray on two CPUs for all tests: starting one takes seconds."""
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("RAY_AUTH_MODE", "disabled")
         environment.setenv("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
         environment.setenv("RAY_worker_niceness", "0")  # as in commands.environment
         ray.init(
@@ -68,7 +69,7 @@ def ray_session(ray_cluster: None) -> Iterator[None]:  # noqa: ARG001
 def ray_of_its_own() -> Iterator[dict[str, str]]:
     """The environment of a process that makes a cluster, which nobody else here joins unasked."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        settings = {"RAY_AUTH_MODE": "disabled", "RAY_SCHEDULER_EVENTS": "0", "RAY_TMPDIR": folder}
+        settings = {"RAY_SCHEDULER_EVENTS": "0", "RAY_TMPDIR": folder}
         yield os.environ | settings
 
 

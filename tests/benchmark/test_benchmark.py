@@ -622,7 +622,7 @@ def test_a_quick_run_measures_everything_it_promises(corpus: Path, tmp_path: Pat
             *("--gpu", "none", "--storage", str(tmp_path)),
             *("--recipe.features.n-fft", "1024", "--recipe.features.hop", "512"),
             *("--recipe.features.n-mels", "16"),
-            *("--recipe.model.backbone", "resnet18", "--sizes", "1", "2"),
+            *("--recipe.model.backbone", "shufflenet_v2_x0_5", "--sizes", "1", "2"),
         ],
         cwd=tmp_path,
         env=kept | {"RAY_AUTH_MODE": "disabled"},

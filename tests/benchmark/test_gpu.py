@@ -28,7 +28,7 @@ LACKING = ("ray", "mlflow", "librosa", "soundfile", "soxr", "optuna", "pydantic"
 BARE = f"""
 import runpy, sys
 sys.modules.update(dict.fromkeys({LACKING!r}))
-runpy.run_module("respire.benchmark.gpu", run_name="__main__")
+runpy.run_module("respire.benchmark.gpu", run_name="__main__", alter_sys=True)
 """
 
 

@@ -54,6 +54,7 @@ def test_commands_are_found_by_their_names(arguments: list[str], code: int, said
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
 def test_a_study_is_opened_trained_and_found_again_from_python(
     corpus: Path, tmp_path: Path
 ) -> None:

@@ -50,7 +50,6 @@ class Undisturbed:
 def three_nodes() -> Iterator[Cluster]:
     """A head that computes nothing, as on a cloud, and three nodes of a core each."""
     with pytest.MonkeyPatch.context() as environment, tempfile.TemporaryDirectory() as folder:
-        environment.setenv("RAY_AUTH_MODE", "disabled")
         environment.setenv("RAY_TMPDIR", folder)  # nobody else on this machine joins it unasked
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
         for _ in range(NODES):
