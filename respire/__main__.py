@@ -12,7 +12,7 @@ COMMANDS = {
     "image_size": "What is a larger image worth?",
     "device_finetuning": "What does fine-tuning for each device bring?",
     "single_device": "Does one device teach the others?",
-    "leakage": "What are four shortcuts worth?",
+    "leakage": "What are five shortcuts worth?",
     "attention_maps": "Does clipping blank rows move a network's attention?",
     "search": "Which recipe holds across patient splits, and not on one lucky split?",
     "audit": "What is the data set made of, and is what the paper says about it true?",

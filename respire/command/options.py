@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, cast, get_args
 
 import tyro
 
-from respire.data.splits.kinds import LISTED, OF_CYCLES, Kind
+from respire.data.splits.kinds import LISTED, SHARING, Kind
 from respire.errors import InputError
 from respire.recipe.presets import PRESETS, paper
 from respire.recipe.recipe import Recipe
@@ -98,8 +98,8 @@ class TrainingOptions(DataOptions):
 
     split: Kind = "80-20"
     """80-20: random patients; 60-40: the official list, two patients on both sides;
-    60-40-disjoint: the same without those patients' test recordings; by-cycle: random cycles, their
-    patients on all sides (stamped)."""
+    60-40-disjoint: the same without those patients' test recordings; by-recording, by-cycle: random
+    ones, their patients on all sides (stamped)."""
     stratify: tyro.conf.FlagCreatePairsOff[bool] = False
     """Draw an 80-20 split's patients stratified by device and class."""
     split_seed: int = 0
@@ -154,7 +154,7 @@ class GridOptions(TrainingOptions):
             raise InputError(
                 f"--split {self.split} is the same for every seed; use --split 80-20, or --splits 1"
             )
-        if self.split in OF_CYCLES:
+        if self.split in SHARING:
             raise InputError(
                 f"--split {self.split}: runs are compared on patients apart; use --split 80-20 "
                 "(leakage.py says what that split is worth)"

@@ -172,7 +172,7 @@ def cut_study(
     """
     whole = corpus.cycles["recording"].isin(prepared.recordings())
     cycles = cut.units(corpus.cycles[whole].reset_index(drop=True))
-    if not cut.patients_apart:
+    if cut.cycles_apart:
         prepared = CyclesApart.of(prepared)
     if recipe.selection == "none" and cut.validation is None:
         cut = replace(cut, validation=False)

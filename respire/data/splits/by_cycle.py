@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from respire.data.rows import SCHEMA
-from respire.data.splits.draw import TEST_SHARE, VALIDATION_SHARE
+from respire.data.splits.draw import TEST_SHARE, cut_share, validation_share
 
 
 def take_apart(cycles: pd.DataFrame) -> pd.DataFrame:
@@ -30,17 +30,10 @@ def draw_cycles(names: np.ndarray, split_seed: int, inner_seed: int) -> dict[str
 
     Of the names of cycles taken apart, str [n]: "train", "validation" and "test", each sorted.
     """
-    test, rest = _cut(names, TEST_SHARE, [0, split_seed])
-    validation, train = _cut(rest, VALIDATION_SHARE, [1, inner_seed])
+    test, rest = cut_share(names, TEST_SHARE, [0, split_seed])
+    validation, train = validation_share(rest, inner_seed)
     sides = {"train": train, "validation": validation, "test": test}
     return {side: tuple(map(str, names)) for side, names in sides.items()}
-
-
-def _cut(names: np.ndarray, share: float, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """A share of the names, drawn at random, and the rest; both sorted."""
-    drawn = np.random.default_rng(seed).permutation(np.sort(names))
-    size = round(share * len(names))
-    return np.sort(drawn[:size]), np.sort(drawn[size:])
 
 
 def rows_apart(table: pa.Table) -> pa.Table:

@@ -63,6 +63,18 @@ def draw_validation_side(
     return _draw(*_cycle_counts(cycles), VALIDATION_SHARE, seed, stratify, keep=1)
 
 
+def cut_share(names: np.ndarray, share: float, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """A share of the names, drawn at random whoever their patients are, and the rest; sorted."""
+    drawn = np.random.default_rng(seed).permutation(np.sort(names))
+    size = round(share * len(names))
+    return np.sort(drawn[:size]), np.sort(drawn[size:])
+
+
+def validation_share(names: np.ndarray, inner_seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Those of the names in validation, drawn likewise, and those in train; both sorted."""
+    return cut_share(names, VALIDATION_SHARE, [_INNER, inner_seed])
+
+
 def _draw(
     patients: np.ndarray,
     counts: np.ndarray,

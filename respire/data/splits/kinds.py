@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-Kind = Literal["80-20", "60-40", "60-40-disjoint", "by-cycle"]
+Kind = Literal["80-20", "60-40", "60-40-disjoint", "by-recording", "by-cycle"]
 LISTED: tuple[Kind, ...] = ("60-40", "60-40-disjoint")
 """Those whose test side is the official one, the same for every split seed."""
-OF_CYCLES: tuple[Kind, ...] = ("by-cycle",)
-"""Those that cut cycles, and no patients apart."""
+SHARING: tuple[Kind, ...] = ("by-recording", "by-cycle")
+"""Those that cut recordings or cycles, whoever their patients are."""

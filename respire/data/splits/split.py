@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from respire.data.splits.by_cycle import draw_cycles, take_apart
+from respire.data.splits.by_recording import draw_recordings
 from respire.data.splits.draw import (
     absences,
     devices_of,
@@ -22,7 +23,7 @@ from respire.data.splits.draw import (
     official_test_side,
     shared_warning,
 )
-from respire.data.splits.kinds import LISTED, OF_CYCLES, Kind
+from respire.data.splits.kinds import LISTED, SHARING, Kind
 from respire.errors import InputError
 from respire.labels import CLASSES
 
@@ -38,8 +39,8 @@ class Cut:
     Attributes:
         kind: "80-20", a random fifth of the patients in test (paper section 3); "60-40", the
             official split as published, which shares patients between its sides;
-            "60-40-disjoint", the same without these patients' test recordings; or "by-cycle",
-            random cycles, whoever their patients are (by_cycle.py).
+            "60-40-disjoint", the same without these patients' test recordings; "by-recording" and
+            "by-cycle", random ones, whoever their patients are (by_recording.py, by_cycle.py).
         split_seed: outer seed, who is in test (unused by the official split).
         inner_seed: who is in validation, a fifth of the patients not in test. Equal for both
             official kinds.
@@ -49,7 +50,7 @@ class Cut:
             recipe: who is held out belongs to the cut, what chooses to the recipe.
 
     Raises:
-        InputError: a negative seed, or cycles that are to be stratified like patients.
+        InputError: a negative seed, or what is to be stratified cuts no patients.
     """
 
     kind: Kind = "80-20"
@@ -65,13 +66,18 @@ class Cut:
                 raise InputError(f"--{option}-seed {seed}: must be 0 or more")
         if self.stratify and not self.patients_apart:
             raise InputError(
-                "--stratify: draws patients, which --split by-cycle does not; drop one"
+                f"--stratify: draws patients, which --split {self.kind} does not; drop one"
             )
 
     @property
     def patients_apart(self) -> bool:
-        """Whether patients are cut, and not cycles."""
-        return self.kind not in OF_CYCLES
+        """Whether patients are cut, and not recordings or cycles."""
+        return self.kind not in SHARING
+
+    @property
+    def cycles_apart(self) -> bool:
+        """Whether recordings are taken apart, for cycles are cut."""
+        return self.kind == "by-cycle"
 
     @property
     def needs_list(self) -> bool:
@@ -101,7 +107,7 @@ class Cut:
 
     def units(self, catalogue: pd.DataFrame) -> pd.DataFrame:
         """The catalogue (data/corpora/icbhi.py) with what is cut as its recordings."""
-        return catalogue if self.patients_apart else take_apart(catalogue)
+        return take_apart(catalogue) if self.cycles_apart else catalogue
 
     def on(self, units: pd.DataFrame, official: Mapping[str, str] | None = None) -> "Split":
         """Cut.
@@ -120,7 +126,8 @@ class Cut:
         if self.patients_apart:
             sides, warnings = self._patients_on(units, patient_of, official)
         else:
-            sides = draw_cycles(once.index.to_numpy(), self.split_seed, self.inner_seed)
+            draw = draw_cycles if self.cycles_apart else draw_recordings
+            sides = draw(once.index.to_numpy(), self.split_seed, self.inner_seed)
         split = Split(
             self,
             **sides,
@@ -165,8 +172,8 @@ class Split:
     """Recordings on three sides, no patient on two of them.
 
     There are two exceptions. Kind "60-40" is the official split as published, whose train and test
-    sides share patients; train and validation are patient-disjoint there too. Kind "by-cycle"
-    knows no patients (by_cycle.py), and is stamped.
+    sides share patients; train and validation are patient-disjoint there too. Kinds "by-recording"
+    and "by-cycle" know no patients, and are stamped.
 
     Attributes:
         cut: how the sides were chosen.
@@ -209,7 +216,10 @@ class Split:
     @property
     def stamps(self) -> tuple[str, ...]:
         """What every result on it must carry, loudly."""
-        return () if self.cut.patients_apart else ("cycles of one patient are on both sides",)
+        if self.cut.patients_apart:
+            return ()
+        units = "cycles" if self.cut.cycles_apart else "recordings"
+        return (f"{units} of one patient are on both sides",)
 
     def heard_on(self, devices: Iterable[str]) -> "Split":
         """The same test side, and on the others only recordings of some devices."""

@@ -42,7 +42,7 @@ def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tables")
     done = finished("leakage.py", folder, "--data", str(data), *TINY)
     assert done.returncode == 0, done.stderr
-    assert "7 of 7 runs to do" in done.stdout
+    assert "8 of 8 runs to do" in done.stdout
     assert rows(done.stdout)
     return folder
 
@@ -57,14 +57,16 @@ def test_every_shortcut_is_a_row_beside_its_like_without_and_stamped(results) ->
     assert {name for name, row in told.items() if row["difference"] is not None} == {
         "epoch chosen on test",
         "test cycles padded by their labels",
+        "split by recording",
         "split by cycle",
         "official split as published",
     }
     assert told["epoch chosen on test"]["stamps"] == ["selected on test"]
     assert told["split by cycle"]["stamps"] == ["cycles of one patient are on both sides"]
+    assert told["split by recording"]["stamps"] == ["recordings of one patient are on both sides"]
     assert told["test cycles padded by their labels"]["stamps"]
     assert not told["no shortcut"]["stamps"]
-    assert len(results["stamps"]) == 3
+    assert len(results["stamps"]) == 4
     assert any("both sides" in warning for warning in results["warnings"])
 
 
@@ -83,13 +85,13 @@ def test_a_split_by_cycle_tests_a_fifth_of_all_cycles(results, data: Path) -> No
 
 def test_baselines_stand_beside_every_kind_of_split(results) -> None:
     kinds = {row["split"] for row in results["rows"]}
-    assert kinds == {"80-20", "by-cycle", "60-40", "60-40-disjoint"}
+    assert kinds == {"80-20", "by-recording", "by-cycle", "60-40", "60-40-disjoint"}
     assert {of["split"] for of in results["baselines"]} == kinds
 
 
 def test_mlflow_has_a_run_for_each_cell_and_its_stamps(folder: Path, results) -> None:
     parent, children = parent_and_children("leakage", folder)
-    assert len(children) == len(results["runs"]) == 7
+    assert len(children) == len(results["runs"]) == 8
     assert "selected on test" in parent.data.tags["respire.stamps"]
     told = next(row for row in results["rows"] if row["name"] == "no shortcut")
     assert parent.data.metrics["no shortcut.score"] == pytest.approx(told["score"])
