@@ -177,13 +177,13 @@ def needs(
     workers, optimisation = machines.workers, recipe.optimisation
     shards = workers if optimisation.bank == "sharded" else 1
     copies = workers // shards
-    windows = round(trains * hours * rates.cycles)
+    windows = round(trains * cycles)
     trained = windows * flops + selects * cycles * flops / 3  # forward: a third
     rate, peak = machines.windows_per_s, machines.peak_tflops
     epoch_s = None if rate is None else trained / flops / rate / workers
     bound_s = None if peak is None else trained / (peak * 1e12 * machines.utilisation) / workers
     table = TABLE_BYTES + rates.frame_bytes
-    averaged = optimisation.average_decay > 0
+    saved = CHECKPOINT_COPIES[optimisation.optimiser] + (optimisation.average_decay > 0)
     kept = (copies + 1) * trains + 2 * selects + TEST_SHARE
     return {
         "recordings": recordings,
@@ -216,7 +216,7 @@ def needs(
         "index_bytes": 8.0
         * recipe.features.samples(recipe.preprocess.sample_rate_hz)
         * math.ceil(optimisation.batch_size / workers),
-        "checkpoint_bytes": 4.0 * parameters * (CHECKPOINT_COPIES[optimisation.optimiser] + averaged),
+        "checkpoint_bytes": 4.0 * parameters * saved,
         "epoch_flops": trained,
         "epoch_s": epoch_s,
         "epoch_bound_s": bound_s,
