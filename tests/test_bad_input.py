@@ -254,7 +254,7 @@ def test_a_tracking_database_that_cannot_be_written_is_refused(few: Path, refusa
 def test_a_window_shorter_than_one_fft_is_refused(few: Path, refusal: Refusal) -> None:
     said = refusal("--data", str(few), "--recipe.features.window-seconds", "0.05")
     assert said.startswith("error: recipe.features.window_seconds: 0.05 s is 200 samples")
-    assert said.endswith("use at least 0.064 s")
+    assert said.endswith("use at least 0.128 s")
 
 
 @pytest.mark.usefixtures("without_ray")

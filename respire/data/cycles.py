@@ -50,7 +50,7 @@ class PreparedCycles:
             KeyError: a recording is not there, e.g. because it was skipped.
         """
         files = _open(self.storage)
-        wanted = pyarrow.dataset.field("recording").isin(list(recordings))
+        wanted = pyarrow.dataset.field("recording").isin(pa.array(list(recordings), pa.string()))
         good = pyarrow.dataset.field(ERROR.name).is_null()
         table = in_order(files.to_table(columns=SCHEMA.names, filter=wanted & good))
         missing = set(recordings) - set(table.column("recording").to_pylist())

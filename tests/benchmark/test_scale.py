@@ -197,14 +197,16 @@ def test_at_the_hours_of_a_limit_what_is_needed_is_what_there_is(
 ) -> None:
     recipe = with_optimisation(bank=bank)
     machines = Machines(workers=workers, host_gib=gib, driver_gib=2 * gib, gpu_gib=gib)
-    found = limits(hours, machines, recipe, needs(hours, machines, RATES, recipe, 1, 1))
+    now = needs(hours, machines, RATES, recipe, 1, 1)
+    found = limits(hours, machines, recipe, now)
     assert [limit.hours for limit in found] == sorted(limit.hours for limit in found)
     for limit in found:
         if limit.unit == "bytes":
             then = needs(limit.hours, machines, RATES, recipe, 1, 1)
             again = limits(limit.hours, machines, recipe, then)
             (same,) = (other for other in again if other.name == limit.name)
-            assert same.need == pytest.approx(limit.room, rel=1 / max(1, then["cycles"]) + 1e-9)
+            rounding = 1 / max(1, then["cycles"]) + 1 / now["cycles"]  # there, and here
+            assert same.need == pytest.approx(limit.room, rel=rounding)
 
 
 def test_more_workers_than_windows_in_a_batch_end_at_once() -> None:

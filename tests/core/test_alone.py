@@ -32,6 +32,7 @@ from dataclasses import replace
 from cycle_rows import cycles_table
 from tiny_fit import CPU, RECIPE
 
+from respire.evaluation.decided import decided
 from respire.evaluation.evaluate import predict_stages
 from respire.features.bank import CycleBank
 from respire.metrics import overall
@@ -47,10 +48,10 @@ train, selector = (cycles_table(lengths, labels, seed=seed) for seed in (0, 1))
 banks = [CycleBank.from_table(table, recipe.task) for table in (train, selector)]
 network = network_of(recipe, initial_weights(recipe.model, recipe.task, 0))
 run = fit(network, *banks, recipe, recipe.optimisation, CPU, seed=0)
-tuned = finetune(run.weights, *banks, recipe, CPU, learning_rate=1e-4, seed=0)
-predictions = predict_stages(recipe, selector, run.weights, {{"AKGC417L": tuned.fit.weights}}, CPU)
+tuned = finetune(run.learnt, *banks, recipe, CPU, learning_rate=1e-4, seed=0)
+predictions = predict_stages(recipe, selector, run.learnt, {{"AKGC417L": tuned.fit.learnt}}, CPU)
 for stage in predictions.values():
-    assert overall(stage, len(recipe.classes)).confusion.sum() == 24
+    assert overall(decided(stage), len(recipe.classes)).confusion.sum() == 24
 assert len(run.history) == len(tuned.fit.history) == 1
 print("trained", *sorted({{name.split(".")[0] for name in sys.modules}} & set({BLOCKED})))
 """

@@ -102,6 +102,12 @@ def test_a_recording_that_is_not_there_is_named(prepared: PreparedCycles) -> Non
         prepared.read(["999_1b1_Al_sc_Meditron"])
 
 
+def test_nobody_is_an_empty_table_of_the_same_columns(prepared: PreparedCycles) -> None:
+    nobody = prepared.read([])
+    assert len(nobody) == 0
+    assert nobody.schema == SCHEMA
+
+
 def test_prepared_cycles_are_not_computed_again(
     prepared: PreparedCycles, catalogue: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,9 +21,8 @@ from respire.recipe.recipe import Recipe
 TABLE_BYTES = 8 * 8
 """Of a cycle in a bank: six int64 columns, its place among those of its class, its identity."""
 CHECKPOINT_COPIES = {"sgd": 3, "adamw": 4}
-"""Of the weights in a checkpoint: the chosen epoch's, the last one's, and the optimiser's."""
-TRAIN_SHARE = (1 - TEST_SHARE) * (1 - VALIDATION_SHARE)
-SELECTOR_SHARE = (1 - TEST_SHARE) * VALIDATION_SHARE
+"""Of the weights in a checkpoint: the chosen epoch's, the last one's, and the optimiser's; where
+weights are averaged, the average is one more."""
 GIB = 2**30
 OBJECT_STORE_SHARE = 0.3
 """Of a node's memory, what Ray's object store may take by default."""
@@ -172,17 +171,20 @@ def needs(
     cycle_s = 3600 * hours * rates.cycle_share
     audio = 2.0 * recipe.preprocess.sample_rate_hz * cycle_s
     recordings, cycles = round(hours * rates.recordings), round(hours * rates.cycles)
-    train, selector, test = (share * audio for share in (TRAIN_SHARE, SELECTOR_SHARE, TEST_SHARE))
+    selects = 0.0 if recipe.selection == "none" else (1 - TEST_SHARE) * VALIDATION_SHARE
+    trains = 1 - TEST_SHARE - selects
+    train, selector, test = (share * audio for share in (trains, selects, TEST_SHARE))
     workers, optimisation = machines.workers, recipe.optimisation
     shards = workers if optimisation.bank == "sharded" else 1
     copies = workers // shards
-    windows = round(TRAIN_SHARE * cycles)
-    trained = windows * flops + SELECTOR_SHARE * cycles * flops / 3  # forward: a third
+    windows = round(trains * cycles)
+    trained = windows * flops + selects * cycles * flops / 3  # forward: a third
     rate, peak = machines.windows_per_s, machines.peak_tflops
     epoch_s = None if rate is None else trained / flops / rate / workers
     bound_s = None if peak is None else trained / (peak * 1e12 * machines.utilisation) / workers
     table = TABLE_BYTES + rates.frame_bytes
-    kept = (copies + 1) * TRAIN_SHARE + 2 * SELECTOR_SHARE + TEST_SHARE
+    saved = CHECKPOINT_COPIES[optimisation.optimiser] + (optimisation.average_decay > 0)
+    kept = (copies + 1) * trains + 2 * selects + TEST_SHARE
     return {
         "recordings": recordings,
         "cycles": cycles,
@@ -201,7 +203,7 @@ def needs(
         "selector_bank_bytes": selector,
         "test_bank_bytes": test,
         "train_tables_bytes": windows / shards * table,
-        "selector_tables_bytes": SELECTOR_SHARE * cycles * table,
+        "selector_tables_bytes": selects * cycles * table,
         "object_store_bytes": copies * train + selector,
         "largest_object_bytes": train,
         # Reading the training rows; or, in stage 2, all rows, and those of each device beside them.
@@ -214,7 +216,7 @@ def needs(
         "index_bytes": 8.0
         * recipe.features.samples(recipe.preprocess.sample_rate_hz)
         * math.ceil(optimisation.batch_size / workers),
-        "checkpoint_bytes": 4.0 * parameters * CHECKPOINT_COPIES[optimisation.optimiser],
+        "checkpoint_bytes": 4.0 * parameters * saved,
         "epoch_flops": trained,
         "epoch_s": epoch_s,
         "epoch_bound_s": bound_s,
