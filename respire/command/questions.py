@@ -35,6 +35,11 @@ class FullOptions(TrainingOptions):
 
     workers: int = 1
     """Training workers; on GPUs, one a GPU."""
+    seeds: int = 1
+    """How many training seeds; --seed is the first. Their predictions are averaged too."""
+
+    def __post_init__(self) -> None:
+        self.check_counts("seeds")
 
 
 @asked_with(FullOptions)
@@ -43,7 +48,8 @@ def full(options: FullOptions) -> str:
     from respire.experiments.full.run import full
 
     place = dataclasses.replace(options.place, workers=options.workers)
-    return full(options.recipe, options.cut, options.seed, place, options.name)
+    seeds = range(options.seed, options.seed + options.seeds)
+    return full(options.recipe, options.cut, seeds, place, options.name)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,23 @@ def decided(rows: pd.DataFrame, prior: float | None = None) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
+def averaged(members: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Predictions of several trainings as those of one: of each row, the mean probabilities.
+
+    Args:
+        members: predictions (training/predict.py) of the same rows in the same order, of networks
+            that were trained on the same cycles under the same prior.
+    """
+    first = members[0]
+    columns = [name for name in first.columns if name.startswith(LOG_P)]
+    alike = [name for name in first.columns if name not in columns]
+    if not all(first[alike].equals(other[alike]) for other in members[1:]):
+        raise ValueError("predictions of other rows, or from other training cycles")
+    log_p = np.stack([member[columns].to_numpy() for member in members])
+    mean = np.logaddexp.reduce(log_p, axis=0) - np.log(np.float32(len(members)))
+    return first.assign(**dict(zip(columns, mean.T, strict=True)))
+
+
 def along(rows: pd.DataFrame, priors: Sequence[float], classes: int) -> list[float]:
     """The Score of predictions under each prior, NaN where undefined; of so many ``classes``."""
     return [overall(decided(rows, prior), classes).score for prior in priors]

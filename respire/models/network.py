@@ -1,9 +1,7 @@
 """RespireNet: a torchvision backbone, then 128 - 128 - classes (paper section 2)."""
 
 import hashlib
-import pickle
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -13,11 +11,9 @@ from torch import Tensor, nn
 
 from respire.errors import InputError
 from respire.labels import CLASSES, Task
+from respire.models.pretrained import Weights, pretrained
 from respire.recipe.fields import Model
 from respire.recipe.recipe import Recipe
-
-Weights = dict[str, Tensor]
-"""A state dict."""
 
 
 class Learnt(NamedTuple):
@@ -25,10 +21,6 @@ class Learnt(NamedTuple):
 
     weights: Weights
     counts: Tensor
-
-
-IMAGENET_VERSION = "IMAGENET1K_V1"
-"""The torchvision weights that existed when the paper was written."""
 
 
 def respirenet(model: Model, classes: int) -> nn.Module:
@@ -91,11 +83,7 @@ def _classifier(network: nn.Module, backbone: str) -> tuple[str, nn.Linear]:
 
 def _load_backbone(network: nn.Module, classifier: str, model: Model) -> None:
     """Load all but the classifier, which the head replaces."""
-    if model.weights == "imagenet":
-        weights = _imagenet_weights(model.backbone)
-    else:
-        weights = _weights_from_file(model.weights)
-    weights = {k: v for k, v in weights.items() if not k.startswith(f"{classifier}.")}
+    weights = {k: v for k, v in pretrained(model).items() if not k.startswith(f"{classifier}.")}
     try:
         keys = network.load_state_dict(weights, strict=False)
     except RuntimeError as error:
@@ -110,45 +98,6 @@ def _load_backbone(network: nn.Module, classifier: str, model: Model) -> None:
             f"({len(missing)} of its tensors missing, {len(keys.unexpected_keys)} unknown); "
             f"give the state dict of a torchvision {model.backbone}"
         )
-
-
-def _imagenet_weights(backbone: str) -> dict[str, Tensor]:
-    try:
-        weights = torchvision.models.get_model_weights(backbone)[IMAGENET_VERSION]
-    except KeyError as error:
-        raise InputError(
-            f"recipe.model.weights: torchvision has no ImageNet weights for {backbone}; "
-            f"use --recipe.model.weights none, or the path of a state dict"
-        ) from error
-    try:
-        return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:
-        place = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-        raise InputError(
-            f"recipe.model.weights: {weights.url} cannot be had ({error}); download it elsewhere "
-            f"to {place}, or give its path with --recipe.model.weights FILE, or train without "
-            f"with --recipe.model.weights none"
-        ) from error
-
-
-def _weights_from_file(path: str) -> dict[str, Tensor]:
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(
-            f"recipe.model.weights: no file {path}; use imagenet, none, or the path of a state dict"
-        ) from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise InputError(
-            f"recipe.model.weights: {path} cannot be read ({first_line}); "
-            f"give a state dict saved with torch.save"
-        ) from error
-    if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
-        raise InputError(
-            f"recipe.model.weights: {path} holds no state dict; save network.state_dict()"
-        )
-    return weights
 
 
 class _OverWorkers(torch.autograd.Function):

@@ -26,6 +26,7 @@ def run(results: Mapping[str, Any]) -> Table:
             *((f"{step} (s)", f"{took:,.1f}") for step, took in results["seconds"].items()),
             ("peak memory (MiB)", f"{results['peak_memory_mib']:,.0f}"),
             *((name, str(value)) for name, value in results["environment"].items()),
+            *((f"SHA-256 of {name}", sha) for name, sha in results.get("weights", {}).items()),
         ),
         text_columns=2,
     )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, TypeAdapter
@@ -29,6 +29,7 @@ class Header:
         seconds: by part, and in total.
         peak_memory_mib: the most that was needed.
         environment: versions, and where something is trained device, precision, workers, memory.
+        weights: SHA-256 of each file that networks started from, by what the recipe calls it.
     """
 
     experiment: str
@@ -43,6 +44,7 @@ class Header:
     seconds: Mapping[str, float]
     peak_memory_mib: float
     environment: Mapping[str, Any]
+    weights: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(kind: type[Summary], results: Mapping[str, Any]) -> Summary:

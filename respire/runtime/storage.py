@@ -108,10 +108,10 @@ class Storage:
         """The Parquet file's rows."""
         return pyarrow.parquet.read_table(pa.BufferReader(self.read_bytes()))
 
-    def write_table(self, table: pa.Table) -> None:
-        """Write rows as a Parquet file, whole or not at all."""
+    def write_table(self, table: pa.Table, **how: Any) -> None:
+        """Write rows as a Parquet file, whole or not at all; ``how`` is pyarrow's to know."""
         sink = pa.BufferOutputStream()
-        pyarrow.parquet.write_table(table, sink)
+        pyarrow.parquet.write_table(table, sink, **how)
         self.write_bytes(sink.getvalue().to_pybytes())
 
     def read_json(self) -> Any:

@@ -14,6 +14,7 @@ from respire.data.cycles import PreparedCycles, prepare_cycles
 from respire.data.splits.split import Cut
 from respire.errors import InputError
 from respire.models.network import initial_weights
+from respire.models.pretrained import weights_sha256
 from respire.recipe.fields import Preprocess
 from respire.recipe.recipe import Recipe
 from respire.report.page import Page
@@ -234,6 +235,7 @@ class Experiment:
                 "workers": setting.place.workers,
                 **setting.environment,
             },
+            weights=weights_sha256({study.recipe.model for study in studies}),
         )
 
     def finish(

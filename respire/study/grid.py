@@ -119,6 +119,11 @@ class Grid:
         stage2 = self.extent.stage2 or self.variants[at.variant].stage2
         return Run(at.name, self.studies[at], stage2)
 
+    @property
+    def runs(self) -> dict[Coordinates, Run]:
+        """All of them."""
+        return {at: self.run_of(at) for at in self.studies}
+
     def run(self) -> None:
         """Run every cell that no experiment has finished, as many at once as there is room for.
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from respire.evaluation.assess import NAMES, values
+from respire.evaluation.assess import NAMES, Measured, values
 from respire.evaluation.decided import SHOWN_PRIORS, along
 from respire.evaluation.evaluate import STAGE1
 from respire.labels import NORMAL
@@ -18,7 +19,7 @@ from respire.statistics.paired import compare, differences
 from respire.statistics.variance import Decomposition, decompose
 from respire.study import spread_summary as summary
 from respire.study.grid import Coordinates, Grid
-from respire.study.tested import WATCHED, Tested, runs_of, tested_by
+from respire.study.tested import WATCHED, Tested, averaged_by, runs_of, tested_by
 
 Sizes = Mapping[str, Any]
 """Patients on the test side of a split and off it, means over the splits."""
@@ -27,8 +28,10 @@ Sizes = Mapping[str, Any]
 def summarise(grid: Grid) -> summary.Spread:
     """What there is to say of a finished grid."""
     runs, tested = runs_of(grid), tested_by(grid)
+    averaged = averaged_by(grid) if len(grid.extent.seeds) > 1 else {}
     variants = {
-        name: _variant(grid, runs[runs["variant"] == name], tested, name) for name in grid.variants
+        name: _variant(grid, runs[runs["variant"] == name], tested, averaged, name)
+        for name in grid.variants
     }
     records: Sequence[Any] = runs.to_dict("records")
     return summary.Spread(
@@ -72,10 +75,17 @@ def baselines(grid: Grid, variant: str) -> dict[str, pd.DataFrame]:
     return {baseline: by_split(tested, classes) for baseline, tested in predictions.items()}
 
 
-def _variant(grid: Grid, runs: pd.DataFrame, tested: Tested, name: str) -> summary.VariantSpread:
+def _variant(
+    grid: Grid, runs: pd.DataFrame, tested: Tested, averaged: Tested, name: str
+) -> summary.VariantSpread:
     """All that is said of one variant by itself."""
     seeds = sorted(set(runs["split_seed"]))
-    splits = [_split(grid, runs, tested, name, seed) for seed in seeds]
+    splits = [
+        replace(
+            _split(grid, runs, tested, name, seed), averaged=_averaged(grid, averaged, name, seed)
+        )
+        for seed in seeds
+    ]
     sizes, last = _sizes(splits), grid.stages[-1]
     devices = next(study.devices for at, study in grid.studies.items() if at.variant == name)
     scores = [split.scores[last].score for split in splits]
@@ -153,6 +163,21 @@ def _split(
         shares={name: made_of[name] for name in shares(study.devices)},
         patients_off_test=int(cycles["patient"].nunique() - test["patient"].nunique()),
         scores=scores,
+    )
+
+
+def _averaged(
+    grid: Grid, averaged: Tested, name: str, split_seed: int
+) -> dict[str, Measured] | None:
+    """What the training seeds' mean probabilities are worth on one split; None with one seed."""
+    classes = len(grid.variants[name].recipe.classes)
+    return (
+        {
+            stage: Measured(**values(averaged[name, split_seed, stage], classes))
+            for stage in grid.stages
+        }
+        if averaged
+        else None
     )
 
 

@@ -33,7 +33,10 @@ class StageMeans(Measured):
 
 @dataclass(frozen=True, kw_only=True)
 class SplitSpread:
-    """One split: its test side, shares of its cycles by their names, and Scores by stage."""
+    """One split: its test side, shares of its cycles by their names, and Scores by stage.
+
+    ``averaged`` are the Scores of all training seeds' mean probabilities; None with one seed.
+    """
 
     split_seed: int
     cycles: int
@@ -42,6 +45,7 @@ class SplitSpread:
     shares: Mapping[str, float]
     patients_off_test: int
     scores: Mapping[str, StageMeans]
+    averaged: Mapping[str, Measured] | None = None
 
     def amount(self, what: str) -> float:
         """Of what the test side is made of: "cycles", or a share of them."""
@@ -105,6 +109,13 @@ class VariantSpread:
     def means(self, stage: str) -> Measured:
         """Over all splits."""
         scores = [split.scores[stage].measures for split in self.splits]
+        return Measured(**dict(zip(NAMES, np.mean(scores, axis=0).tolist(), strict=True)))
+
+    def averaged(self, stage: str) -> Measured | None:
+        """Over all splits, of the training seeds' mean probabilities; None with one seed."""
+        scores = [split.averaged[stage].measures for split in self.splits if split.averaged]
+        if not scores:
+            return None
         return Measured(**dict(zip(NAMES, np.mean(scores, axis=0).tolist(), strict=True)))
 
     def worst_first(self, stage: str) -> list[SplitSpread]:

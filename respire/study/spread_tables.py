@@ -23,6 +23,10 @@ def scores(spread: Spread) -> Table:
                 known = within(score.mean), percent(score.total.root().value)
             means = map(percent, variant.means(stage).measures)
             rows.append((name, STAGES[stage], *means, *known, str(len(spread.seeds) * splits)))
+            if (averaged := variant.averaged(stage)) is not None:
+                title = f"{STAGES[stage]}, probabilities of {len(spread.seeds)} seeds averaged"
+                means = map(percent, averaged.measures)
+                rows.append((name, title, *means, NONE, NONE, str(splits)))
         for baseline, means_of in variant.baselines.items():
             known = NONE, percent(means_of.standard_deviation)
             means = map(percent, means_of.measures)
@@ -32,9 +36,9 @@ def scores(spread: Spread) -> Table:
         ("Recipe", "", *LABELS.values(), "Interval of mean Score", "SD of a run", "n"),
         tuple(rows),
         text_columns=2,
-        note="n: runs; of a baseline, splits. Interval: of this data set's average over splits "
-        "(t, by the mean square between splits). SD: of the Score of one training on one split, "
-        "in points.",
+        note="n: runs; of baselines and of averages, splits. Interval: of this data set's average "
+        "over splits (t, by the mean square between splits). SD: of the Score of one training on "
+        "one split, in points.",
     )
 
 

@@ -4,14 +4,21 @@ import math
 from collections.abc import Mapping
 
 import pandas as pd
+import pyarrow as pa
 
 from respire.evaluation.assess import values
+from respire.evaluation.decided import averaged, decided
 from respire.evaluation.evaluate import STAGE1
-from respire.study.grid import Grid
+from respire.runtime.storage import Storage
+from respire.study.grid import Coordinates, Grid
+from respire.study.one_run import Run
 from respire.training.loop import Fit
+from respire.training.predict import LOG_P
 
 WATCHED = ("score_at_chosen", "score_at_last", "score_at_best")
 """Of test, where it is watched; nothing follows from them."""
+STEPS_A_NAT = 256
+"""Log-probabilities beside a report are rounded to these, so that the file is small."""
 Tested = Mapping[tuple[str, int, str], pd.DataFrame]
 """Test predictions by variant, split seed and stage."""
 
@@ -57,6 +64,36 @@ def tested_by(grid: Grid) -> Tested:
             key = at.variant, at.split_seed, str(stage)
             frames.setdefault(key, []).append(rows.assign(recording=seeded))
     return {key: pd.concat(of, ignore_index=True) for key, of in frames.items()}
+
+
+def averaged_by(grid: Grid) -> Tested:
+    """Test predictions of all training seeds averaged, decided as the recipe says."""
+    frames: dict[tuple[str, int, str], list[pd.DataFrame]] = {}
+    for at in grid.studies:
+        for stage, rows in grid.run_of(at).undecided().groupby("stage"):
+            key = at.variant, at.split_seed, str(stage)
+            frames.setdefault(key, []).append(rows.reset_index(drop=True))
+    return {
+        key: decided(averaged(of), grid.variants[key[0]].recipe.prior) for key, of in frames.items()
+    }
+
+
+def keep_all_predictions(file: Storage, runs: Mapping[Coordinates, Run]) -> None:
+    """Write the test predictions of many runs as one small file, for a report to lie beside.
+
+    A row a run, stage and test cycle (or window of one), as training/predict.py has them, with the
+    run's variant, split_seed and seed; ``log_p_CLASS`` are rounded to 1/256.
+    """
+    frames = [run.undecided().assign(**at._asdict()) for at, run in runs.items()]
+    rows = pd.concat(frames, ignore_index=True)
+    log_p = [name for name in rows.columns if name.startswith(LOG_P)]
+    rows[log_p] = (rows[log_p] * STEPS_A_NAT).round() / STEPS_A_NAT
+    file.write_table(
+        pa.Table.from_pandas(rows, preserve_index=False),
+        compression="zstd",
+        use_dictionary=[name for name in rows.columns if name not in log_p],
+        use_byte_stream_split=log_p,
+    )
 
 
 def _watched(fit: Fit, stage: str) -> dict[str, float]:

@@ -8,7 +8,7 @@ from cycle_rows import cycles_table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respire.evaluation.decided import along, decided
+from respire.evaluation.decided import along, averaged, decided
 from respire.features.bank import CycleBank
 from respire.features.pipeline import Pipeline
 from respire.labels import CLASSES
@@ -108,3 +108,26 @@ def test_windows_vote_on_the_class_and_average_their_probabilities(windows: bool
     expected = torch.stack([whole, logits[-2].softmax(0), logits[-1].softmax(0)])
     np.testing.assert_allclose(table[[f"p_{name}" for name in NAMES]], expected, atol=1e-6)
     assert table["label"].tolist() == [1, 0, 2]
+
+
+@given(st.integers(0, 2**16), st.integers(1, 4))
+def test_trainings_averaged_have_the_mean_of_their_probabilities(seed: int, count: int) -> None:
+    of_each = [drawn(seed + number, 30) for number in range(count)]
+    mean = np.mean([np.exp(log_p.astype(float)) for log_p in of_each], axis=0)
+    rows = decided(averaged([said(log_p) for log_p in of_each]))
+    np.testing.assert_allclose(rows[[f"p_{name}" for name in NAMES]], mean, atol=1e-6)
+
+
+def test_a_class_that_no_training_calls_is_not_called_by_their_average() -> None:
+    never = drawn(1)
+    never[:, 3] = -np.inf
+    mean = averaged([said(never), said(never)])
+    assert (mean["log_p_both"] == -np.inf).all()
+    np.testing.assert_allclose(mean["log_p_normal"], never[:, 0], atol=1e-6)
+
+
+def test_predictions_of_other_cycles_or_other_trainings_are_not_averaged() -> None:
+    ours = said(drawn(1))
+    for theirs in (ours.iloc[::-1], ours.assign(trained_on_normal=1), ours.assign(prior=1.0)):
+        with pytest.raises(ValueError, match="predictions of other rows"):
+            averaged([ours, theirs])

@@ -8,16 +8,21 @@ from finished import EPOCHS, finished_grid, results_of
 
 from respire.data.splits.split import Cut
 from respire.evaluation.assess import NAMES as METRICS
+from respire.evaluation.decided import decided
 from respire.metrics import Scores
 from respire.recipe.presets import small
 from respire.report.page import strict
 from respire.report.typed import read, stored
+from respire.runtime.storage import Storage
 from respire.statistics.intervals import bootstrap
 from respire.statistics.paired import compare
 from respire.statistics.variance import decompose
 from respire.study.grid import Coordinates, Grid, Variant
+from respire.study.one_run import PREDICTIONS
 from respire.study.spread import summarise
 from respire.study.spread_summary import Spread
+from respire.study.spread_tables import scores as scores_table
+from respire.study.tested import keep_all_predictions
 
 WATCHED = replace(small(), watch_test=True)
 ZERO = replace(WATCHED, features=replace(WATCHED.features, padding="zero"))
@@ -198,3 +203,37 @@ def test_a_run_whose_model_is_gone_is_not_finished(tmp_path) -> None:
     assert grid.run_of(place).finished
     grid.studies[place].stage1.delete("fit")  # as the message about a damaged one says
     assert not grid.run_of(place).finished
+
+
+def test_training_seeds_averaged_have_the_scores_of_their_mean_probabilities(grid, results):
+    for name, split in itertools.product(("smart", "zero"), range(SPLITS)):
+        told = results["variants"][name]["splits"][split]["averaged"]
+        for stage in ("stage1", "stage2"):
+            members = [
+                grid.run_of(Coordinates(name, split, seed)).predictions(stage)
+                for seed in range(SEEDS)
+            ]
+            p = np.mean([rows.filter(regex="^p_").to_numpy() for rows in members], axis=0)
+            mean = Scores.of(members[0]["label"].to_numpy(), p.argmax(1), 4)
+            assert [told[stage][m] for m in METRICS] == [getattr(mean, m) for m in METRICS]
+
+
+def test_one_training_seed_has_no_average(tmp_path):
+    grid = finished_grid(tmp_path, {"alone": (Variant(small()), 0.2)}, splits=2, seeds=1)
+    spread = summarise(grid)
+    assert spread.variants["alone"].averaged("stage1") is None
+    assert "averaged" not in scores_table(spread).markdown()
+
+
+def test_all_runs_predictions_lie_in_one_small_file(grid, tmp_path):
+    file = Storage.at(tmp_path) / PREDICTIONS
+    keep_all_predictions(file, grid.runs)
+    rows = file.read_table().to_pandas()
+    assert len(rows) == sum(len(run.undecided()) for run in grid.runs.values())
+    for at, run in grid.runs.items():
+        kept = rows[(rows[list(Coordinates._fields)] == list(at)).all(axis=1)]
+        ours, theirs = decided(kept), decided(run.undecided())
+        for stage, of in ours.groupby("stage"):
+            same = theirs[theirs["stage"] == stage]
+            np.testing.assert_allclose(of.filter(regex="^p_"), same.filter(regex="^p_"), atol=2e-3)
+    assert (tmp_path / PREDICTIONS).stat().st_size < 12 * len(rows)

@@ -5,7 +5,7 @@ is worth, and everything it produces is stamped.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -16,7 +16,7 @@ TRAIN_SHARE = 0.6
 
 
 def draw_recordings(
-    names: Sequence[str], split_seed: int, inner_seed: int
+    names: Iterable[str], split_seed: int, inner_seed: int
 ) -> dict[str, tuple[str, ...]]:
     """Recordings on sides, whoever their patients are: "train", "validation" and "test", sorted.
 

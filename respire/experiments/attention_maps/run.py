@@ -16,8 +16,10 @@ from respire.experiments.attention_maps.tables import GROUPS, PARTS
 from respire.recipe.recipe import Recipe
 from respire.runtime.session import on_worker
 from respire.study.grid import Coordinates, Extent, Grid, Variant, start_grid
+from respire.study.one_run import PREDICTIONS
 from respire.study.place import Place
 from respire.study.spread import summarise
+from respire.study.tested import keep_all_predictions
 
 EXPERIMENT = "attention_maps"
 WINDOWS, MAPS = "windows.parquet", "maps.npz"
@@ -55,13 +57,14 @@ def attention_maps(
             attention = summary.measured(windows)
             spread = summary.AttentionSpread(**vars(summarise(grid)), attention=attention)
         table = pa.Table.from_pandas(windows, preserve_index=False)
+        keep_all_predictions(folder / PREDICTIONS, grid.runs)
         (folder / WINDOWS).write_table(table)
         (folder / MAPS).write_bytes(_packed(maps))
         results = experiment.finish(
             spread,
             lambda results: report.page(results, maps),
             _metrics(attention),
-            files=(WINDOWS, MAPS),
+            files=(WINDOWS, MAPS, PREDICTIONS),
         )
     return report.summary(results)
 

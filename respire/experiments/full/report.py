@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from respire.evaluation.evaluate import STAGE2
 from respire.experiments.full import figures, tables
 from respire.experiments.full.summary import Model, StoredScores, Summary
 from respire.experiments.full.tables import ALL
@@ -41,7 +42,10 @@ def page(results: Mapping[str, Any], histories: pd.DataFrame) -> Page:
 def summary(results: Mapping[str, Any]) -> str:
     """What the command prints last: lead sentence, stamps, scores, by device, recall, verdict."""
     header, found = read(Header, results), read(Summary, results)
-    shown = (tables.scores(found), tables.scores_by_device(found), tables.recall(found))
+    shown = (
+        *(tables.scores(found), *tables.seeds(found)),
+        *(tables.scores_by_device(found), tables.recall(found)),
+    )
     text = [each.markdown(header.stamps) for each in shown]
     return "\n\n".join([lead(header, found), *text, verdict(header, found)])
 
@@ -60,7 +64,18 @@ def lead(header: Header, found: Summary) -> str:
         f"({within}Se {percent(final['se'])}%, Sp {percent(final['sp'])}%) on {final['n']:,} "
         f"cycles of {found.split.sides['test']['patients']:,} {'unseen' if unseen else 'test'} "
         f"patients; stage 1 {percent(found.stages.stage1.overall['score'])}%, the best baseline "
-        f"({best}) {percent(found.baselines[best].overall['score'])}%."
+        f"({best}) {percent(found.baselines[best].overall['score'])}%." + _averaged(found)
+    )
+
+
+def _averaged(found: Summary) -> str:
+    """What several training seeds reach together, as one more sentence."""
+    if found.seeds is None:
+        return ""
+    final = found.seeds.averaged[STAGE2].overall
+    return (
+        f" That is one training; the probabilities of {len(found.seeds.members)} averaged reach "
+        f"{percent(final['score'])}% (Se {percent(final['se'])}%, Sp {percent(final['sp'])}%)."
     )
 
 
@@ -121,7 +136,11 @@ def _sections(
         ),
     )
     return [
-        Section("Results", [tables.scores(found), tables.recall(found)], [confusions]),
+        Section(
+            "Results",
+            [tables.scores(found), *tables.seeds(found), tables.recall(found)],
+            [confusions],
+        ),
         Section("Devices", [tables.scores_by_device(found)], [devices]),
         Section("Training", [tables.finetuning(found, header.selection)], [curves]),
         Section("Prior", [tables.along_prior(found)], [priors]),

@@ -1,11 +1,16 @@
 """RespireNet on one split: both stages, their report, and models that are kept."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
+
+import pandas as pd
 
 from respire.data.splits.split import Cut
 from respire.evaluation.assess import NAMES
-from respire.evaluation.evaluate import STAGE1, STAGE2
+from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES
 from respire.experiments.full import report, summary
+from respire.recipe.identity import digest
 from respire.recipe.recipe import Recipe
 from respire.runtime.run_folder import dump_state
 from respire.runtime.storage import Storage
@@ -21,13 +26,16 @@ from respire.training.stage2 import trial_name
 MODELS = "models"
 
 
-def full(recipe: Recipe, cut: Cut, seed: int, place: Place, name: str | None = None) -> str:
+def full(
+    recipe: Recipe, cut: Cut, seeds: Sequence[int], place: Place, name: str | None = None
+) -> str:
     """Run both stages on one split and write the report; the same arguments resume.
 
     Args:
         recipe: every choice that changes a number.
         cut: who is held out.
-        seed: training seed.
+        seeds: training seeds, each of which is trained; the report is of the first, and of all
+            their predictions averaged.
         place: where things are.
         name: the run's own; None for one made of recipe, split and key.
 
@@ -38,34 +46,55 @@ def full(recipe: Recipe, cut: Cut, seed: int, place: Place, name: str | None = N
         InputError: bad input or an unusable setting, found before anything is trained.
     """
     share_of_batch(recipe.optimisation.batch_size, place.workers)
-    with open_setting("full", place, {"whole": Planned(recipe, cut, seed)}) as setting:
-        study = setting.studies["whole"]
-        key = study.whole.key
+    planned = {seed: Planned(recipe, cut, seed) for seed in seeds}
+    with open_setting("full", place, planned) as setting:
+        study = setting.studies[seeds[0]]
+        identity, key = study.whole.identity, study.whole.key
+        if len(seeds) > 1:
+            identity = {str(seed): of.whole.key for seed, of in setting.studies.items()}
+            key = digest(identity)
         default_name = f"{recipe.preset}-{cut.kind}-{key[:8]}"
-        experiment = setting.begin(name, default_name, study.whole.identity, key)
+        experiment = setting.begin(name, default_name, identity, key)
         _log_study(experiment.tracker, study)
 
-        def on_epoch(run: str) -> OnEpoch:
-            stage = recipe.optimisation if run == "stage1" else recipe.finetune
-            return setting.on_epoch(experiment.tracker, run, recipe, stage.epochs)
+        def on_epoch(seed: int, run: str) -> OnEpoch:
+            stage = recipe.optimisation if run == STAGE1 else recipe.finetune
+            name = run if seed == study.seed else f"{run}, seed {seed}"
+            return setting.on_epoch(experiment.tracker, name, recipe, stage.epochs)
 
-        run = Run("full", study, stage2=True, on_epoch=on_epoch)
-        outcome = summary.run_stages(run, setting.stopwatch)
-        found = summary.summarise(study, outcome)
-        _keep(experiment.folder, study, outcome)
+        outcomes = {
+            seed: summary.run_stages(
+                Run("full", of, stage2=True, on_epoch=partial(on_epoch, seed)), setting.stopwatch
+            )
+            for seed, of in setting.studies.items()
+        }
+        outcome = outcomes[study.seed]
+        found = summary.summarise(study, outcomes)
+        for seed, of in setting.studies.items():
+            models = experiment.folder / MODELS
+            _keep_models(models if of is study else models / f"seed-{seed}", of, outcomes[seed])
+        _keep_predictions(experiment.folder / PREDICTIONS, outcomes)
         _log_results(experiment.tracker, study, outcome, found)
         results = experiment.finish(
             found,
             lambda results: report.page(results, summary.histories(outcome)),
             files=(PREDICTIONS, MODELS),
-            warnings=outcome.warnings,
+            warnings=tuple(dict.fromkeys(w for of in outcomes.values() for w in of.warnings)),
         )
     return report.summary(results)
 
 
-def _keep(folder: Storage, study: Study, outcome: summary.Outcome) -> None:
-    """Write predictions and models; a model says what it started from and how to use it."""
-    keep_predictions(folder / PREDICTIONS, outcome.predictions, "stage")
+def _keep_predictions(file: Storage, outcomes: Mapping[int, summary.Outcome]) -> None:
+    """Write test predictions of all training seeds, the seed in a column of its own."""
+    by_stage = {
+        stage: pd.concat([of.predictions[stage].assign(seed=s) for s, of in outcomes.items()])
+        for stage in STAGES
+    }
+    keep_predictions(file, by_stage, "stage")
+
+
+def _keep_models(folder: Storage, study: Study, outcome: summary.Outcome) -> None:
+    """Write both stages' models; each says what it started from and how to use it."""
     tuned = {device: model.learnt for device, model in outcome.devices.items()}
     for device, learnt in {"stage1": outcome.stage1.learnt, **tuned}.items():
         if learnt is None:
@@ -79,7 +108,7 @@ def _keep(folder: Storage, study: Study, outcome: summary.Outcome) -> None:
             "initial_weights_fingerprint": study.identity["initial"],
             "key": study.whole.key,
         }
-        (folder / MODELS / f"{device}.pt").write_bytes(dump_state(state))
+        (folder / f"{device}.pt").write_bytes(dump_state(state))
 
 
 def _log_study(run: Tracker, study: Study) -> None:
@@ -105,6 +134,9 @@ def _log_results(
             run.log_metrics(_measured(part, scores))
         confusion = {part: scores["confusion"] for part, scores in parts.items()}
         run.log_json({"classes": study.recipe.classes, **confusion}, f"confusion/{name}.json")
+    if found.seeds is not None:
+        for name, model in found.seeds.averaged.items():
+            run.log_metrics(_measured(f"averaged.{name}", model.overall))
     run.child(STAGE1).log_metrics(_measured(STAGE1, found.stages.stage1.overall))
     for device, tuned in outcome.devices.items():
         if tuned.trial is not None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from respire.evaluation.assess import described, described_by_device
-from respire.evaluation.decided import PRIORS, along, decided
+from respire.evaluation.decided import PRIORS, along, averaged, decided
 from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES, baseline_predictions, predict_stages
 from respire.metrics import Scores
 from respire.report.reproduction import STAGES as TITLES
@@ -129,14 +129,26 @@ class SplitSummary:
 
 
 @dataclass(frozen=True)
+class Seeds:
+    """Several trainings: each seed's Scores by stage, and those of their mean probabilities."""
+
+    members: Mapping[str, Mapping[str, StoredScores]]
+    averaged: Mapping[str, Model]
+
+
+@dataclass(frozen=True)
 class Summary:
-    """What results.json has beside its header (experiments/results/SCHEMA.md)."""
+    """What results.json has beside its header (experiments/results/SCHEMA.md).
+
+    With several training seeds, ``stages`` and ``along_prior`` are the first one's.
+    """
 
     recipe: Mapping[str, Any]
     split: SplitSummary
     stages: Stages
     baselines: Mapping[str, Model]
     along_prior: AlongPrior
+    seeds: Seeds | None = None
 
     @property
     def models(self) -> dict[str, Model]:
@@ -188,8 +200,14 @@ def run_stages(run: Run, stopwatch: Stopwatch) -> Outcome:
     return Outcome(stage1, devices, predictions, validated, baselines)
 
 
-def summarise(study: Study, outcome: Outcome) -> Summary:
-    """What both stages and the baselines are worth."""
+def summarise(study: Study, outcomes: Mapping[int, Outcome]) -> Summary:
+    """What both stages and the baselines are worth.
+
+    Args:
+        study: of the first training seed.
+        outcomes: by training seed.
+    """
+    outcome = outcomes[study.seed]
     classes, prior = len(study.recipe.classes), study.recipe.prior
     test = decided(outcome.predictions[STAGE1], prior)
     reason = no_interval(test)
@@ -227,6 +245,21 @@ def summarise(study: Study, outcome: Outcome) -> Summary:
             PRIORS,
             along(outcome.validated[STAGE2], PRIORS, classes) if outcome.validated else None,
             along(outcome.predictions[STAGE2], PRIORS, classes),
+        ),
+        seeds=None
+        if len(outcomes) == 1
+        else Seeds(
+            members={
+                str(seed): {
+                    stage: described(decided(rows, prior), classes)
+                    for stage, rows in of.predictions.items()
+                }
+                for seed, of in outcomes.items()
+            },
+            averaged={
+                stage: model(averaged([of.predictions[stage] for of in outcomes.values()]))
+                for stage in STAGES
+            },
         ),
     )
 

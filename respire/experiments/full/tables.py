@@ -1,11 +1,14 @@
 """The report's tables: results.json in, rows of text out."""
 
+import numpy as np
+
 from respire.evaluation.assess import LABELS, NAMES
 from respire.evaluation.decided import SHOWN_PRIORS
 from respire.experiments.full.summary import StoredScores, Summary
 from respire.labels import CLASSES
 from respire.metrics import percent
 from respire.report.numbers import NONE, ends
+from respire.report.reproduction import STAGES as TITLES
 from respire.report.table import Table
 
 SIDES = ("train", "validation", "test")
@@ -25,6 +28,30 @@ def scores(found: Summary) -> Table:
         f"Se 0, Sp 100, Score 50. {_about_interval(found.stages.stage2.overall)} "
         "One split, one training seed: read small differences as ties.",
     )
+
+
+def seeds(found: Summary) -> list[Table]:
+    """Every training seed beside the average of their probabilities; none where there is one."""
+    if found.seeds is None:
+        return []
+    rows = []
+    for stage, title in TITLES.items():
+        members = [of[stage] for of in found.seeds.members.values()]
+        for seed, scored in zip(found.seeds.members, members, strict=True):
+            rows.append((title, f"seed {seed}", *_scores(scored, NONE)))
+        means = (percent(np.mean([scored[name] for scored in members])) for name in NAMES)
+        rows.append((title, "mean of the seeds' Scores", *means, NONE, f"{members[0]['n']:,}"))
+        averaged = found.seeds.averaged[stage].overall
+        rows.append((title, "their probabilities averaged", *_scores(averaged, interval(averaged))))
+    return [
+        Table(
+            "Test scores by training seed (%)",
+            ("", "", *LABELS.values(), "Interval of Score", "n"),
+            tuple(rows),
+            text_columns=2,
+            note="n: test cycles. Averaged: of each cycle, the mean of the seeds' probabilities.",
+        )
+    ]
 
 
 def scores_by_device(found: Summary) -> Table:

@@ -7,7 +7,9 @@ from respire.experiments.paper_tables.contrasts import summarise
 from respire.experiments.paper_tables.question import Question
 from respire.experiments.paper_tables.report import page, summary
 from respire.study.grid import Extent, start_grid
+from respire.study.one_run import PREDICTIONS
 from respire.study.place import Place
+from respire.study.tested import keep_all_predictions
 
 
 def run_table(
@@ -39,9 +41,11 @@ def run_table(
     with start_grid(experiment, question.variants, extent, place, name) as grid:
         grid.run()
         table = summarise(grid, question)
+        keep_all_predictions(grid.experiment.folder / PREDICTIONS, grid.runs)
         results = grid.experiment.finish(
             table,
             page,
             {f"{row.name}.{name}": getattr(row, name) for row in table.rows for name in NAMES},
+            files=(PREDICTIONS,),
         )
     return summary(results)

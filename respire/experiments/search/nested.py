@@ -20,8 +20,10 @@ from respire.runtime.actors import run_grid
 from respire.runtime.storage import Storage
 from respire.statistics.intervals import bootstrap_difference
 from respire.study.experiment import Experiment
+from respire.study.grid import Coordinates
 from respire.study.one_run import Run, train_and_test, train_and_validate
 from respire.study.study import Study
+from respire.study.tested import keep_all_predictions
 
 DEFAULT, WINNER = "default", "winner"
 
@@ -72,6 +74,10 @@ def search_split(
             for name, recipe in recipes.items()
         }
         _train(train_and_test, [*refits.values()], study.read("train", "test"), plan.per_gpu)
+        keep_all_predictions(
+            experiment.folder / f"predictions-{split_seed}.parquet",
+            {Coordinates(name, split_seed, study.seed): run for name, run in refits.items()},
+        )
         predicted = {name: run.predictions(plan.stage) for name, run in refits.items()}
         baselines = refits[DEFAULT].baseline_predictions()
     matters = importance(study_of(trials, space), split_seed)

@@ -10,9 +10,11 @@ from respire.errors import InputError
 from respire.experiments.seed_variance.report import page, summary
 from respire.recipe.recipe import Recipe
 from respire.study.grid import Extent, Variant, start_grid
+from respire.study.one_run import PREDICTIONS
 from respire.study.place import Place
 from respire.study.spread import summarise
 from respire.study.spread_summary import Spread
+from respire.study.tested import keep_all_predictions
 
 RUNS = "runs.csv"
 
@@ -43,7 +45,9 @@ def seed_variance(
             spread = summarise(grid)
         folder = grid.experiment.folder
         (folder / RUNS).write_bytes(pd.DataFrame(spread.runs).to_csv(index=False).encode())
-        results = grid.experiment.finish(spread, page, _metrics(spread), files=(RUNS,))
+        keep_all_predictions(folder / PREDICTIONS, grid.runs)
+        files = (RUNS, PREDICTIONS)
+        results = grid.experiment.finish(spread, page, _metrics(spread), files=files)
     return summary(results)
 
 

@@ -13,7 +13,6 @@ from respire.data.corpora.corpus import open_corpus
 from respire.data.splits.split import SIDES, Cut
 from respire.errors import InputError
 
-
 REAL = Path(__file__).resolve().parents[4] / "shared/data/icbhi"
 
 
