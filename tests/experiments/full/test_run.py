@@ -13,8 +13,8 @@ from small_run import EPOCHS, FULL, NAME, SMALL, results_in
 
 from respire.command.questions import full
 from respire.data.corpora.icbhi_format import DEVICES
-from respire.evaluation.decided import decided
-from respire.metrics import Scores
+from respire.evaluation.decided import averaged, decided
+from respire.metrics import Scores, overall
 from respire.recipe.presets import quick
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 KEYS = {
     *("experiment", "name", "respire_version", "key", "numerics_version", "recipe", "split"),
     *("selection", "stages", "baselines", "stamps", "warnings", "skipped", "seconds"),
-    *("peak_memory_mib", "environment"),
+    *("peak_memory_mib", "environment", "weights", "along_prior", "seeds"),
 }
 
 
@@ -126,7 +126,7 @@ def test_the_released_code_on_two_classes_runs_to_its_stamped_end(
         *("--recipe.concatenation.scheme", "mixed"),
         *("--recipe.model.backbone", "shufflenet_v2_x0_5", "--recipe.model.weights", "none"),
         *("--recipe.optimisation.epochs", "2", "--recipe.finetune.epochs", "1"),
-        *("--recipe.finetune.unselected-epochs", "1"),
+        *("--recipe.finetune.unselected-epochs", "1", "--seeds", "2"),
     )
     assert done.returncode == 0, done.stderr
     results = results_in(tmp_path)
@@ -137,8 +137,23 @@ def test_the_released_code_on_two_classes_runs_to_its_stamped_end(
     assert results["stamps"] == ["selected on test"]
     assert "selected on test" in done.stdout
     (file,) = tmp_path.glob("runs/full/*/predictions.parquet")
-    predictions = decided(pd.read_parquet(file))
+    rows = pd.read_parquet(file)
+    predictions = decided(rows)
     assert {"p_normal", "p_abnormal"} <= set(predictions)
+    # Two trainings, and what they say together.
+    assert set(results["seeds"]["members"]) == {"0", "1"}
+    for stage in ("stage1", "stage2"):
+        of = rows[rows["stage"] == stage]
+        members = [
+            by_seed.drop(columns="seed").reset_index(drop=True) for _, by_seed in of.groupby("seed")
+        ]
+        assert not members[0].equals(members[1])
+        together = overall(decided(averaged(members)), 2)
+        told = results["seeds"]["averaged"][stage]["overall"]
+        assert (told["se"], told["sp"]) == (together.se, together.sp)
+        first = results["stages"][stage]["overall"]["score"]
+        assert results["seeds"]["members"]["0"][stage]["score"] == first
+    assert {p.name for p in tmp_path.glob("runs/full/*/models/*")} >= {"stage1.pt", "seed-1"}
     assert set(predictions["label"]) == {0, 1}
 
 
