@@ -137,7 +137,7 @@ def test_describing_splits_trains_nothing(corpus: Path, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("--splits", "0"), "--splits 0: must be at least 1"),
-        (("--compare", "small", "quick"), "both are the same recipe"),
+        (("--compare", "small", "small,features.padding=smart"), "both are the same recipe"),
         (("--split", "60-40"), "the same for every seed"),
     ],
 )
