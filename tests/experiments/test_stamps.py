@@ -52,7 +52,7 @@ def place(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 def whole(recipe: Recipe, place: Place) -> str:
-    return full(recipe, Cut(), 0, place, "stamped")
+    return full(recipe, Cut(), [0], place, "stamped")
 
 
 def spread(recipe: Recipe, place: Place) -> str:
