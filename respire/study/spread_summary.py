@@ -108,15 +108,12 @@ class VariantSpread:
 
     def means(self, stage: str) -> Measured:
         """Over all splits."""
-        scores = [split.scores[stage].measures for split in self.splits]
-        return Measured(**dict(zip(NAMES, np.mean(scores, axis=0).tolist(), strict=True)))
+        return _mean([split.scores[stage] for split in self.splits])
 
     def averaged(self, stage: str) -> Measured | None:
         """Over all splits, of the training seeds' mean probabilities; None with one seed."""
-        scores = [split.averaged[stage].measures for split in self.splits if split.averaged]
-        if not scores:
-            return None
-        return Measured(**dict(zip(NAMES, np.mean(scores, axis=0).tolist(), strict=True)))
+        averaged = [split.averaged[stage] for split in self.splits if split.averaged]
+        return _mean(averaged) if averaged else None
 
     def worst_first(self, stage: str) -> list[SplitSpread]:
         """The splits by their Scores, those without one last."""
@@ -127,6 +124,12 @@ class VariantSpread:
     def best_baseline(self) -> tuple[str, BaselineSpread]:
         """The one of the highest mean Score, with its name."""
         return max(self.baselines.items(), key=lambda baseline: baseline[1].score)
+
+
+def _mean(measured: Sequence[Measured]) -> Measured:
+    """Of every statistic."""
+    means = np.mean([one.measures for one in measured], axis=0).tolist()
+    return Measured(**dict(zip(NAMES, means, strict=True)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """What the runs of a finished grid predicted, as tables."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 import pyarrow as pa
@@ -57,22 +57,18 @@ def tested_by(grid: Grid) -> Tested:
 
     Se, Sp and Score of them are the means over the seeds, whose cycles are the same.
     """
-    frames: dict[tuple[str, int, str], list[pd.DataFrame]] = {}
-    for at in grid.studies:
-        for stage, rows in grid.run_of(at).predictions().groupby("stage"):
-            seeded = f"{at.seed}:" + rows["recording"].astype(str)
-            key = at.variant, at.split_seed, str(stage)
-            frames.setdefault(key, []).append(rows.assign(recording=seeded))
+
+    def seeded(at: Coordinates, run: Run) -> pd.DataFrame:
+        rows = run.predictions()
+        return rows.assign(recording=f"{at.seed}:" + rows["recording"].astype(str))
+
+    frames = _of_seeds(grid, seeded)
     return {key: pd.concat(of, ignore_index=True) for key, of in frames.items()}
 
 
 def averaged_by(grid: Grid) -> Tested:
     """Test predictions of all training seeds averaged, decided as the recipe says."""
-    frames: dict[tuple[str, int, str], list[pd.DataFrame]] = {}
-    for at in grid.studies:
-        for stage, rows in grid.run_of(at).undecided().groupby("stage"):
-            key = at.variant, at.split_seed, str(stage)
-            frames.setdefault(key, []).append(rows.reset_index(drop=True))
+    frames = _of_seeds(grid, lambda _, run: run.undecided())
     return {
         key: decided(averaged(of), grid.variants[key[0]].recipe.prior) for key, of in frames.items()
     }
@@ -94,6 +90,18 @@ def keep_all_predictions(file: Storage, runs: Mapping[Coordinates, Run]) -> None
         use_dictionary=[name for name in rows.columns if name not in log_p],
         use_byte_stream_split=log_p,
     )
+
+
+def _of_seeds(
+    grid: Grid, rows_of: Callable[[Coordinates, Run], pd.DataFrame]
+) -> dict[tuple[str, int, str], list[pd.DataFrame]]:
+    """What each run gives, a frame a training seed, by variant, split seed and stage."""
+    frames: dict[tuple[str, int, str], list[pd.DataFrame]] = {}
+    for at, run in grid.runs.items():
+        for stage, rows in rows_of(at, run).groupby("stage"):
+            key = at.variant, at.split_seed, str(stage)
+            frames.setdefault(key, []).append(rows.reset_index(drop=True))
+    return frames
 
 
 def _watched(fit: Fit, stage: str) -> dict[str, float]:

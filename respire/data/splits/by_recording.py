@@ -1,7 +1,7 @@
 """The split by recording, which several published Scores above 65 stand on: patients are shared.
 
-It puts recordings of one patient, of one cough even, on both sides. It is here to measure what that
-is worth, and everything it produces is stamped.
+It puts recordings of one patient on both sides. It is here to measure what that is worth, and
+everything it produces is stamped.
 """
 
 import random
