@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from commands import environment, finished, parent_and_children
+from small_run import BACKBONE
 
 from respire.data.corpora.icbhi_format import DEVICES
 
@@ -26,7 +27,7 @@ SMALL = (
     *("--recipe", "quick", "--name", "large", "--recipe.optimisation.epochs", "1"),
     *("--recipe.finetune.epochs", "1", "--recipe.finetune.unselected-epochs", "1"),
     *("--recipe.features.window-seconds", "1"),
-    *("--recipe.model.backbone", "shufflenet_v2_x0_5"),
+    *("--recipe.model.backbone", BACKBONE),
 )
 CLUSTER = """
 import sys

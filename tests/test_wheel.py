@@ -52,7 +52,6 @@ def test_the_quick_experiment_runs_from_it_outside_the_tree(
     settings = {"PYTHONPATH": str(installed)}
     subprocess.run([sys.executable, "-c", where, installed], cwd=tmp_path, env=settings, check=True)
     command = ("--quick", "--data", str(corpus), *SMALL, "--recipe.optimisation.epochs", "1")
-    command += ("--recipe.model.backbone", "shufflenet_v2_x0_5")
     done = finished(str(script), tmp_path, *command, **settings)
     assert done.returncode == 0, done.stderr
     assert results_in(tmp_path)["stages"]["stage2"]["overall"]["n"] > 0

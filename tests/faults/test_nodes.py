@@ -14,7 +14,7 @@ from commands import disturbed, finished
 from mlflow import MlflowClient
 from ray.cluster_utils import Cluster
 from servers import TrackingServer
-from small_run import EPOCHS, FULL, IMAGE, SMALL, numbers_in
+from small_run import BACKBONE, EPOCHS, FULL, IMAGE, SMALL, numbers_in
 
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.corpora.synthetic import write_corpus
@@ -25,7 +25,7 @@ NODES, WORKERS = 3, 2
 AWAY_S = 60.0
 SEARCH = (
     *("--recipe", "quick", "--name", "found", "--trials", "3", "--inner-splits", "1"),
-    *("--recipe.optimisation.epochs", "1", "--recipe.model.backbone", "shufflenet_v2_x0_5", *IMAGE),
+    *("--recipe.optimisation.epochs", "1", "--recipe.model.backbone", BACKBONE, *IMAGE),
     *("--sampler", "random"),
     *("--only", "features.window_seconds", "optimisation.learning_rate"),
 )

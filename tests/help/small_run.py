@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 FULL, NAME, EPOCHS = "full.py", "small", 4
+BACKBONE = "shufflenet_v2_x0_5"
 IMAGE = (
     *("--recipe.features.n-mels", "16", "--recipe.features.n-fft", "1024"),
     *("--recipe.features.hop", "512"),
@@ -13,9 +14,10 @@ IMAGE = (
 SMALL = (
     *("--recipe", "quick", "--name", NAME, "--recipe.optimisation.epochs", str(EPOCHS)),
     *("--recipe.selection", "validation"),
-    *("--recipe.finetune.epochs", "1", "--recipe.finetune.unselected-epochs", "1", *IMAGE),
+    *("--recipe.finetune.epochs", "1", "--recipe.finetune.unselected-epochs", "1"),
+    *("--recipe.model.backbone", BACKBONE, *IMAGE),
 )
-"""Few epochs on few patients, where only the mechanics matter."""
+"""A small network and few epochs on few patients, where only the mechanics matter."""
 
 
 def results_in(folder: Path, name: str | None = None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """experiments/full.py as users run it: from the command line to what it leaves behind."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import client_of, finished, parent_and_children
-from small_run import EPOCHS, FULL, NAME, SMALL, results_in
+from small_run import BACKBONE, EPOCHS, FULL, NAME, SMALL, results_in
 
 from respire.command.questions import full
 from respire.data.corpora.icbhi_format import DEVICES
@@ -124,7 +125,7 @@ def test_the_released_code_on_two_classes_runs_to_its_stamped_end(
         *("--recipe.features.window-seconds", "2", "--recipe.features.upsample", "1"),
         *("--recipe.features.n-fft", "512", "--recipe.features.hop", "256"),
         *("--recipe.concatenation.scheme", "mixed"),
-        *("--recipe.model.backbone", "shufflenet_v2_x0_5", "--recipe.model.weights", "none"),
+        *("--recipe.model.backbone", BACKBONE, "--recipe.model.weights", "none"),
         *("--recipe.optimisation.epochs", "2", "--recipe.finetune.epochs", "1"),
         *("--recipe.finetune.unselected-epochs", "1", "--seeds", "2"),
     )
@@ -222,7 +223,7 @@ def test_mlflow_keeps_figures_confusions_and_models_that_load(uninterrupted: Pat
     models = {path.stem for path in (fetched / "models").iterdir()}
     assert models == {"stage1", *tuned}
     state = load_state((fetched / "models" / "stage1.pt").read_bytes())
-    network = respirenet(quick().model, 4)
+    network = respirenet(replace(quick().model, backbone=BACKBONE), 4)
     network.load_state_dict(state["weights"])
     assert state["recipe"]["preset"] == "quick"
     assert state["classes"] == ["normal", "crackle", "wheeze", "both"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from commands import finished, parent_and_children
 from pages import rows
-from small_run import IMAGE
+from small_run import BACKBONE, IMAGE
 
 from respire.command.questions import ablation
 from respire.data.corpora import icbhi
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 TINY = (
     *("--recipe", "quick", "--splits", "1", "--name", "tiny"),
     *("--recipe.optimisation.epochs", "2"),
-    *("--recipe.model.backbone", "shufflenet_v2_x0_5", *IMAGE),
+    *("--recipe.model.backbone", BACKBONE, *IMAGE),
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 import pytest
 from commands import client_of, finished, killed
-from small_run import IMAGE
+from small_run import BACKBONE, IMAGE
 
 from respire.command.questions import search
 from respire.experiments.search.objective import gain
@@ -22,7 +22,7 @@ THIS, NAME, TRIALS, SPLITS = "search.py", "found", 6, 2
 IMPOSSIBLE = 99999
 TINY = (
     *("--recipe", "quick", "--name", NAME, "--trials", str(TRIALS), "--inner-splits", str(SPLITS)),
-    *("--recipe.optimisation.epochs", "2", "--recipe.model.backbone", "shufflenet_v2_x0_5", *IMAGE),
+    *("--recipe.optimisation.epochs", "2", "--recipe.model.backbone", BACKBONE, *IMAGE),
     *("--sampler", "random"),
     *("--vary", f"features.n_fft=1024|{IMPOSSIBLE}"),
     *("--only", "features.window_seconds", "optimisation.learning_rate", "features.n_fft"),

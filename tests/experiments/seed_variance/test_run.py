@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from commands import finished, killed, parent_and_children
-from small_run import IMAGE, numbers_of
+from small_run import BACKBONE, IMAGE, numbers_of
 
 from respire.command.questions import seed_variance
 from respire.statistics.variance import decompose
@@ -22,7 +22,7 @@ EPOCHS = 3
 TINY = (
     *("--recipe", "quick", "--name", NAME, "--splits", "2", "--seeds", "2"),
     *("--recipe.optimisation.epochs", str(EPOCHS), "--recipe.watch-test"),
-    *("--recipe.model.backbone", "shufflenet_v2_x0_5", *IMAGE),
+    *("--recipe.model.backbone", BACKBONE, *IMAGE),
 )
 """Four runs of seconds, where only the mechanics matter."""
 
