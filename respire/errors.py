@@ -24,7 +24,7 @@ class InputError(Exception):
     """
 
     def __init__(self, message: str):
-        super().__init__(without_credentials(message))
+        super().__init__(" ".join(without_credentials(message).split("\n")))
 
 
 REMEDY = "correct it, or leave the recording out with --skip-bad"

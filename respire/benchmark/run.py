@@ -20,6 +20,7 @@ from respire.benchmark.step import measure_step
 from respire.data.corpora.corpus import SYNTHETIC
 from respire.recipe.recipe import Recipe
 from respire.report.page import strict
+from respire.runtime.choices import run_name
 from respire.runtime.compute import Compute
 from respire.runtime.resources import Stopwatch, set_up_torch
 from respire.study.place import Place
@@ -84,7 +85,7 @@ def measure(
     effort = QUICK if quick else Effort()
     if compute.device == "cuda":
         effort = replace(effort, batches=ON_GPU * effort.batches, steps=ON_GPU * effort.steps)
-    name = name or f"{recipe.preset}-{compute.device}"
+    name = run_name(name, f"{recipe.preset}-{compute.device}")
     folder = place.home / "benchmark" / name
     folder.check_writable()
     stopwatch, work = Stopwatch(), folder / "work"

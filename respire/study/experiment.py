@@ -18,6 +18,7 @@ from respire.models.pretrained import weights_sha256
 from respire.recipe.fields import Preprocess
 from respire.recipe.recipe import Recipe
 from respire.report.page import Page
+from respire.runtime.choices import run_name
 from respire.runtime.resources import PeakMemory, Stopwatch
 from respire.runtime.run_folder import claim
 from respire.runtime.session import (
@@ -80,7 +81,7 @@ class Setting:
     def begin(
         self,
         name: str | None,
-        default_name: str,
+        what: str,
         identity: Mapping[str, Any],
         key: str,
         cautions: tuple[str, ...] = (),
@@ -89,17 +90,17 @@ class Setting:
 
         Args:
             name: as the user gave it.
-            default_name: what it is called otherwise.
+            what: is run, by which it is called otherwise.
             identity: JSON-able; all that can change the experiment's numbers.
             key: of the identity, by which MLflow finds the run again.
             cautions: what a reader must know beside what the studies say.
 
         Raises:
-            InputError: the name belongs to another experiment, or to another process.
+            InputError: the name is none, or belongs to another experiment or process.
         """
         if not self.uri:
             raise InputError("tracking None: an experiment keeps its runs in MLflow; name a store")
-        name = name or default_name
+        name = run_name(name, what, key)
         folder = self.storage / self.question / name
         claim(folder, identity)
         tracker = Tracker.start(self.uri, self.question, name, key)

@@ -1,6 +1,5 @@
 """A grid of runs: variants, splits and training seeds, to predictions."""
 
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -263,10 +262,9 @@ def start_grid(
         identity["stages"] = STAGE2 if extent.stage2 else STAGE1
         identity |= {variant: STAGE2 for variant, of in variants.items() if of.stage2}
         key = digest(identity)
-        default_name = re.sub(r"[^\w.=-]+", "-", f"{'-'.join(variants)}-{key[:8]}")
         alike = extent.splits > 1 and any(of.has_one_split for of in variants.values())
         experiment = setting.begin(
-            *(name, default_name, identity, key), cautions=(ONE_SPLIT,) if alike else ()
+            *(name, "-".join(variants), identity, key), cautions=(ONE_SPLIT,) if alike else ()
         )
         yield Grid(experiment, variants, extent)
 

@@ -13,6 +13,7 @@ from respire.features.pipeline import image_size
 from respire.models.network import network_of
 from respire.recipe.recipe import Recipe
 from respire.report.page import strict
+from respire.runtime.choices import run_name
 from respire.runtime.storage import Storage
 
 
@@ -46,7 +47,7 @@ def reckon(
     """
     if not hours or min(hours) <= 0:
         raise InputError("--hours: give some, all above 0")
-    name = name or "reckoned"
+    name = run_name(name, "reckoned")
     folder = storage / "scale" / name
     folder.check_writable()
     rates = Rates.read(measured, committed)

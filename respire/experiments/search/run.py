@@ -61,7 +61,7 @@ def search(
             "studies": [study.whole.key for study in setting.studies.values()],
         }
         key = digest(identity)
-        experiment = setting.begin(name, f"{recipe.preset}-{key[:8]}", identity, key)
+        experiment = setting.begin(name, recipe.preset, identity, key)
         experiment.tracker.log_recipe(recipe)
         inner = [[setting.studies[o, i] for i in inner_seeds] for o in plan.outer_seeds]
         outer = tuple(search_split(experiment, studies, space, plan) for studies in inner)
