@@ -27,5 +27,9 @@ class InputError(Exception):
         super().__init__(" ".join(without_credentials(message).split("\n")))
 
 
+class RunError(Exception):
+    """Nothing came of a run, told in one line; every command exits with status 1."""
+
+
 REMEDY = "correct it, or leave the recording out with --skip-bad"
 """How the messages about a bad file end."""

@@ -24,6 +24,7 @@ from respire.runtime.choices import run_name
 from respire.runtime.compute import Compute
 from respire.runtime.resources import Stopwatch, set_up_torch
 from respire.study.place import Place
+from respire.training.check import check_network
 
 CYCLES = 4142
 """Cycles of the input path's bank: as many as the official training side has."""
@@ -81,6 +82,7 @@ def measure(
         InputError: storage cannot be written, or a recording is bad.
     """
     set_up_torch()
+    check_network(recipe)
     compute = Compute.resolve(place.gpu, recipe.optimisation.precision)
     effort = QUICK if quick else Effort()
     if compute.device == "cuda":

@@ -60,6 +60,7 @@ LIMITS = {
     "augmentation.vtlp_factor": FACTOR,
     "augmentation.time_mask_share": SHARE,
     "augmentation.frequency_mask_share": SHARE,
+    "model.head_width": Limits(1, 8192),
     "model.dropout": BELOW_1,
     "optimisation.learning_rate": POSITIVE,
     "optimisation.momentum": BELOW_1,

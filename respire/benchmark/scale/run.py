@@ -15,6 +15,7 @@ from respire.recipe.recipe import Recipe
 from respire.report.page import strict
 from respire.runtime.choices import run_name
 from respire.runtime.storage import Storage
+from respire.training.check import check_network
 
 
 def reckon(
@@ -47,6 +48,7 @@ def reckon(
     """
     if not hours or min(hours) <= 0:
         raise InputError("--hours: give some, all above 0")
+    check_network(recipe)
     name = run_name(name, "reckoned")
     folder = storage / "scale" / name
     folder.check_writable()

@@ -37,6 +37,7 @@ def search(
     Raises:
         InputError: bad input or an unusable setting, found before anything is trained.
         FloatingPointError: the default recipe, or a winner refitted, diverged.
+        RunError: every trial of an outer split failed.
     """
     texts = SPACE + STAGE2_SPACE if plan.stage2 else SPACE
     space = read_space(recipe, texts, plan.vary, plan.only)

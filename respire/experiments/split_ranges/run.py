@@ -46,6 +46,8 @@ def describe(cut: Cut, place: Place, folds: str | None = None, name: str | None 
     stopwatch = Stopwatch()
     with stopwatch.part("catalogue"):
         corpus = open_corpus(place.data, place.skip_bad)
+    if cut.needs_list:
+        _ = corpus.official  # a missing list is told
     cycles = corpus.cycles
     name = run_name(name, "splits", corpus.fingerprint)
     known = _known(corpus.directory, cycles, folds)
