@@ -24,7 +24,11 @@ class InputError(Exception):
     """
 
     def __init__(self, message: str):
-        super().__init__(without_credentials(message))
+        super().__init__(" ".join(without_credentials(message).split("\n")))
+
+
+class RunError(Exception):
+    """Nothing came of a run, told in one line; every command exits with status 1."""
 
 
 REMEDY = "correct it, or leave the recording out with --skip-bad"

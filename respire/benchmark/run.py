@@ -20,9 +20,11 @@ from respire.benchmark.step import measure_step
 from respire.data.corpora.corpus import SYNTHETIC
 from respire.recipe.recipe import Recipe
 from respire.report.page import strict
+from respire.runtime.choices import run_name
 from respire.runtime.compute import Compute
 from respire.runtime.resources import Stopwatch, set_up_torch
 from respire.study.place import Place
+from respire.training.check import check_network
 
 CYCLES = 4142
 """Cycles of the input path's bank: as many as the official training side has."""
@@ -80,11 +82,12 @@ def measure(
         InputError: storage cannot be written, or a recording is bad.
     """
     set_up_torch()
+    check_network(recipe)
     compute = Compute.resolve(place.gpu, recipe.optimisation.precision)
     effort = QUICK if quick else Effort()
     if compute.device == "cuda":
         effort = replace(effort, batches=ON_GPU * effort.batches, steps=ON_GPU * effort.steps)
-    name = name or f"{recipe.preset}-{compute.device}"
+    name = run_name(name, f"{recipe.preset}-{compute.device}")
     folder = place.home / "benchmark" / name
     folder.check_writable()
     stopwatch, work = Stopwatch(), folder / "work"

@@ -1,6 +1,7 @@
 """The commands that measure respire itself: their options, and what they are handed down as."""
 
 import dataclasses
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,10 @@ class BenchmarkOptions(DataOptions):
     """How many times the spectrogram is enlarged where the step is measured; left out, as the
     recipe says."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_counts("sizes")
+
 
 @asked_with(BenchmarkOptions)
 def benchmark(options: BenchmarkOptions) -> str:
@@ -83,6 +88,13 @@ class ScaleOptions(StoredOptions):
     """Of that peak, what you assume to be reached."""
     measured: Path = RATES
     """results.json with the rates: of this experiment, or of experiments/benchmark.py."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_counts("gpus", "cores")
+        amounts = ("hours", "gpu_gib", "host_gib", "driver_gib", "windows_per_s", "peak_tflops")
+        said = "must be above 0 and finite"
+        self.check((*amounts, "utilisation"), lambda of: of > 0 and math.isfinite(of), said)
 
 
 @asked_with(ScaleOptions)

@@ -1,5 +1,6 @@
 """A command from its arguments to its exit status."""
 
+import io
 import sys
 import traceback
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from functools import wraps
 from typing import NoReturn
 
 from respire.command.parse import O, parse
-from respire.errors import InputError, without_credentials
+from respire.errors import InputError, RunError, without_credentials
 
 
 def command(options: type[O], question: Callable[[O], None], description: str) -> NoReturn:
@@ -16,11 +17,17 @@ def command(options: type[O], question: Callable[[O], None], description: str) -
     Exits with 0 only if all was done, with 1 after an error, with 2 after bad input, told in one
     line, and with 130 when interrupted (the same command goes on from there).
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a sign that the terminal lacks ends no run
+            stream.reconfigure(errors="replace")
     try:
         question(parse(options, sys.argv[1:], description))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except (FloatingPointError, RunError) as error:  # training diverged, or nothing came of it
+        print(f"error: {without_credentials(str(error))}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; the same command resumes it", file=sys.stderr)
         sys.exit(130)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Self, cast, get_args
 
@@ -11,7 +12,7 @@ from respire.data.splits.kinds import LISTED, SHARING, Kind
 from respire.errors import InputError
 from respire.recipe.presets import PRESETS, paper
 from respire.recipe.recipe import Recipe
-from respire.runtime.choices import Gpu
+from respire.runtime.choices import Gpu, check_name
 
 if TYPE_CHECKING:  # what they are made of takes seconds to import
     from respire.data.splits.split import Cut
@@ -24,6 +25,8 @@ RECIPES = f"{{{','.join(PRESETS)}}}|FILE.toml"
 QUICK_SPLITS, QUICK_SEEDS, QUICK_EPOCHS = 4, 2, 4
 """A grid that is done in minutes, and concludes nothing."""
 QUICK_TABLE_SPLITS = 2
+MOST = 10**6
+"""Of anything that is counted."""
 
 
 def data_from_environment() -> str | None:
@@ -57,16 +60,31 @@ class StoredOptions:
     name: str | None = None
     """Name of the run; the same name resumes it. Left out, it is made of recipe, split and key."""
 
+    def __post_init__(self) -> None:
+        if not self.storage:
+            raise InputError("--storage: is empty (is a variable unset?); name a folder")
+        if self.name is not None:
+            check_name(self.name)
+
     def check_counts(self, *names: str) -> None:
-        """Refuse options of these names that are below 1.
+        """Refuse options of these names that are below 1, or more than anyone waits for.
 
         Raises:
             InputError: one is.
         """
+        self.check(names, lambda value: 1 <= value <= MOST, f"must be at least 1, at most {MOST:,}")
+
+    def check(self, names: Sequence[str], allowed: Callable[[Any], bool], said: str) -> None:
+        """Refuse options of these names, or one of their values, that are not allowed.
+
+        Raises:
+            InputError: one is not; what is said stands behind it.
+        """
         for name in names:
-            if getattr(self, name) < 1:
-                option = name.replace("_", "-")
-                raise InputError(f"--{option} {getattr(self, name)}: must be at least 1")
+            given = getattr(self, name)
+            for value in given if isinstance(given, tuple) else (given,):
+                if value is not None and not allowed(value):
+                    raise InputError(f"--{name.replace('_', '-')} {value}: {said}")
 
 
 @dataclass(frozen=True)
@@ -80,6 +98,14 @@ class DataOptions(StoredOptions):
     """Leave recordings with errors out, and list them in the report."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
     """Minutes on two cores, no download: synthetic data and the quick recipe."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.data == "":
+            raise InputError(
+                "--data: is empty (is a variable unset?); name a folder, or leave it and "
+                "RESPIRE_DATA out for the published data set"
+            )
 
     def shortened(self) -> Self:
         """The options that ``--quick`` stands for."""
@@ -116,6 +142,20 @@ class TrainingOptions(DataOptions):
     )
     """Where MLflow keeps the runs: a server's address, or an sqlite file."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        counts = (getattr(self, name, 1) for name in ("splits", "seeds", "inner_splits"))
+        self.check_seeds("split_seed", "inner_seed", "seed", following=max(counts) - 1)
+
+    def check_seeds(self, *names: str, following: int = 0) -> None:
+        """Refuse options of these names that are no seeds, or the last that follows is none.
+
+        Raises:
+            InputError: one is below 0, or needs more than 63 bits.
+        """
+        said = f"seeds, and the {following} that follow one, lie between 0 and 2**63 - 1"
+        self.check(names, lambda seed: 0 <= seed < 2**63 - following, said)
+
     @property
     def cut(self) -> "Cut":
         """Who is held out."""
@@ -149,6 +189,7 @@ class GridOptions(TrainingOptions):
         return super()._quick() | {"recipe": recipe, "splits": QUICK_SPLITS, "seeds": QUICK_SEEDS}
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.check_counts("splits", "seeds", "per_gpu")
         if self.splits > 1 and self.split in LISTED:
             raise InputError(

@@ -4,6 +4,7 @@ What computes takes seconds to import, and --help does not: it is imported where
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -39,6 +40,7 @@ class FullOptions(TrainingOptions):
     """How many training seeds; --seed is the first. Their predictions are averaged too."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.check_counts("seeds")
 
 
@@ -199,7 +201,10 @@ class SearchOptions(TrainingOptions):
         }
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.check_counts("trials", "inner_splits", "per_gpu")
+        self.check_seeds("outer_seeds")
+        self.check(["caution"], math.isfinite, "must be finite")
         if not self.outer_seeds or len(set(self.outer_seeds)) < len(self.outer_seeds):
             raise InputError(f"--outer-seeds {self.outer_seeds}: give one or more, each once")
 

@@ -8,11 +8,10 @@ from torch.nn.functional import pad
 from respire.features.frequency_warp import Warp
 from respire.features.time_stretch import Stretch, time_stretch
 from respire.recipe.fields import Features
+from respire.recipe.limits import LINEAR_TO_HZ, LOG_STEP, MEL_STEP_HZ
 
 AMIN = 1e-10
 """Smallest power before the logarithm, as in librosa.power_to_db."""
-MEL_STEP_HZ, LINEAR_TO_HZ, LOG_STEP = 200 / 3, 1000.0, np.log(6.4) / 27
-"""Slaney's mel scale: linear up to 1 kHz, then logarithmic."""
 FILTER_GROUPS = 4
 """Parts that the filters are multiplied in, each by the few frequencies that it weighs."""
 
@@ -30,8 +29,7 @@ class LogMelSpectrogram:
         self.groups = []
         for group in torch.from_numpy(filters).chunk(FILTER_GROUPS):
             weighed = group.any(0).nonzero()
-            # With many bands and a short FFT a band may fall between all frequencies.
-            band = slice(int(weighed.min()), int(weighed.max()) + 1) if len(weighed) else slice(1)
+            band = slice(int(weighed.min()), int(weighed.max()) + 1)
             self.groups.append((band, group[:, band].to(device)))
 
     def __call__(

@@ -1,6 +1,7 @@
 """RespireNet: a torchvision backbone, then 128 - 128 - classes (paper section 2)."""
 
 import hashlib
+import warnings
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -32,13 +33,15 @@ def respirenet(model: Model, classes: int) -> nn.Module:
     Raises:
         InputError: no such backbone, or its weights cannot be had.
     """
-    try:
-        network = torchvision.models.get_model(model.backbone, weights=None)
-    except ValueError as error:
+    # Those for detection, segmentation and video would download weights of their own.
+    if model.backbone not in torchvision.models.list_models(module=torchvision.models):
         raise InputError(
-            f"recipe.model.backbone: torchvision has no model {model.backbone!r}; "
-            f"see torchvision.models.list_models()"
-        ) from error
+            f"recipe.model.backbone: torchvision has no classification model {model.backbone!r}; "
+            f"see torchvision.models.list_models(module=torchvision.models)"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of other initial weights in some later version
+        network = torchvision.models.get_model(model.backbone, weights=None)
     name, classifier = _classifier(network, model.backbone)
     if model.weights != "none":
         _load_backbone(network, name, model)

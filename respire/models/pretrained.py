@@ -94,4 +94,10 @@ def _weights_from_file(path: str) -> dict[str, Tensor]:
         raise InputError(
             f"recipe.model.weights: {path} holds no state dict; save network.state_dict()"
         )
+    bad = [name for name, value in weights.items() if not value.isfinite().all()]
+    if bad:
+        raise InputError(
+            f"recipe.model.weights: {path} holds weights that are not finite ({bad[0]}, "
+            f"{len(bad)} of {len(weights)} tensors); give those of a training that did not diverge"
+        )
     return weights

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from respire.errors import InputError
+from respire.recipe.limits import Part
 
 SHORTEST_WINDOW = 160
 """Samples that the filters of speed and loudness need (features/augment.py)."""
@@ -21,7 +22,7 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Preprocess:
+class Preprocess(Part):
     """Recording to cycles (paper section 2, "Pre-processing")."""
 
     sample_rate_hz: int = 4000
@@ -38,6 +39,7 @@ class Preprocess:
     """Whether a recording is scaled to a peak of .999 (paper: to (-1, 1); released code: no)."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.band_low_hz < self.band_high_hz < self.sample_rate_hz / 2:
             raise InputError(
                 f"recipe.preprocess: band-pass {self.band_low_hz:g}-{self.band_high_hz:g} Hz must "
@@ -46,7 +48,7 @@ class Preprocess:
 
 
 @dataclass(frozen=True)
-class Features:
+class Features(Part):
     """Cycles to images (paper sections 2 and 2.1; mel and image values of the released code)."""
 
     window_seconds: float = 7.0
@@ -91,13 +93,21 @@ class Features:
     upsample: int = 3
     """Bilinear enlargement of the image (released code: 3, so 192x657 at 7 s)."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mel_low_hz >= self.mel_high_hz:
+            raise InputError(
+                f"recipe.features.mel_low_hz: {self.mel_low_hz:g} must be below mel_high_hz, "
+                f"{self.mel_high_hz:g}"
+            )
+
     def samples(self, sample_rate_hz: int) -> int:
         """Window length in samples."""
         return round(self.window_seconds * sample_rate_hz)
 
 
 @dataclass(frozen=True)
-class Concatenation:
+class Concatenation(Part):
     """Concatenation-based augmentation of training cycles, CBA (paper 2.1 and Fig. 2)."""
 
     scheme: Literal["off", "same-class", "mixed"] = "same-class"
@@ -118,16 +128,9 @@ class Concatenation:
     that a seam says nothing about normal or abnormal (ours; in the paper and the released
     code none of them is at one multiple of normal)."""
 
-    def __post_init__(self) -> None:
-        if self.multiple_of_normal <= 0:
-            raise InputError(
-                f"recipe.concatenation.multiple_of_normal: {self.multiple_of_normal:g} must be "
-                f"above 0; use --recipe.concatenation.scheme off for no concatenation"
-            )
-
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(Part):
     """Standard augmentation of training windows (paper 2.1).
 
     "Noise addition, speed variation, random shifting, pitch shift, etc."; probabilities and ranges
@@ -179,26 +182,13 @@ class Augmentation:
     """Its share of the rows."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if name.endswith("_p") and not 0 <= value <= 1:
-                raise InputError(f"recipe.augmentation.{name}: {value:g} is no probability")
-            if isinstance(value, tuple) and value[0] > value[1]:
-                raise InputError(
-                    f"recipe.augmentation.{name}: {value[0]:g} to {value[1]:g} must rise"
-                )
-        for name in ("speed_factor", "loudness_factor", "vtlp_factor"):
-            if vars(self)[name][0] <= 0:
-                raise InputError(f"recipe.augmentation.{name}: factors must be above 0")
+        super().__post_init__()
         low, high = self.pitch_semitones
         if self.whole_semitones and math.ceil(low) > math.floor(high):
             raise InputError(
                 f"recipe.augmentation.pitch_semitones: no whole number lies in {low:g} to "
                 f"{high:g}; widen it, or use --recipe.augmentation.no-whole-semitones"
             )
-        for name in ("time_mask_share", "frequency_mask_share"):
-            low, high = vars(self)[name]
-            if low < 0 or high > 1:
-                raise InputError(f"recipe.augmentation.{name}: shares lie between 0 and 1")
         together = self.noise_p + self.speed_p + self.loudness_p + self.pitch_p + self.vtlp_p
         if self.one_at_most and together > 1 + 1e-9:
             raise InputError(
@@ -209,7 +199,7 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Part):
     """The network (paper section 2, "Network architecture")."""
 
     backbone: str = "resnet34"
@@ -225,7 +215,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Optimisation:
+class Optimisation(Part):
     """Stage 1 (paper section 3, "Implementation Details")."""
 
     optimiser: Literal["sgd", "adamw"] = "sgd"
@@ -266,7 +256,7 @@ class Optimisation:
 
 
 @dataclass(frozen=True)
-class FineTune:
+class FineTune(Part):
     """Stage 2, device-specific fine-tuning (paper 2.1 and section 3)."""
 
     learning_rate: float = 1e-4
@@ -286,7 +276,7 @@ class FineTune:
 
 
 @dataclass(frozen=True)
-class Decision:
+class Decision(Part):
     """From log-probabilities to a class, after training and without training again."""
 
     prior: float | None = None

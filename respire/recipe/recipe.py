@@ -3,8 +3,8 @@
 The defaults are recipe ``paper`` (recipe/fields.py); the others are in recipe/presets.py.
 """
 
-from dataclasses import asdict, dataclass, field, is_dataclass
-from typing import Any, Literal, get_type_hints
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from respire.errors import InputError
 from respire.labels import CLASSES, Task
@@ -21,6 +21,7 @@ from respire.recipe.fields import (
     Selection,
 )
 from respire.recipe.identity import flatten
+from respire.recipe.limits import empty_mel_bands
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,6 @@ class Recipe:
     worth. What it tells is labelled, and nothing is chosen by it."""
 
     def __post_init__(self) -> None:
-        for part, fields in vars(self).items():
-            if is_dataclass(fields):
-                types = get_type_hints(type(fields))
-                for name, value in vars(fields).items():
-                    if types[name] is int and value < 1:
-                        raise InputError(f"recipe.{part}.{name}: {value} must be at least 1")
         hop, n_fft = self.features.hop, self.features.n_fft
         if hop > n_fft:
             raise InputError(
@@ -79,25 +74,26 @@ class Recipe:
                 f"samples, too short for an FFT of {n_fft} and for augmentation; "
                 f"use at least {shortest / self.preprocess.sample_rate_hz:g} s"
             )
-        share, level = self.features.blank_share, self.features.blank_db
-        top_db, stage1 = self.features.top_db, self.optimisation
-        weight, decay, prior = stage1.normal_loss_weight, stage1.average_decay, stage1.prior
-        tuned = self.finetune.average_decay
-        for name, value, possible, bounds in (
-            ("features.blank_share", share, 0 < share <= 1, "be above 0 and at most 1"),
-            ("features.blank_db", level, 0 <= level <= top_db, "lie between 0 and top_db"),
-            ("optimisation.normal_loss_weight", weight, weight > 0, "be above 0"),
-            ("optimisation.average_decay", decay, 0 <= decay < 1, "be at least 0 and below 1"),
-            ("optimisation.prior", prior, 0 <= prior <= 1, "lie between 0 and 1"),
-            ("finetune.average_decay", tuned, 0 <= tuned < 1, "be at least 0 and below 1"),
-            ("decision.prior", self.prior, self.prior >= 0, "be at least 0"),
-        ):
-            if not possible:
-                raise InputError(f"recipe.{name}: {value:g} must {bounds}")
+        level, top_db = self.features.blank_db, self.features.top_db
+        if level > top_db:
+            raise InputError(
+                f"recipe.features.blank_db: {level:g} must lie between 0 and top_db, {top_db:g}"
+            )
         if self.features.mel_high_hz > self.preprocess.sample_rate_hz / 2:
             raise InputError(
                 f"recipe.features.mel_high_hz: {self.features.mel_high_hz:g} Hz lies above half "
                 f"the sample rate of {self.preprocess.sample_rate_hz} Hz"
+            )
+        self._check_mel_bands()
+
+    def _check_mel_bands(self) -> None:
+        features, rate_hz = self.features, self.preprocess.sample_rate_hz
+        band = (features.n_fft, features.mel_low_hz, features.mel_high_hz, rate_hz)
+        if empty := empty_mel_bands(features.n_mels, *band):
+            raise InputError(
+                f"recipe.features.n_mels: {features.n_mels} mel bands of {features.mel_low_hz:g} "
+                f"to {features.mel_high_hz:g} Hz are more than an FFT of {features.n_fft} fills "
+                f"({empty} would hear nothing); use fewer, or a longer --recipe.features.n-fft"
             )
 
     @property

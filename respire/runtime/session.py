@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from respire.errors import InputError
+from respire.runtime.address import REMEDY, check_ray
 from respire.runtime.resources import set_up_torch
 from respire.runtime.storage import Storage
 
@@ -43,6 +45,9 @@ def session() -> Iterator[None]:
     Ray itself looks for ``$RAY_ADDRESS``, then for a cluster running on this machine. A session
     that is already open is used, and left open. What workers print stays in Ray's logs: Ray's own
     narration would drown the lines a user wants, and those come through ``console``.
+
+    Raises:
+        InputError: Ray cannot be had as the environment says.
     """
     if ray.is_initialized():
         yield
@@ -52,7 +57,15 @@ def session() -> Iterator[None]:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Tune's other output cannot be silenced
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(WORKER_PATIENCE_S))
-    ray.init(logging_level=logging.ERROR, log_to_driver=False)
+    check_ray()
+    try:
+        ray.init(logging_level=logging.ERROR, log_to_driver=False)
+    except (OSError, ValueError, RuntimeError, SystemExit) as error:
+        where = os.environ.get("RAY_ADDRESS") or "none given"
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"Ray can neither start nor be joined (RAY_ADDRESS: {where}; {reason}); {REMEDY}"
+        ) from error
     _quiet()
     try:
         yield
@@ -207,6 +220,25 @@ def check_shared(storage: Storage, tracking_uri: str) -> None:
             f"--tracking-uri {tracking_uri}: a file of this machine, and the cluster has {nodes} "
             f"nodes; start one with `mlflow server` and give its address, http://HOST:5000"
         )
+
+
+def attentively(function: Callable[[], T]) -> T:
+    """What a function returns, from a thread: Ctrl-C interrupts at once, whatever it waits for.
+
+    Ray Train, given the main thread, takes Ctrl-C for itself and then waits, for days if need be,
+    for the room that its workers wait for. What the thread began ends with the session.
+    """
+    ended: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            ended.set_result(function())
+        except BaseException as error:
+            ended.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    with interruptible():
+        return ended.result()
 
 
 def on_worker(function: Callable[..., T], *arguments: Any, gpu: bool) -> T:

@@ -3,12 +3,14 @@
 import fcntl
 import json
 import os
+import re
 import socket
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -33,15 +35,29 @@ class Storage:
 
     @classmethod
     def at(cls, where: str | Path) -> "Storage":
-        """The storage at a path (made absolute: Ray workers change directory) or a URI."""
+        """The storage at a path (made absolute: Ray workers change directory) or a URI.
+
+        Of a URI, what must be escaped and is not (spaces, ``#``, ``ü``) is.
+
+        Raises:
+            InputError: no path, a home that there is not, or a URI of no folder.
+        """
         text = str(where)
-        return cls(text.rstrip("/") if "://" in text else str(Path(text).expanduser().absolute()))
+        if "://" in text:
+            return cls(_as_uri(text))
+        if not text:
+            raise InputError("a folder without a name (is a variable unset?); name one")
+        try:
+            return cls(str(Path(text).expanduser().absolute()))
+        except RuntimeError as error:
+            raise InputError(f"{text}: there is no such user here; give a whole path") from error
 
     def __truediv__(self, part: str) -> "Storage":
+        """A file or folder below it, by the path that a file system knows it by."""
         if self.is_local:
             return Storage(f"{self.uri}/{part}")
         where, question_mark, options = self.uri.partition("?")
-        return Storage(f"{where.rstrip('/')}/{part}{question_mark}{options}")
+        return Storage(f"{where.rstrip('/')}/{quote(part)}{question_mark}{options}")
 
     @property
     def shown(self) -> str:
@@ -176,3 +192,14 @@ class Storage:
         probe = self / f".writable-{uuid.uuid4().hex}"
         probe.write_bytes(b"")
         probe.delete()
+
+
+def _as_uri(text: str) -> str:
+    """The URI with all escaped that must be; only object stores' have options, after a "?"."""
+    scheme, _, rest = text.partition("://")
+    where, mark, options = (rest, "", "") if scheme == "file" else rest.partition("?")
+    host, slash, path = where.rstrip("/").partition("/")
+    if not host and not path:
+        raise InputError(f"{text}: names no folder; give one such as s3://bucket/runs")
+    path = quote(re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", path), safe="/%!$&'()*+,;=:@~")
+    return f"{scheme}://{host}{slash}{path}{mark}{options}"

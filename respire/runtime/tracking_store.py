@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
 SERVER_LIMIT_S = 5.0
 """Seconds a tracking server has to say that it is well."""
+SQLITE_LIMIT_S = 20.0
+"""Seconds that a database may be another process's."""
 _SQLITE = "sqlite:///"
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+_WRITTEN_AND_TAKEN_BACK = (
+    "BEGIN IMMEDIATE",
+    "CREATE TABLE respire_was_here (row)",
+    "INSERT INTO respire_was_here VALUES (1)",
+    "DROP TABLE respire_was_here",
+    "COMMIT",
+)
+"""One transaction: the file is written, and holds what it held."""
 
 
 def resolve_uri(uri: str) -> str:
@@ -38,7 +49,10 @@ def resolve_uri(uri: str) -> str:
             f"--tracking-uri {uri}: not a store that can be used; give a database file as "
             "sqlite:///mlflow.db or the address of a tracking server as http://host:5000"
         )
-    return f"{_SQLITE}{Path(path).expanduser().absolute()}"
+    try:
+        return f"{_SQLITE}{Path(path).expanduser().absolute()}"
+    except RuntimeError as error:
+        raise InputError(f"--tracking-uri {uri}: there is no such user here") from error
 
 
 def preflight(uri: str, experiment: str) -> str:
@@ -50,7 +64,7 @@ def preflight(uri: str, experiment: str) -> str:
 
     Raises:
         InputError: the server does not answer within 5 s, the database cannot be written or is of
-            another MLflow, or the experiment was deleted.
+            another program or another MLflow, or the experiment was deleted.
     """
     from mlflow.exceptions import MlflowException
 
@@ -106,8 +120,15 @@ def _prepare_database(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             _create_database(path)
-        with closing(sqlite3.connect(path)) as database:
-            database.execute("BEGIN IMMEDIATE")
+        with closing(sqlite3.connect(path, SQLITE_LIMIT_S, isolation_level=None)) as database:
+            tables = {name for (name,) in database.execute(_TABLES)}
+            if tables and not tables >= {"alembic_version", "experiments", "runs"}:
+                raise InputError(
+                    f"--tracking-uri {_SQLITE}{path}: a database of another program (it has "
+                    f"{', '.join(sorted(tables)[:3])}); choose another --tracking-uri"
+                )
+            for statement in _WRITTEN_AND_TAKEN_BACK:
+                database.execute(statement)
     except (OSError, sqlite3.Error) as error:
         raise InputError(
             f"--tracking-uri {_SQLITE}{path}: the database cannot be written "

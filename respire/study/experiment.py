@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from respire.data.corpora.corpus import Corpus, open_corpus
 from respire.data.cycles import PreparedCycles, prepare_cycles
+from respire.data.splits.draw import devices_of
 from respire.data.splits.split import Cut
 from respire.errors import InputError
 from respire.models.network import initial_weights
@@ -18,6 +19,8 @@ from respire.models.pretrained import weights_sha256
 from respire.recipe.fields import Preprocess
 from respire.recipe.recipe import Recipe
 from respire.report.page import Page
+from respire.runtime.address import check_ray
+from respire.runtime.choices import run_name
 from respire.runtime.resources import PeakMemory, Stopwatch
 from respire.runtime.run_folder import claim
 from respire.runtime.session import (
@@ -36,6 +39,7 @@ from respire.study.place import Place
 from respire.study.progress import EpochReport
 from respire.study.study import Study, cut_study
 from respire.study.survey import content
+from respire.training.check import check_network
 
 PAGE = ("results.json", "report.md", "report.html")
 """What every experiment's folder holds beside figures, and MLflow gets."""
@@ -80,7 +84,7 @@ class Setting:
     def begin(
         self,
         name: str | None,
-        default_name: str,
+        what: str,
         identity: Mapping[str, Any],
         key: str,
         cautions: tuple[str, ...] = (),
@@ -89,17 +93,17 @@ class Setting:
 
         Args:
             name: as the user gave it.
-            default_name: what it is called otherwise.
+            what: is run, by which it is called otherwise.
             identity: JSON-able; all that can change the experiment's numbers.
             key: of the identity, by which MLflow finds the run again.
             cautions: what a reader must know beside what the studies say.
 
         Raises:
-            InputError: the name belongs to another experiment, or to another process.
+            InputError: the name is none, or belongs to another experiment or process.
         """
         if not self.uri:
             raise InputError("tracking None: an experiment keeps its runs in MLflow; name a store")
-        name = name or default_name
+        name = run_name(name, what, key)
         folder = self.storage / self.question / name
         claim(folder, identity)
         tracker = Tracker.start(self.uri, self.question, name, key)
@@ -128,13 +132,19 @@ class Setting:
 
 
 @contextmanager
-def open_setting(question: str, place: Place, planned: Mapping[Any, Planned]) -> Iterator[Setting]:
+def open_setting(
+    question: str,
+    place: Place,
+    planned: Mapping[Any, Planned],
+    check: Callable[[Sequence[str]], None] = lambda _: None,
+) -> Iterator[Setting]:
     """Check storage and MLflow, find the recordings, open Ray, prepare the cycles, cut the studies.
 
     Args:
         question: the experiment's, which names its folder and its MLflow experiment.
         place: where things are.
         planned: the studies it needs, at least one; those with the same recipe share its cycles.
+        check: refuses recordings of devices that the question cannot be asked of.
 
     Raises:
         InputError: bad input or an unusable setting, found before anything is trained.
@@ -143,6 +153,9 @@ def open_setting(question: str, place: Place, planned: Mapping[Any, Planned]) ->
     initial = cache(initial_weights)
     for plan in plans:  # weights that cannot be had are told first
         initial(plan.recipe.model, plan.recipe.task, plan.seed)
+    for recipe in dict.fromkeys(plan.recipe for plan in plans):
+        check_network(recipe, place.workers)
+    check_ray()
     storage = place.home
     storage.check_writable()
     uri = "" if place.tracking is None else resolve_uri(place.tracking)
@@ -152,6 +165,7 @@ def open_setting(question: str, place: Place, planned: Mapping[Any, Planned]) ->
     with PeakMemory() as memory:
         with stopwatch.part("catalogue"):
             corpus = open_corpus(place.data, place.skip_bad)
+            check(devices_of(corpus.cycles))
             if any(plan.cut.needs_list for plan in plans):
                 _ = corpus.official  # a missing list is told before anything is decoded
         with session(), console() as lines, ExitStack() as children:

@@ -1,9 +1,8 @@
 """A grid of runs: variants, splits and training seeds, to predictions."""
 
-import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, product
@@ -238,6 +237,7 @@ def start_grid(
     extent: Extent,
     place: Place,
     name: str | None = None,
+    check: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> Iterator[Grid]:
     """Check everything, prepare the cycles, and lay out the runs.
 
@@ -247,6 +247,7 @@ def start_grid(
         extent: how much is run.
         place: where things are.
         name: the experiment's own; None for one made of variants and key.
+        check: refuses recordings of devices that the question cannot be asked of.
 
     Raises:
         InputError: bad input or an unusable setting, found before anything is trained.
@@ -258,15 +259,14 @@ def start_grid(
         for variant, of in variants.items()
         for number, seed in product(range(1 if of.has_one_split else extent.splits), extent.seeds)
     }
-    with open_setting(question, place, planned) as setting:
+    with open_setting(question, place, planned, check) as setting:
         identity = {at.name: study.whole.key for at, study in setting.studies.items()}
         identity["stages"] = STAGE2 if extent.stage2 else STAGE1
         identity |= {variant: STAGE2 for variant, of in variants.items() if of.stage2}
         key = digest(identity)
-        default_name = re.sub(r"[^\w.=-]+", "-", f"{'-'.join(variants)}-{key[:8]}")
         alike = extent.splits > 1 and any(of.has_one_split for of in variants.values())
         experiment = setting.begin(
-            *(name, default_name, identity, key), cautions=(ONE_SPLIT,) if alike else ()
+            *(name, "-".join(variants), identity, key), cautions=(ONE_SPLIT,) if alike else ()
         )
         yield Grid(experiment, variants, extent)
 

@@ -186,7 +186,8 @@ def fit(
         if not math.isfinite(train_loss):
             raise FloatingPointError(
                 f"the training loss is {train_loss} in epoch {epoch}, at a learning rate of "
-                f"{learning_rate:g}: lower --recipe.optimisation.learning-rate"
+                f"{learning_rate:g}: lower it (--recipe.optimisation.learning-rate, or of "
+                f"fine-tuning --recipe.finetune.learning-rate)"
             )
         row: Row = {"epoch": epoch, "train_loss": train_loss, "learning_rate": learning_rate}
         if train.in_host_memory:

@@ -23,7 +23,7 @@ from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import set_up_torch
 from respire.runtime.run_folder import CHECKPOINT_SECONDS, RunFolder, dump_state, load_state
-from respire.runtime.session import interruptible
+from respire.runtime.session import attentively
 from respire.runtime.storage import Storage
 from respire.training.checkpoint import DAMAGED
 from respire.training.loop import Fit, OnEpoch, fit
@@ -105,8 +105,7 @@ def train_stage1(
         ),
     )
     try:
-        with interruptible():
-            result = trainer.fit()
+        result = attentively(trainer.fit)
     except ray.train.TrainingFailedError:
         cell.check_room(initial)
         raise

@@ -74,7 +74,7 @@ def train_stage2(
     Raises:
         InputError: what a trial leaves cannot be kept.
         RuntimeError: a trial failed on Ray Tune; the others' results are kept.
-        FloatingPointError: a trial diverged here.
+        FloatingPointError: a trial diverged; the others' results are kept.
     """
     jobs = [
         _Job(
@@ -126,8 +126,11 @@ def _run(
         job: _Job = jobs[config["job"]]
         set_up_torch(slots)
         data: DeviceCycles = ray.get(cycles[job.device])
-        _run_trial(job, data, recipe, learnt, compute, seed)
-        tune.report({"device": job.device})
+        try:
+            _run_trial(job, data, recipe, learnt, compute, seed)
+            tune.report({"device": job.device})
+        except FloatingPointError as error:  # it would diverge again: no second try
+            tune.report({"device": job.device, "diverged": str(error)})
 
     filesystem, path = jobs[0].cell.storage.filesystem()
     tuner = tune.Tuner(
@@ -149,7 +152,11 @@ def _run(
     with interruptible():
         results = tuner.fit()
     errors = [result.error for result in results if result.error is not None]
+    ended = [result.metrics or {} for result in results]
+    diverged = [f"{of['device']}: {of['diverged']}" for of in ended if "diverged" in of]
     (jobs[0].cell.storage / "ray-tune").delete()
+    if diverged:
+        raise FloatingPointError("; ".join(diverged))
     if not errors and not all(job.cell.exists("trial") for job in jobs):
         raise KeyboardInterrupt  # Tune ends so when it gets SIGUSR1
     for error in errors:

@@ -156,9 +156,9 @@ def test_a_quick_grid_yields_to_what_is_said_beside_it() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--splits", "0"], r"^--splits 0: must be at least 1$"),
-        (["--seeds", "-1"], r"^--seeds -1: must be at least 1$"),
-        (["--per-gpu", "0"], r"^--per-gpu 0: must be at least 1$"),
+        (["--splits", "0"], r"^--splits 0: must be at least 1, at most 1,000,000$"),
+        (["--seeds", "-1"], r"^--seeds -1: must be at least 1"),
+        (["--per-gpu", "0"], r"^--per-gpu 0: must be at least 1"),
         (["--split", "by-cycle"], r"^--split by-cycle: .* use --split 80-20"),
         (["--split", "60-40"], r"^--split 60-40 is the same for every seed; .*--splits 1$"),
         (["--split", "60-40-disjoint", "--splits", "2"], r"^--split 60-40-disjoint is the same"),

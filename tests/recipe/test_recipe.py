@@ -1,6 +1,5 @@
 import dataclasses
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -71,18 +70,6 @@ def test_own_recipes_decide_as_the_score_counts_and_choose_nothing(recipe: Recip
     assert replace(recipe, decision=Decision(prior=0.5)).prior == 0.5
 
 
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"decision": Decision(prior=-0.1)}, "decision.prior: -0.1 must be at least 0"),
-        ({"finetune": FineTune(average_decay=1.0)}, "finetune.average_decay: 1 must"),
-    ],
-)
-def test_priors_and_averages_out_of_reach_are_refused(changed: Any, said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        Recipe(**changed)
-
-
 @pytest.mark.parametrize("preset", PRESETS)
 def test_frames_of_every_preset_overlap_by_half(preset: str) -> None:
     recipe = PRESETS[preset]()
@@ -109,24 +96,29 @@ def test_recipes_without_pretraining_use_the_papers_techniques(recipe: Recipe) -
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        (lambda: Augmentation(noise_p=1.2), "noise_p: 1.2 is no probability"),
+        (lambda: Decision(prior=-0.1), "decision.prior: -0.1 must be at least 0"),
+        (lambda: FineTune(average_decay=1.0), "finetune.average_decay: 1 must"),
+        (lambda: Augmentation(noise_p=1.2), "noise_p: 1.2 must lie between 0 and 1"),
         (lambda: Augmentation(noise_p=0.9), "add up to 1.3"),
         (lambda: Augmentation(speed_factor=(1.5, 0.5)), "1.5 to 0.5 must rise"),
-        (lambda: Augmentation(speed_factor=(0.0, 1.0)), "factors must be above 0"),
-        (lambda: Augmentation(time_mask_share=(0.0, 2.0)), "between 0 and 1"),
+        (lambda: Augmentation(speed_factor=(0.0, 1.0)), "speed_factor: 0 must be above 0"),
+        (
+            lambda: Augmentation(time_mask_share=(0.0, 2.0)),
+            "time_mask_share: 2 must lie between 0 and 1",
+        ),
         (
             lambda: Augmentation(pitch_semitones=(0.2, 0.9), whole_semitones=True),
             "pitch_semitones: no whole number lies in 0.2 to 0.9; widen it",
         ),
         (lambda: Concatenation(multiple_of_normal=0.0), "must be above 0"),
-        (lambda: Recipe(features=Features(n_mels=0)), "n_mels: 0 must be at least 1"),
+        (lambda: Recipe(features=Features(n_mels=0)), "n_mels: 0 must lie between 1 and 1,000,000"),
         (lambda: Recipe(features=Features(window_seconds=0.01)), "too short for an FFT"),
-        (lambda: Recipe(features=Features(blank_share=1.5)), "blank_share"),
+        (lambda: Features(blank_share=1.5), "blank_share"),
         (
             lambda: Recipe(features=Features(blank_db=80.5)),
             "features.blank_db: 80.5 must lie between 0 and top_db",
         ),
-        (lambda: Recipe(features=Features(blank_db=-1)), "features.blank_db: -1 must lie between"),
+        (lambda: Features(blank_db=-1), "features.blank_db: -1 must be at least 0"),
         (lambda: Recipe(optimisation=Optimisation(normal_loss_weight=0.0)), "normal_loss_weight"),
         (
             lambda: Recipe(optimisation=Optimisation(average_decay=1.0)),

@@ -92,7 +92,7 @@ def test_a_file_names_only_what_differs_from_its_preset(tmp_path: Path) -> None:
         ('[features]\npadding = "clever"', "features.padding: Input should be 'smart'"),
         ("[augmentation]\nspeed_factor = [1]", "augmentation.speed_factor"),
         ("features = 3", "features: must be a table, [features]"),
-        ("[augmentation]\nnoise_p = 1.5", "noise_p: 1.5 is no probability"),
+        ("[augmentation]\nnoise_p = 1.5", "noise_p: 1.5 must lie between 0 and 1"),
         ("[features]\nwindow_seconds = 2026-11-25", "features.window_seconds: Input should be"),
     ],
 )

@@ -119,6 +119,52 @@ def test_a_relative_folder_is_absolute_at_once(
     assert not Storage.at("s3://bucket/runs").is_local
 
 
+NAMES = ["my runs", "ü", "a#b", "a?b=c", "a%20b", "100%", "a[b]{c}", "a+b&c;d"]
+
+
+@given(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3))
+def test_a_uri_leads_to_the_same_file_as_a_path_whatever_its_folders_are_called(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[str]
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "anywhere"
+    for part in parts:
+        Storage.at(folder / part / "cells").check_writable()
+    below = Storage.at(f"file://{folder}")
+    for part in parts:
+        below, folder = below / part, folder / part
+    (below / "x").write_bytes(b"through the uri")
+    assert (folder / "x").read_bytes() == b"through the uri"
+    assert (Storage.at(folder.as_uri()) / "x").read_bytes() == b"through the uri"
+    (folder / "x").unlink()
+
+
+@pytest.mark.parametrize(
+    ("typed", "path"),
+    [
+        ("mock:///my runs/ü", "my runs/ü"),
+        ("mock:///my%20runs/%C3%BC", "my runs/ü"),
+        ("mock:///a#b/100%", "a#b/100%"),
+        ("s3://bucket/my runs/a#b?region=eu-west-1", "bucket/my runs/a#b"),
+        ("s3://bucket/my%20runs?region=eu-west-1", "bucket/my runs"),
+        ("file:///my runs/a#b?c", "/my runs/a#b?c"),
+        ("file:///my%20runs/", "/my runs"),
+    ],
+)
+def test_what_a_uri_must_escape_is_escaped_and_what_is_stays(typed: str, path: str) -> None:
+    storage = Storage.at(typed)
+    assert storage.filesystem()[1] == path
+    assert Storage.at(storage.uri) == storage
+    assert (storage / "a?b").filesystem()[1] == f"{path}/a?b"
+    assert ("region=eu-west-1" in (storage / "a").uri) == ("region" in typed)
+
+
+@pytest.mark.parametrize("where", ["", "~nosuchuser/runs", "s3://", "file:///", "file://host/runs"])
+def test_what_is_no_place_is_refused_in_one_line(where: str) -> None:
+    with pytest.raises(InputError) as refused:
+        Storage.at(where).check_writable()
+    assert "\n" not in str(refused.value)
+
+
 HOLDS = """
 import sys, time
 from respire.runtime.storage import Storage

@@ -13,7 +13,9 @@ from respire.features.pipeline import image_size
 from respire.models.network import network_of
 from respire.recipe.recipe import Recipe
 from respire.report.page import strict
+from respire.runtime.choices import run_name
 from respire.runtime.storage import Storage
+from respire.training.check import check_network
 
 
 def reckon(
@@ -46,7 +48,8 @@ def reckon(
     """
     if not hours or min(hours) <= 0:
         raise InputError("--hours: give some, all above 0")
-    name = name or "reckoned"
+    check_network(recipe)
+    name = run_name(name, "reckoned")
     folder = storage / "scale" / name
     folder.check_writable()
     rates = Rates.read(measured, committed)

@@ -26,6 +26,7 @@ from respire.features.pipeline import Pipeline
 from respire.recipe.fields import Features, Preprocess
 from respire.recipe.identity import digest, recipe_identity
 from respire.recipe.recipe import Recipe
+from respire.runtime.choices import run_name
 from respire.runtime.resources import Stopwatch, cores, set_up_torch
 from respire.runtime.run_folder import claim
 from respire.runtime.storage import Storage
@@ -66,7 +67,7 @@ def audit(recipe: Recipe, place: Place, name: str | None = None) -> str:
         "features": recipe_identity(recipe.features),
     }
     key = digest(identity)
-    name = name or f"{recipe.preset}-{key[:8]}"
+    name = run_name(name, recipe.preset, key)
     folder = place.home / "audit" / name
     folder.check_writable()
     claim(folder, identity)

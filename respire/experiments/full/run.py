@@ -53,8 +53,7 @@ def full(
         if len(seeds) > 1:
             identity = {str(seed): of.whole.key for seed, of in setting.studies.items()}
             key = digest(identity)
-        default_name = f"{recipe.preset}-{cut.kind}-{key[:8]}"
-        experiment = setting.begin(name, default_name, identity, key)
+        experiment = setting.begin(name, f"{recipe.preset}-{cut.kind}", identity, key)
         _log_study(experiment.tracker, study)
 
         def on_epoch(seed: int, run: str) -> OnEpoch:

@@ -38,7 +38,7 @@ def run_table(
         FloatingPointError: some runs failed; all others are kept.
     """
     question = question.only(rows)
-    with start_grid(experiment, question.variants, extent, place, name) as grid:
+    with start_grid(experiment, question.variants, extent, place, name, question.check) as grid:
         grid.run()
         table = summarise(grid, question)
         keep_all_predictions(grid.experiment.folder / PREDICTIONS, grid.runs)

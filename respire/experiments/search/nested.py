@@ -9,10 +9,18 @@ import pandas as pd
 import pyarrow as pa
 
 from respire.data.splits.split import Cut
-from respire.errors import InputError
+from respire.errors import InputError, RunError
 from respire.experiments.search.objective import best_of, gain, importance, study_of
 from respire.experiments.search.space import Space, apply
-from respire.experiments.search.summary import Default, OuterSplit, SearchPlan, Trial, Winner
+from respire.experiments.search.summary import (
+    FAILED,
+    OUT_OF_MEMORY,
+    Default,
+    OuterSplit,
+    SearchPlan,
+    Trial,
+    Winner,
+)
 from respire.experiments.search.trials import Trials, run_trials
 from respire.metrics import overall
 from respire.recipe.recipe import Recipe
@@ -44,6 +52,7 @@ def search_split(
 
     Raises:
         FloatingPointError: the default recipe, or a winner refitted, diverged.
+        RunError: every trial failed.
     """
     first, setting = studies[0], experiment.setting
     split_seed = first.split.cut.split_seed
@@ -63,6 +72,9 @@ def search_split(
             known,
             experiment.folder / f"outer-{split_seed}",
         )
+    if all(trial.state in (FAILED, OUT_OF_MEMORY) for trial in trials):
+        why = trials[0].reason or trials[0].state
+        raise RunError(f"{outer}: all {len(trials)} trials failed, the first because: {why}")
     _keep_study(experiment.folder / f"optuna-{split_seed}.db", trials, space)
     with setting.stopwatch.part(f"refit, {outer}"):
         study = replace(first, split=first.split.without_validation())

@@ -76,7 +76,7 @@ def importance(study: optuna.Study, seed: int) -> dict[str, float]:
     gains = [trial.value for trial in study.trials if trial.value is not None]
     if len(gains) < MIN_TRIALS or len(set(gains)) == 1:
         return {}
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed % 2**32)
     try:
         return optuna.importance.get_param_importances(study, evaluator=evaluator)
     except (RuntimeError, ValueError):

@@ -37,6 +37,7 @@ def search(
     Raises:
         InputError: bad input or an unusable setting, found before anything is trained.
         FloatingPointError: the default recipe, or a winner refitted, diverged.
+        RunError: every trial of an outer split failed.
     """
     texts = SPACE + STAGE2_SPACE if plan.stage2 else SPACE
     space = read_space(recipe, texts, plan.vary, plan.only)
@@ -61,7 +62,7 @@ def search(
             "studies": [study.whole.key for study in setting.studies.values()],
         }
         key = digest(identity)
-        experiment = setting.begin(name, f"{recipe.preset}-{key[:8]}", identity, key)
+        experiment = setting.begin(name, recipe.preset, identity, key)
         experiment.tracker.log_recipe(recipe)
         inner = [[setting.studies[o, i] for i in inner_seeds] for o in plan.outer_seeds]
         outer = tuple(search_split(experiment, studies, space, plan) for studies in inner)

@@ -21,6 +21,7 @@ from optuna.distributions import (
 
 from respire.errors import InputError
 from respire.recipe.fields import Range
+from respire.recipe.limits import check_value
 from respire.recipe.recipe import Recipe
 
 SPACE = (
@@ -227,9 +228,18 @@ def _dimension(recipe: Recipe, text: str) -> Dimension:
             else CategoricalDistribution([_value(kind, choice) for choice in values.split("|")])
         )
         condition = None if equals is None else _value(type(fields[when]), equals)
-    except ValueError as error:
+        for end in _ends(within):
+            check_value(field, STRENGTHS[field](end) if field in STRENGTHS else end)
+    except (ValueError, ArithmeticError, InputError) as error:
         raise InputError(f"{text!r}: {error}") from error
     return Dimension(field, within, when or "", condition)
+
+
+def _ends(values: BaseDistribution) -> tuple[Any, ...]:
+    """Its lowest and highest number, or all of its choices."""
+    if isinstance(values, IntDistribution | FloatDistribution):
+        return (values.low, values.high)
+    return getattr(values, "choices", ())
 
 
 def _numbers(values: str, whole: bool) -> BaseDistribution:

@@ -140,7 +140,7 @@ def run_trials(trials: Trials, cycles: pa.Table, folder: Storage) -> list[Trial]
         tuner = tune.Tuner.restore(f"{home}/tune", trainable, storage_filesystem=filesystem)
     else:
         kept.delete()  # killed before the first snapshot was written; cells keep what was trained
-        sampler = sampler_of(plan.sampler, first.seed + first.split.cut.split_seed)
+        sampler = sampler_of(plan.sampler, (first.seed + first.split.cut.split_seed) % 2**32)
         propose = partial(_suggest, trials.space, first.recipe)
         tuner = tune.Tuner(
             trainable,

@@ -13,6 +13,7 @@ from respire.data.splits.split import Cut
 from respire.errors import InputError
 from respire.experiments.split_ranges.report import Placed, RangesSummary, page, summary
 from respire.recipe.identity import digest
+from respire.runtime.choices import run_name
 from respire.runtime.resources import Stopwatch
 from respire.runtime.run_folder import claim
 from respire.statistics.composition import composition
@@ -45,8 +46,10 @@ def describe(cut: Cut, place: Place, folds: str | None = None, name: str | None 
     stopwatch = Stopwatch()
     with stopwatch.part("catalogue"):
         corpus = open_corpus(place.data, place.skip_bad)
+    if cut.needs_list:
+        _ = corpus.official  # a missing list is told
     cycles = corpus.cycles
-    name = name or f"splits-{corpus.fingerprint[:8]}"
+    name = run_name(name, "splits", corpus.fingerprint)
     known = _known(corpus.directory, cycles, folds)
     listed = {label: np.flatnonzero(tested).tolist() for label, tested in known.items()}
     key = digest([corpus.fingerprint, cut.split_seed, cut.stratify, listed])
