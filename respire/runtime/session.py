@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -220,25 +219,6 @@ def check_shared(storage: Storage, tracking_uri: str) -> None:
             f"--tracking-uri {tracking_uri}: a file of this machine, and the cluster has {nodes} "
             f"nodes; start one with `mlflow server` and give its address, http://HOST:5000"
         )
-
-
-def attentively(function: Callable[[], T]) -> T:
-    """What a function returns, from a thread: Ctrl-C interrupts at once, whatever it waits for.
-
-    Ray Train, given the main thread, takes Ctrl-C for itself and then waits, for days if need be,
-    for the room that its workers wait for. What the thread began ends with the session.
-    """
-    ended: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            ended.set_result(function())
-        except BaseException as error:
-            ended.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    with interruptible():
-        return ended.result()
 
 
 def on_worker(function: Callable[..., T], *arguments: Any, gpu: bool) -> T:

@@ -151,10 +151,9 @@ def open_setting(
     """
     plans = list(planned.values())
     initial = cache(initial_weights)
-    for plan in plans:  # weights that cannot be had are told first
+    for plan in plans:  # what cannot train, and weights that cannot be had, are told first
+        check_network(plan.recipe, place.workers)
         initial(plan.recipe.model, plan.recipe.task, plan.seed)
-    for recipe in dict.fromkeys(plan.recipe for plan in plans):
-        check_network(recipe, place.workers)
     check_ray()
     storage = place.home
     storage.check_writable()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import ray
 import ray.train
 import torch
 from pyarrow import fs
@@ -23,7 +24,7 @@ from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import set_up_torch
 from respire.runtime.run_folder import CHECKPOINT_SECONDS, RunFolder, dump_state, load_state
-from respire.runtime.session import attentively
+from respire.runtime.session import interruptible
 from respire.runtime.storage import Storage
 from respire.training.checkpoint import DAMAGED
 from respire.training.loop import Fit, OnEpoch, fit
@@ -43,6 +44,19 @@ class _Work:
     seed: int
     on_epoch: OnEpoch
     checkpoint_seconds: float
+
+
+class _Trainer(TorchTrainer):
+    """Leaves Ctrl-C to us: Train's own handler waits for as long as workers wait for room.
+
+    Attributes:
+        controller: the actor that runs the training, once it does.
+    """
+
+    controller: Any = None
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        self.controller = controller
 
 
 def train_stage1(
@@ -86,7 +100,7 @@ def train_stage1(
         datasets["watched"] = prepared.dataset(test)
     filesystem, path = cell.storage.filesystem()
     work = _Work(recipe, cell.storage, initial, compute, seed, on_epoch, CHECKPOINT_SECONDS)
-    trainer = TorchTrainer(
+    trainer = _Trainer(
         _train_on_worker,
         train_loop_config={"work": work},
         datasets=datasets,
@@ -105,7 +119,12 @@ def train_stage1(
         ),
     )
     try:
-        result = attentively(trainer.fit)
+        with interruptible():
+            result = trainer.fit()
+    except KeyboardInterrupt:
+        if trainer.controller is not None:  # its workers, or their room, go with it
+            ray.kill(trainer.controller)
+        raise
     except ray.train.TrainingFailedError:
         cell.check_room(initial)
         raise
