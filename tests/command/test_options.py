@@ -1,4 +1,5 @@
 import dataclasses
+import io
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from respire.command.main import command
 from respire.command.options import QUICK_EPOCHS, QUICK_SEEDS, QUICK_SPLITS, GridOptions
 from respire.command.parse import parse, recipe_of
 from respire.command.questions import FullOptions as Options
-from respire.errors import InputError
+from respire.errors import InputError, RunError
 from respire.recipe.presets import PRESETS, fixed, paper, quick, small
 from respire.recipe.recipe import Recipe
 
@@ -359,6 +360,50 @@ def test_a_bad_command_line_exits_with_2_and_one_line(
     assert said.startswith("error: recipe.features.window_seconds: 0.01 s")
     assert said.count("\n") == 1
     assert not asked
+
+
+@pytest.mark.parametrize("error", [FloatingPointError("diverged"), RunError("diverged")])
+def test_a_run_that_came_to_nothing_exits_with_1_and_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def question(_: Options) -> NoReturn:
+        raise error
+
+    assert exit_of(question, monkeypatch) == 1
+    assert capsys.readouterr().err == "error: diverged\n"
+
+
+def test_a_sign_that_the_terminals_encoding_lacks_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.BytesIO()
+    terminal = io.TextIOWrapper(written, encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert exit_of(lambda _: print("Se \xb1 1 \u0394 2"), monkeypatch) == 0
+    terminal.flush()
+    assert written.getvalue() == b"Se \xb1 1 ? 2\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--data", ""], "--data: is empty"),
+        (["--storage", ""], "--storage: is empty"),
+        (["--name", "../../escaped"], "--name '../../escaped': "),
+        (["--name", "."], "--name '.': "),
+        (["--name", "x" * 300], "--name "),
+        (["--seed", "-1"], "--seed -1: "),
+        (["--split-seed", str(2**63)], f"--split-seed {2**63}: "),
+        (["--seed", str(2**63 - 1), "--seeds", "2"], f"--seed {2**63 - 1}: "),
+    ],
+)
+def test_names_seeds_and_empty_folders_that_cannot_be_are_refused_in_one_line(
+    arguments: list[str], said: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        options(*arguments)
+    assert str(refused.value).startswith(said)
+    assert "\n" not in str(refused.value)
 
 
 def test_an_interrupted_run_exits_with_130(

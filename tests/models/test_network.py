@@ -69,6 +69,14 @@ def test_a_file_that_is_no_state_dict_of_the_backbone_is_refused(tmp_path, conte
         respirenet(dataclasses.replace(SMALL, weights=str(path)), 4)
 
 
+def test_weights_that_are_not_finite_are_named_as_such(tmp_path):
+    theirs = torchvision.models.resnet18(weights=None).state_dict()
+    theirs["conv1.weight"][0, 0, 0, 0] = torch.nan
+    torch.save(theirs, tmp_path / "weights.pt")
+    with pytest.raises(InputError, match=r"weights that are not finite \(conv1\.weight, 1 of "):
+        respirenet(dataclasses.replace(SMALL, weights=str(tmp_path / "weights.pt")), 4)
+
+
 def test_a_missing_file_is_refused_by_name():
     with pytest.raises(InputError, match=r"nowhere\.pt"):
         respirenet(dataclasses.replace(SMALL, weights="nowhere.pt"), 4)

@@ -3,9 +3,11 @@
 import multiprocessing
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,36 @@ def test_a_database_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> 
         with pytest.raises(InputError, match="choose another --tracking-uri") as caught:
             preflight(f"sqlite:///{path}", "respire/full")
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("tables", [["studies", "alembic_version"], ["patients"]])
+def test_another_programs_database_is_refused_in_one_line_and_left_as_it_was(
+    tables: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(file)) as database:
+        for table in tables:
+            database.execute(f"CREATE TABLE {table} (row)")
+    before = file.read_bytes()
+    with pytest.raises(InputError, match="a database of another program") as refused:
+        preflight(f"sqlite:///{file}", "full")
+    assert "\n" not in str(refused.value)
+    assert file.read_bytes() == before
+
+
+def test_a_database_that_can_only_be_read_is_refused_before_anything_is_done(
+    first_use: tuple[Path, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, connect = first_use[0] / "a b/1.db", sqlite3.connect
+
+    def read_only(path: Path, *given: Any, **how: Any) -> sqlite3.Connection:
+        return connect(f"{path.as_uri()}?mode=ro", *given, uri=True, **how)
+
+    before = file.read_bytes()
+    monkeypatch.setattr(sqlite3, "connect", read_only)
+    with pytest.raises(InputError, match=r"cannot be written \(attempt to write a readonly"):
+        preflight(f"sqlite:///{file}", "e")
+    assert file.read_bytes() == before
 
 
 def test_a_deleted_experiment_is_an_input_error(

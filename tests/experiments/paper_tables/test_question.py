@@ -143,3 +143,14 @@ def test_some_rows_bring_those_that_they_are_compared_with() -> None:
 def test_a_row_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(InputError, match=r"'no BRC'.*'CNN \+ BRC'"):
         ablation.question(small(), Cut()).only(["no BRC"])
+
+
+def test_recordings_without_a_device_that_is_asked_for_are_refused_with_what_there_is() -> None:
+    alone = single_device.question(small(), Cut())
+    alone.check(DEVICES)
+    with pytest.raises(InputError, match=r"needs Litt3200, and the recordings have AKGC417L, Med"):
+        alone.check(("AKGC417L", "Meditron", "LittC2SE"))
+    tuned = device_finetuning.question(small(), Cut())
+    tuned.check(DEVICES[:2])
+    with pytest.raises(InputError, match=r"have Meditron only: .* at least two"):
+        tuned.check(("Meditron",))
