@@ -160,6 +160,9 @@ def test_a_bad_recording_is_refused_by_file_and_row(bad: str, few: Path, refusal
     reason, _, remedy = said.removeprefix(f"error: {few / where}: ").rpartition("; ")
     assert reason
     assert re.search(r"--skip-bad|remove it", remedy)
+    assert "NativeFile" not in said
+    if bad == "wav that is no audio":
+        assert "correct it" not in said
 
 
 @pytest.mark.parametrize("bad", BREAKS)

@@ -33,7 +33,11 @@ def read_header(filesystem: fs.FileSystem, path: str) -> tuple[float, int]:
                     audio.read(1)
                 return audio.frames / audio.samplerate, audio.samplerate
     except (OSError, sf.LibsndfileError) as error:
-        raise InputError(f"{path}: audio cannot be read or is torn ({error}); {REMEDY}") from error
+        reason = error.error_string if isinstance(error, sf.LibsndfileError) else str(error)
+        raise InputError(
+            f"{path}: audio cannot be read or is torn ({reason.strip()}); {AGAIN}, or leave the "
+            f"recording out with --skip-bad"
+        ) from error
 
 
 def _missing_bytes(file: pa.NativeFile) -> int:
