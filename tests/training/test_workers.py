@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from respire.errors import InputError
 from respire.features.bank import CycleBank
+from respire.features.draws import Draws
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.models.network import GlobalBatchNorm2d, respirenet
@@ -74,13 +75,13 @@ def changed(sync_batchnorm: bool = True, **optimisation: object) -> Recipe:
 @contextmanager
 def watched(seen: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
     """Note which cycles are trained on, under which keys."""
-    images = Pipeline.training_images
+    draw = Pipeline.draw
 
-    def noted(self: Pipeline, of: CycleBank, chosen: Tensor, keys: Tensor) -> Tensor:
+    def noted(self: Pipeline, of: CycleBank, chosen: Tensor, keys: Tensor) -> Iterator[list[Draws]]:
         seen.append((chosen, keys))
-        return images(self, of, chosen, keys)
+        return draw(self, of, chosen, keys)
 
-    with mock.patch.object(Pipeline, "training_images", noted):
+    with mock.patch.object(Pipeline, "draw", noted):
         yield
 
 
@@ -93,8 +94,8 @@ def train(recipe: Recipe, train: Any) -> dict[str, Any]:
         )
     (row,) = run.history
     return {
-        "cycles": torch.stack([chosen for chosen, _ in seen]),
-        "keys": torch.stack([keys for _, keys in seen]),
+        "cycles": seen[0][0],
+        "keys": seen[0][1],
         "row": {name: value for name, value in row.items() if name != "seconds"},
         "confusion": torch.from_numpy(run.scores.confusion),
         "weights": run.weights,
