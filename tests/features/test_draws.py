@@ -96,11 +96,9 @@ def test_every_effect_reaches_some_window_of_the_epochs_that_are_compared():
 def test_a_long_epoch_is_drawn_in_spans_that_change_nothing(monkeypatch):
     recipe = recipe_of("every effect")
     pipeline, epoch = Pipeline(recipe, "cpu"), epoch_of(recipe, 5)
-    whole, drawn_at_once = list(pipeline.draw(*epoch)), []
-    draw = path.draw_windows
-    monkeypatch.setattr(
-        path, "draw_windows", lambda *given: drawn_at_once.append(1) or draw(*given)
-    )
+    whole = list(pipeline.draw(*epoch))
+    drawn = Mock(wraps=path.draw_windows)
+    monkeypatch.setattr(path, "draw_windows", drawn)
     monkeypatch.setattr(path, "DRAWN", 1)
     spans = list(pipeline.draw(*epoch))
     assert drawn.call_count == len(spans) == len(whole) > 2
