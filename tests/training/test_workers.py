@@ -26,6 +26,7 @@ from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.training.loop import Fit, evaluate, fit
 from respire.training.sampling import World
+from respire.training.stage1 import _as_the_first
 
 WORKERS = 2
 CPU = Compute("cpu", "fp32")
@@ -157,6 +158,7 @@ def work(rank: int, folder: str) -> None:
         "replicated": train(RECIPE, ONE_STEP),
         "sharded": train(sharded, SHARES[rank]),
         "scored": scored(network().state_dict(), World(rank, WORKERS)),
+        "decided": [_as_the_first(rank == leader, torch.device("cpu")) for leader in (0, 1)],
         "refused": refusal(lambda: train(changed(batch_size=7), ONE_STEP)),
     }
     torch.save(done, f"{folder}/{rank}.pt")
@@ -253,6 +255,10 @@ def test_without_shared_batch_statistics_the_scores_are_those_of_the_weights_kep
     expected = scored(kept["weights"])
     assert torch.equal(kept["confusion"], expected["confusion"])
     assert kept["row"]["validation_loss"] == pytest.approx(expected["loss"], abs=1e-5)
+
+
+def test_all_workers_save_when_the_first_one_says_so(workers):
+    assert [worker["decided"] for worker in workers] == [[True, False]] * 2
 
 
 def test_a_batch_that_two_workers_do_not_divide_is_refused_by_each(workers):
