@@ -249,7 +249,8 @@ class Optimisation(Part):
     batch_size: int = 64
     """Global batch, whatever the number of workers (paper: 64)."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the network; "auto" takes bf16 where the processor computes in it."""
+    """Arithmetic of the network; "auto" takes bf16 where the processor computes in it. On a GPU
+    "fp32" has convolutions in TF32, as PyTorch does by itself."""
     bank: Literal["sharded", "replicated"] = "sharded"
     """With several workers: each holds its share of the recordings, or each holds all and sees
     exactly the samples that one worker would."""

@@ -61,7 +61,9 @@ class MovingAverage(nn.Module):
         """Take in what the network has become."""
         done = int(self.n_averaged)
         decay = min(self.decay, (1 + done) / (10 + done)) if done else 0.0
-        torch._foreach_lerp_(*self._averaged, 1 - decay)
-        if self._counted[0]:
-            torch._foreach_copy_(*self._counted)
+        kept, new = self._averaged
+        torch._foreach_lerp_(kept, new, 1 - decay)
+        kept, new = self._counted
+        if kept:
+            torch._foreach_copy_(kept, new)
         self.n_averaged += 1

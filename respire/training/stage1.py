@@ -112,7 +112,8 @@ def train_stage1(
             ),
         ),
     )
-    folder, newest, result = cell.storage / "ray-train", None, None
+    folder, result = cell.storage / "ray-train", None
+    newest: str | None = None
     while result is None:
         try:
             result = attentively(trainer.fit)
