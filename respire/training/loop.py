@@ -4,12 +4,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 from torch.nn.functional import cross_entropy
 
 from respire.features.bank import CycleBank
@@ -137,7 +138,7 @@ def fit(
     if recipe.model.sync_batchnorm and world.size > 1:
         network = share_batch_statistics(network, compute.device)
     network = on_device(network, compute.device)
-    replica = replicated(network) if world.size > 1 else network
+    replica = replicated(network, optimisation.exchange) if world.size > 1 else network
     pipeline = Pipeline(recipe, compute.device)
     train = pipeline.windows(train)
     importance = class_importance(recipe, optimisation).to(compute.device)
@@ -262,15 +263,18 @@ def _over_workers(value: Tensor, world: World) -> Tensor:
     return value
 
 
-def replicated(network: nn.Module) -> nn.Module:
+def replicated(network: nn.Module, exchange: Literal["fp32", "bf16"]) -> nn.Module:
     """The network, its gradients averaged over all workers.
 
     Running statistics are not sent before every step (torch's default: 108 tensors of a ResNet-34):
     training reads none, and at the end of an epoch all are given the first worker's.
     """
-    return nn.parallel.DistributedDataParallel(
+    replica = nn.parallel.DistributedDataParallel(
         network, forward_sync_buffers=False, gradient_as_bucket_view=True
     )
+    if exchange == "bf16":
+        replica.register_comm_hook(None, bf16_compress_hook)
+    return replica
 
 
 def _share_buffers(network: nn.Module, world: World) -> None:

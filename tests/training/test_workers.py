@@ -157,6 +157,7 @@ def work(rank: int, folder: str) -> None:
         "norm": normalised(GlobalBatchNorm2d(3), batch, gradient),
         "replicated": train(RECIPE, ONE_STEP),
         "sharded": train(sharded, SHARES[rank]),
+        "in bf16": train(changed(exchange="bf16"), ONE_STEP),
         "scored": scored(network().state_dict(), World(rank, WORKERS)),
         "decided": [_as_the_first(rank == leader, torch.device("cpu")) for leader in (0, 1)],
         "refused": refusal(lambda: train(changed(batch_size=7), ONE_STEP)),
@@ -196,6 +197,17 @@ def test_replicated_workers_take_the_step_that_one_worker_takes(workers, alone):
     for worker in workers:
         for name, gradient in gradients(worker["replicated"]).items():
             torch.testing.assert_close(gradient, expected[name], rtol=0, atol=1e-5, msg=name)
+
+
+def test_gradients_exchanged_in_bf16_are_those_rounded(workers, alone):
+    expected = gradients(alone)
+    apart = 0.0
+    for name, gradient in gradients(workers[0]["in bf16"]).items():
+        # Two roundings of 2^-9, of a sum's parts that may be larger than the sum.
+        torch.testing.assert_close(gradient, expected[name], rtol=0.02, atol=2e-3, msg=name)
+        apart = max(apart, float((gradient - expected[name]).abs().max()))
+        assert torch.equal(gradient, gradients(workers[1]["in bf16"])[name])
+    assert apart > 1e-5  # what fp32 keeps to
 
 
 def test_without_shared_batch_statistics_the_step_would_be_another(alone):
