@@ -2,8 +2,7 @@
 
 import numpy as np
 
-MEL_STEP_HZ, LINEAR_TO_HZ, LOG_STEP = 200 / 3, 1000.0, np.log(6.4) / 27
-"""The scale is linear up to 1 kHz, then logarithmic."""
+from respire.recipe.limits import LINEAR_TO_HZ, LOG_STEP, MEL_STEP_HZ
 
 
 def mel_frequencies(count: int, low_hz: float, high_hz: float) -> np.ndarray:

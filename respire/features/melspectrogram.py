@@ -8,7 +8,6 @@ from respire.data.mel import mel_filters
 from respire.features.frequency_warp import Warp
 from respire.features.time_stretch import Stretch, time_stretch
 from respire.recipe.fields import Features
-from respire.recipe.limits import LINEAR_TO_HZ, LOG_STEP, MEL_STEP_HZ
 
 AMIN = 1e-10
 """Smallest power before the logarithm, as in librosa.power_to_db."""
