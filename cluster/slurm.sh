@@ -2,8 +2,10 @@
 # RespireNet on a Slurm cluster. Once, on a login node, in a folder that all nodes see:
 #
 #   python3 -m venv YOUR-SHARED-FOLDER/venv                       # Python 3.11 or newer
-#   YOUR-SHARED-FOLDER/venv/bin/pip install 'ray[default]==2.60.0' -e .
+#   YOUR-SHARED-FOLDER/venv/bin/pip install -c cluster/constraints.txt 'ray[default]' -e .
 #   YOUR-SHARED-FOLDER/venv/bin/python cluster/data.py --data YOUR-SHARED-FOLDER/icbhi
+#
+# torch's wheels are built for CUDA 13: nodes need an NVIDIA driver of 580 or newer (nvidia-smi).
 #
 # Then, from the repository's root (which all nodes must see too):
 #

@@ -30,9 +30,9 @@ Load = Callable[[CycleBank, Recipe, Sequence[int], int], DataLoader]
 """Makes a loader of the images of some cycles by other means, in so many processes."""
 
 STAGES = {
-    "splice and CBA draws": ("concatenate", "pad"),
-    "gather": ("gather",),
-    "effect draws": ("draw_effects", "warp_of", "stretch_of"),
+    "draws": ("draw_windows",),
+    "gather": ("read",),
+    "frequency maps": ("warp_of",),
     "waveform effects": ("augment_waveforms",),
     "log-mel": ("spectrogram",),
     "shades": ("shades",),
@@ -175,14 +175,14 @@ def clocked(pipeline: Pipeline) -> Iterator[dict[str, float]]:
 
 def images(recipe: Recipe, bank: CycleBank, plan: Batches, device: str) -> Task:
     """The whole path over the plan's batches, as a task."""
-    return over(partial(Pipeline(recipe, device).training_images, bank), plan, device)
+    return _drawn(Pipeline(recipe, device), bank, plan)
 
 
 def _stages(
     recipe: Recipe, bank: CycleBank, plan: Batches, device: str, repeats: int
 ) -> dict[str, Timing]:
     pipeline, turns = Pipeline(recipe, device), []
-    task = over(partial(pipeline.training_images, bank), plan, device)
+    task = _drawn(pipeline, bank, plan)
     for _ in range(1 + repeats):
         with clocked(pipeline) as seconds:
             task()
@@ -193,6 +193,17 @@ def _stages(
         for stage in STAGES
         if turns[0][stage] > 0  # not every recipe has every stage
     }
+
+
+def _drawn(pipeline: Pipeline, bank: CycleBank, plan: Batches) -> Task:
+    """As training does it: all that chance decides at first, then batch after batch."""
+    chosen, keys = (torch.stack(part) for part in zip(*plan, strict=True))
+
+    def run() -> None:
+        for draws in pipeline.draw(bank, chosen, keys):
+            pipeline.drawn_images(bank, draws)
+
+    return timed(run, pipeline.device)
 
 
 def _mel(recipe: Recipe, bank: CycleBank, plan: Batches, device: str) -> Task:

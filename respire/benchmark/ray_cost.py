@@ -3,7 +3,8 @@
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from respire.benchmark.growth import Preparation
@@ -23,15 +24,20 @@ WORKERS = (1, 2)
 PLAIN = "plain fit()"
 
 
-@dataclass(frozen=True)
-class _NoteFirstEpoch:
-    """Notes on a worker when its first epoch began, in seconds since 1970."""
+@dataclass
+class _NoteEpochs:
+    """Notes on a worker when its first epoch began and each one ended, in seconds since 1970.
+
+    From one end to the next also passes what Ray is waited for.
+    """
 
     note: Storage
+    times: list[float] = field(default_factory=list)
 
     def __call__(self, row: Row) -> None:
-        if row["epoch"] == 1:
-            self.note.write_json(time.time() - row["seconds"])
+        now = time.time()
+        self.times = [*(self.times or [now - row["seconds"]]), now]
+        self.note.write_json(self.times)
 
 
 def measure_training(
@@ -78,8 +84,10 @@ def _plain(recipe: Recipe, compute: Compute, corpus: Preparation, split: Split) 
         for side in (split.train, split.validation)
     )
     network = network_of(recipe)
-    run = fit(network, train, selector, recipe, recipe.optimisation, compute, seed=0)
-    return after_the_first(run.history)
+    ends: list[float] = []
+    given = (network, train, selector, recipe, recipe.optimisation, compute)
+    fit(*given, seed=0, after_epoch=lambda _: ends.append(time.time()))
+    return between(ends)
 
 
 def train_on_ray(
@@ -98,10 +106,10 @@ def train_on_ray(
         return None
     cell = RunFolder(storage, {"workers": workers})
     initial = network_of(recipe).state_dict()
-    note = cell.storage / "first-epoch.json"
+    note = cell.storage / "epochs.json"
     began = time.time()
     with PeakMemory() as memory:
-        run = train_stage1(
+        train_stage1(
             recipe,
             corpus.prepared,
             *(split.train, split.validation, split.test),
@@ -110,21 +118,20 @@ def train_on_ray(
             cell,
             seed=0,
             workers=workers,
-            on_epoch=_NoteFirstEpoch(note),
+            on_epoch=_NoteEpochs(note),
         )
-    ended, first_epoch = time.time(), note.read_json()
-    trained = sum(row["seconds"] for row in run.history)
+    ended, (first, *ends) = time.time(), note.read_json()
     return {
-        "epoch_s": after_the_first(run.history),
-        "start_s": first_epoch - began,
-        "end_s": ended - first_epoch - trained,
+        "epoch_s": between(ends),
+        "start_s": first - began,
+        "end_s": ended - ends[-1],
         "peak_memory_mib": memory.mebibytes,
     }
 
 
-def after_the_first(history: Sequence[Row]) -> list[float]:
+def between(ends: Sequence[float]) -> list[float]:
     """Seconds of each epoch but the first, which also warms up."""
-    return [row["seconds"] for row in history[1:]]
+    return [end - before for before, end in pairwise(ends)]
 
 
 def _described(epochs_s: Sequence[float], plain_s: Sequence[float]) -> dict[str, float]:

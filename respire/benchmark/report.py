@@ -139,6 +139,8 @@ def _step(sizes: list[Part]) -> tuple[str, Table, Table]:
         "TFLOP/s": "{tflop_per_s:.2f}",
         "Floor": "{floor[per_s]:,.1f}",
         "Reached (%)": "{reached_percent:.1f}",
+        "Copies": "{traffic[copies to the device]:.1f}",
+        "Waits": "{traffic[waits for the device]:.1f}",
         "MiB": "{peak_memory_mib:,.0f}",
         "GPU MiB": "{gpu_peak_mib:,.0f}",
     }
@@ -146,7 +148,8 @@ def _step(sizes: list[Part]) -> tuple[str, Table, Table]:
         "Loop of step: speed of the whole loop by that of the step alone. Input of step: time "
         "of the input path by that of the step. GFLOP: of a sample. TFLOP/s: of a large matrix "
         "product. Floor: the samples a second which that allows, and how much of it the step "
-        "reaches. MiB: peak memory."
+        "reaches. Copies, waits: how often in a step the host sends tensors to a GPU, or waits for "
+        "what it reads there, counted without one. MiB: peak memory."
     )
     said = [
         f"On {_size(part)} images the train step takes {part['rates'][STEP]['per_s']:,.1f} samples "

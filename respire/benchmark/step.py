@@ -13,7 +13,9 @@ from respire.benchmark import machine as floors
 from respire.benchmark.input_path import images, plan_batches
 from respire.benchmark.noise_bank import noise_bank
 from respire.benchmark.timing import in_turns, memory, synchronise
+from respire.benchmark.traffic import traffic_of_steps
 from respire.features.bank import CycleBank
+from respire.features.draws import Draws
 from respire.features.pipeline import Pipeline, image_size
 from respire.models.network import network_input, network_of
 from respire.recipe.recipe import Recipe
@@ -37,13 +39,13 @@ class _Metronome(Pipeline):
         self.still, self.last = still, last
         self.asked: list[float] = []
 
-    def training_images(self, bank: CycleBank, chosen: Tensor, keys: Tensor) -> Tensor:
+    def drawn_images(self, bank: CycleBank, draws: list[Draws]) -> Tensor:
         if len(self.asked) in (LED_IN, self.last):
             synchronise(self.device)
         self.asked.append(time.perf_counter())
         if self.still is not None:
             return self.still
-        return super().training_images(bank, chosen, keys)
+        return super().drawn_images(bank, draws)
 
 
 def measure_step(
@@ -86,6 +88,7 @@ def measure_step(
             "per_s": matmul / flops,
             "reached": rates[STEP].best_per_s * flops / matmul,
         },
+        "traffic": traffic_of_steps(recipe),
         **memory(tasks[LOOP], device),
     }
 

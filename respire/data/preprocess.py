@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import soxr
 from scipy.signal import butter, sosfilt
 
 from respire.data.rows import FULL_SCALE
@@ -30,6 +29,8 @@ def preprocess(audio: np.ndarray, rate: int, recipe: Preprocess) -> np.ndarray:
     From mono audio, float [n], at ``rate`` Hz to float32 [round(n * recipe.sample_rate_hz / rate)],
     peak 0.999 if normalised.
     """
+    import soxr  # what is prepared already is trained on without it
+
     signal = audio.astype(np.float64)
     if recipe.band_pass:
         # Without its mean, so that the filter does not ring at the start over a recorder's offset;

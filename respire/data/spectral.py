@@ -1,15 +1,15 @@
 """A cycle as 357 numbers that no network learns: statistics over time of its spectra.
 
-The series are those of librosa 0.11, computed here from one short-time Fourier transform: importing
-``librosa.feature`` alone would cost every process two seconds.
+The series are those of librosa 0.11, computed here from one short-time Fourier transform.
 """
 
-from functools import lru_cache
+from functools import cache
 
-import librosa
 import numpy as np
 from scipy.fft import dct, rfft
 from scipy.signal import get_window
+
+from respire.data.mel import mel_filters
 
 FRAME_S, HOP_S = 0.064, 0.016
 """Length of a frame and from one to the next: 256 and 64 samples at 4 kHz."""
@@ -81,7 +81,7 @@ def _decibels(power: np.ndarray) -> np.ndarray:
     return 10 * np.log10(np.maximum(power, QUIETEST))
 
 
-@lru_cache
+@cache
 def _mel_filters(rate_hz: int, size: int) -> np.ndarray:
     """Weights of a spectrum's frequencies in each mel band, [BANDS, size // 2 + 1]."""
-    return librosa.filters.mel(sr=rate_hz, n_fft=size, n_mels=BANDS, dtype=np.float64)
+    return mel_filters(BANDS, size, rate_hz, 0.0, rate_hz / 2, np.float64)

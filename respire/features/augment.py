@@ -1,9 +1,9 @@
 """Standard augmentation of training windows, batched, each with its own parameters (paper 2.1).
 
-Which windows get which effect is drawn on the CPU, so that no host waits for a GPU to count them;
-an effect then computes its own rows alone. Pitch and VTLP act on the spectrum
-(features/frequency_warp.py), speed that keeps pitch on its frames (features/time_stretch.py), masks
-on the spectrogram (features/masks.py).
+Which windows get which effect is drawn on the CPU, so that no host waits for a GPU to count them,
+and sent to it (features/draws.py); an effect then computes its own rows alone. Pitch and VTLP act
+on the spectrum (features/frequency_warp.py), speed that keeps pitch on its frames
+(features/time_stretch.py), masks on the spectrogram (features/masks.py).
 """
 
 import math
@@ -49,7 +49,7 @@ FILTER_BANDS = 64
 
 @dataclass(frozen=True)
 class Effect:
-    """Which rows of a batch get an effect, and how; on the CPU.
+    """Which rows of a batch get an effect, and how.
 
     Attributes:
         rows: int64 [n], rising.
@@ -148,17 +148,15 @@ def augment_waveforms(waveform: Tensor, effects: Effects, noise: Tensor) -> Tens
     """Apply speed, unless it keeps pitch, loudness, shift and noise, in this order, to their rows.
 
     The waveform, float32 [B, T], T at most NOISE_SAMPLES, is changed in place and given back; rows
-    without an effect keep every bit. ``noise`` is the table of ``white_noise``, on its device.
+    without an effect keep every bit. ``noise`` is the table of ``white_noise``; it and the effects
+    are on the waveform's device.
     """
     window = waveform.shape[1]
 
     def apply(effect: Effect, change: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
         if len(effect.rows) > 0:
-            rows, value, place = (
-                part.to(waveform.device, non_blocking=True)
-                for part in (effect.rows, effect.value, effect.place)
-            )
-            waveform.index_copy_(0, rows, change(waveform.index_select(0, rows), value, place))
+            rows = waveform.index_select(0, effect.rows)
+            waveform.index_copy_(0, effect.rows, change(rows, effect.value, effect.place))
 
     def louder(rows: Tensor, factor: Tensor, _: Tensor) -> Tensor:
         first, last = (round(share * window) for share in LOUDNESS_STRETCH)

@@ -16,6 +16,18 @@ KNEE = 0.6
 
 
 @dataclass(frozen=True)
+class Moves:
+    """Rows of a batch, int64 [n], whose frequencies move, by what pitch shift and VTLP.
+
+    The first in ``semitones``, 0 for none, the second by ``factor``, 1 for none, float32 [n] both.
+    """
+
+    rows: Tensor
+    semitones: Tensor
+    factor: Tensor
+
+
+@dataclass(frozen=True)
 class Warp:
     """Rows of a batch, int64 [n], whose frequencies move, and how, on the spectrogram's device.
 
@@ -26,19 +38,21 @@ class Warp:
     maps: Tensor
 
 
-def warp_of(effects: Effects, n_fft: int, device: torch.device | str) -> Warp | None:
-    """The pitch shifts and VTLPs of a batch together; None if there are none."""
+def moves_of(effects: Effects) -> Moves:
+    """The pitch shifts and VTLPs of a batch together, each row once, on the CPU."""
     pitch, vtlp = effects.pitch, effects.vtlp
     rows, place = torch.cat([pitch.rows, vtlp.rows]).unique(return_inverse=True)
-    if len(rows) == 0:
-        return None
     semitones, factor = torch.zeros(len(rows)), torch.ones(len(rows))
     semitones[place[: len(pitch.rows)]] = pitch.value
     factor[place[len(pitch.rows) :]] = vtlp.value
-    rows, semitones, factor = (
-        part.to(device, non_blocking=True) for part in (rows, semitones, factor)
-    )
-    return Warp(rows, frequency_maps(semitones, factor, n_fft))
+    return Moves(rows, semitones, factor)
+
+
+def warp_of(moves: Moves, n_fft: int) -> Warp | None:
+    """What moves so; None if nothing does."""
+    if len(moves.rows) == 0:
+        return None
+    return Warp(moves.rows, frequency_maps(moves.semitones, moves.factor, n_fft))
 
 
 def frequency_maps(semitones: Tensor, vtlp_factor: Tensor, n_fft: int) -> Tensor:

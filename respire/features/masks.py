@@ -10,7 +10,7 @@ def mask_spectrograms(spectrogram: Tensor, effects: Effects) -> Tensor:
     """Apply time masks, then frequency masks, to the rows of the batch that get them.
 
     The spectrogram, float32 [B, M, F] on any scale, is changed in place and given back; rows
-    without a mask keep every bit.
+    without a mask keep every bit. The effects are on its device.
     """
     _mask(spectrogram, effects.time_mask, 2)
     _mask(spectrogram, effects.frequency_mask, 1)
@@ -23,10 +23,8 @@ def _mask(spectrogram: Tensor, effect: Effect, axis: int) -> None:
         size = spectrogram.shape[axis]
         length = (effect.value * size).round()
         first = (effect.place * (size - length + 1)).floor()
-        rows, first, length = (
-            part.to(spectrogram.device, non_blocking=True) for part in (effect.rows, first, length)
-        )
-        spectrogram.index_copy_(0, rows, mask(spectrogram[rows], first, length, axis))
+        masked = mask(spectrogram.index_select(0, effect.rows), first, length, axis)
+        spectrogram.index_copy_(0, effect.rows, masked)
 
 
 def mask(spectrogram: Tensor, first: Tensor, length: Tensor, axis: int) -> Tensor:

@@ -1,14 +1,13 @@
 """Batched log-mel spectrogram on the device, with librosa's filters and scaling."""
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from respire.data.mel import mel_filters
 from respire.features.frequency_warp import Warp
 from respire.features.time_stretch import Stretch, time_stretch
 from respire.recipe.fields import Features
-from respire.recipe.limits import LINEAR_TO_HZ, LOG_STEP, MEL_STEP_HZ
 
 AMIN = 1e-10
 """Smallest power before the logarithm, as in librosa.power_to_db."""
@@ -25,7 +24,8 @@ class LogMelSpectrogram:
     def __init__(self, features: Features, sample_rate_hz: int, device: torch.device | str):
         self.features = features
         self.hann = torch.hann_window(features.n_fft, device=device)
-        filters = mel_filters(features, sample_rate_hz)
+        size, low_hz = (features.n_mels, features.n_fft), features.mel_low_hz
+        filters = mel_filters(*size, sample_rate_hz, low_hz, features.mel_high_hz)
         self.groups = []
         for group in torch.from_numpy(filters).chunk(FILTER_GROUPS):
             weighed = group.any(0).nonzero()
@@ -64,20 +64,3 @@ class LogMelSpectrogram:
     def _mel_bands(self, spectra: Tensor) -> Tensor:
         """Spectra [B, K, F] through the mel filters, [B, M, F]."""
         return torch.cat([filters @ spectra[:, band] for band, filters in self.groups], dim=1)
-
-
-def mel_filters(features: Features, sample_rate_hz: int) -> np.ndarray:
-    """Triangles of equal area on Slaney's mel scale, float32 [M, K]: ``librosa.filters.mel``."""
-    border = LINEAR_TO_HZ / MEL_STEP_HZ
-    ends = np.array([features.mel_low_hz, features.mel_high_hz])
-    above = np.maximum(ends, LINEAR_TO_HZ) / LINEAR_TO_HZ
-    low, high = np.minimum(ends, LINEAR_TO_HZ) / MEL_STEP_HZ + np.log(above) / LOG_STEP
-    mels = np.linspace(low, high, features.n_mels + 2)
-    logarithmic = LINEAR_TO_HZ * np.exp(LOG_STEP * (mels - border))
-    edges_hz = np.where(mels >= border, logarithmic, MEL_STEP_HZ * mels)
-    from_edges = edges_hz[:, None] - np.fft.rfftfreq(features.n_fft, 1 / sample_rate_hz)
-    width = np.diff(edges_hz)[:, None]
-    rising, falling = -from_edges[:-2] / width[:-1], from_edges[2:] / width[1:]
-    weights = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
-    weights *= (2 / (edges_hz[2:] - edges_hz[:-2]))[:, None]
-    return weights

@@ -1,7 +1,8 @@
 """Splice: which cycles, in which order, fill a window (paper section 2.1).
 
 Padding a short cycle and concatenating two are the same act: choose a sequence of cycles, join
-them, cut to the window. A batch of splices becomes waveforms by one gather from the bank.
+them, cut to the window. Splices are laid out for the bank's audio on the host, and a batch of them
+becomes waveforms by one gather from it.
 """
 
 import math
@@ -38,10 +39,29 @@ class Splice:
     step: Tensor
     skip: Tensor
 
-    def split(self, size: int) -> list["Splice"]:
-        """The batch in parts of at most ``size``."""
-        parts = (self.cycle.split(size), self.step.split(size), self.skip.split(size))
-        return [Splice(*part) for part in zip(*parts, strict=True)]
+
+@dataclass(frozen=True)
+class Layout:
+    """Splices as the bank's audio is read for them, on the audio's device.
+
+    A window's index into the audio advances by its step, one sample a sample; where a cycle begins
+    it jumps, and the step may change.
+
+    Attributes:
+        place: int64 [B, K], the samples of the window where cycles begin; T for what lies outside.
+        jump: int64 [B, K], by how much the index jumps there.
+        change: int64 [B, K], by how much the step changes there; None where it is 1 throughout.
+    """
+
+    place: Tensor
+    jump: Tensor
+    change: Tensor | None
+
+    def split(self, sizes: list[int]) -> list["Layout"]:
+        """The batch in parts of these sizes."""
+        place, jump = self.place.split(sizes), self.jump.split(sizes)
+        change = [None] * len(sizes) if self.change is None else self.change.split(sizes)
+        return [Layout(*part) for part in zip(place, jump, change, strict=True)]
 
 
 def pad(
@@ -84,8 +104,7 @@ def pad(
         raise ValueError(f"{padding} padding draws at random: it needs the samples' keys")
     paired = (lead.second >= 0)[:, None]
     last = torch.where(lead.second >= 0, lead.second, lead.first)
-    slots = 2 * math.ceil(window / bank.shortest / 2) if padding != "zero" else 3
-    slot = torch.arange(max(slots, 2))
+    slot = torch.arange(slots(bank, window, padding))
     # The slots of [i, j, i, j, ...] and, as every cycle is its own pair, of [i, i, ...].
     cycle = torch.where(slot % 2 == 0, lead.first[:, None], last[:, None])
     step = torch.ones_like(cycle)
@@ -113,11 +132,21 @@ def pad(
     return Splice(cycle, step.expand(cycle.shape), skip)
 
 
+def slots(bank: CycleBank, window: int, padding: Padding) -> int:
+    """K, the cycles of each splice: as many as fill a window with the shortest one."""
+    return max(2 * math.ceil(window / bank.shortest / 2), 2) if padding != "zero" else 3
+
+
 def gather(bank: CycleBank, splice: Splice, window: int) -> Tensor:
     """Join each splice's cycles, which must fill the window of T samples, and cut to it.
 
     float32 [B, T] in (-1, 1), on the bank's device.
     """
+    return read(bank, lay_out(bank, splice, window), window)
+
+
+def lay_out(bank: CycleBank, splice: Splice, window: int) -> Layout:
+    """Where in the bank's audio the windows of T samples lie."""
     length = bank.length[splice.cycle].masked_fill(splice.step == 0, window)
     end = length.cumsum(1) - splice.skip[:, None]
     begin = end - length
@@ -128,21 +157,26 @@ def gather(bank: CycleBank, splice: Splice, window: int) -> Tensor:
     )
     last = first + span
     entry = first - splice.step * begin.clamp(max=0)
-    # A window's index into the audio advances by the step, but where a cycle begins it jumps.
     after = begin > 0
     jump = entry - torch.where(after, last.roll(1, 1), 0)
     change = splice.step - torch.where(after, splice.step.roll(1, 1), 0)
     place = torch.where((end > 0) & (begin < window), begin.clamp(min=0), window)
+    forwards = bool((splice.step == 1).all())
     device = bank.audio.device
-    place = place.to(device, non_blocking=True)
+    place, jump = (part.to(device, non_blocking=True) for part in (place, jump))
+    return Layout(place, jump, None if forwards else change.to(device, non_blocking=True))
+
+
+def read(bank: CycleBank, layout: Layout, window: int) -> Tensor:
+    """The audio of the windows, float32 [B, T] in (-1, 1), on the bank's device."""
     # One column more than the window, for the cycles that lie outside it.
-    shape = (len(place), window + 1)
-    if bool((splice.step == 1).all()):
+    shape, device = (len(layout.place), window + 1), bank.audio.device
+    if layout.change is None:
         index = torch.ones(shape, dtype=torch.int64, device=device)
     else:
         index = torch.zeros(shape, dtype=torch.int64, device=device)
-        index.scatter_(1, place, change.to(device, non_blocking=True)).cumsum_(1)
-    index.scatter_(1, place, jump.to(device, non_blocking=True))
+        index.scatter_(1, layout.place, layout.change).cumsum_(1)
+    index.scatter_(1, layout.place, layout.jump)
     index[:, window] = 0
     audio = bank.audio.index_select(0, index.cumsum_(1).view(-1)).view(shape)
     if bank.in_host_memory:

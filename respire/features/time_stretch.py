@@ -13,19 +13,18 @@ from respire.features.augment import Effects
 
 @dataclass(frozen=True)
 class Stretch:
-    """Rows of a batch, int64 [n], and how much faster each is, float32 [n], on the device."""
+    """Rows of a batch, int64 [n], and how much faster each is, float32 [n]."""
 
     rows: Tensor
     factor: Tensor
 
 
-def stretch_of(effects: Effects, device: torch.device | str) -> Stretch | None:
+def stretch_of(effects: Effects) -> Stretch | None:
     """The changes of speed of a batch, where they keep pitch; None if there are none."""
     speed = effects.speed
     if not effects.speed_keeps_pitch or len(speed.rows) == 0:
         return None
-    rows, factor = (part.to(device, non_blocking=True) for part in (speed.rows, speed.value))
-    return Stretch(rows, factor)
+    return Stretch(speed.rows, speed.value)
 
 
 def time_stretch(power: Tensor, factor: Tensor) -> Tensor:

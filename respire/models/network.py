@@ -118,9 +118,9 @@ class _OverWorkers(torch.autograd.Function):
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation over the batches of all workers, on any processor.
+    """Batch normalisation over the batches of all workers, on processors.
 
-    torch's SyncBatchNorm does the same but exists on accelerators only.
+    torch's SyncBatchNorm does the same, but on accelerators only.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -143,8 +143,10 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         return normal * self.weight[:, None, None] + self.bias[:, None, None]
 
 
-def share_batch_statistics(network: nn.Module) -> nn.Module:
-    """Make every BatchNorm2d normalise over all workers' batches."""
+def share_batch_statistics(network: nn.Module, device: str) -> nn.Module:
+    """Make every BatchNorm2d of what will be on a device normalise over all workers' batches."""
+    if device == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
     for name, module in list(network.named_modules()):
         if type(module) is nn.BatchNorm2d:
             shared = GlobalBatchNorm2d(module.num_features, module.eps, module.momentum)

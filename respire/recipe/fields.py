@@ -5,10 +5,11 @@ silent the value of its released code is used, and the field says so.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from respire.errors import InputError
+from respire.recipe.identity import AS_BEFORE
 from respire.recipe.limits import Part
 
 SHORTEST_WINDOW = 160
@@ -249,10 +250,14 @@ class Optimisation(Part):
     batch_size: int = 64
     """Global batch, whatever the number of workers (paper: 64)."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the network; "auto" takes bf16 where the processor computes in it."""
+    """Arithmetic of the network; "auto" takes bf16 where the processor computes in it. On a GPU
+    "fp32" has convolutions in TF32, as PyTorch does by itself."""
     bank: Literal["sharded", "replicated"] = "sharded"
     """With several workers: each holds its share of the recordings, or each holds all and sees
     exactly the samples that one worker would."""
+    exchange: Literal["fp32", "bf16"] = field(default="fp32", metadata={AS_BEFORE: "fp32"})
+    """Numbers in which workers exchange gradients: bf16 is half the bytes between nodes, each
+    gradient rounded to 8 bits of mantissa."""
 
 
 @dataclass(frozen=True)

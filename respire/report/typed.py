@@ -1,14 +1,26 @@
 """results.json as dataclasses: what a question's run finds, and its report reads."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, TypeAdapter
-
 Summary = TypeVar("Summary")
-Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+
+
+class _NullIsNan:
+    """Has pydantic, which takes long to import, read null as NaN; it knows us by the method."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        from pydantic_core.core_schema import no_info_before_validator_function
+
+        def read(value: Any) -> Any:
+            return math.nan if value is None else value
+
+        return no_info_before_validator_function(read, handler(source))
+
+
+Number = Annotated[float, _NullIsNan()]
 """One that may be undefined: NaN, and null in JSON."""
 
 
@@ -57,6 +69,8 @@ def read(kind: type[Summary], results: Mapping[str, Any]) -> Summary:
     Raises:
         pydantic.ValidationError: a field is missing, or of another type.
     """
+    from pydantic import TypeAdapter
+
     return TypeAdapter(kind).validate_python(dict(results))
 
 

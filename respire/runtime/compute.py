@@ -1,6 +1,9 @@
 """Which processor computes, and in which precision."""
 
+import platform
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -8,6 +11,8 @@ import torch
 from respire.errors import InputError
 from respire.runtime.choices import Gpu
 
+DRIVER = Path("/proc/driver/nvidia/version")
+"""Where Linux says which NVIDIA driver is loaded."""
 Precision = Literal["fp32", "bf16"]
 
 
@@ -33,7 +38,7 @@ class Compute:
             InputError: bf16 asked of a GPU that cannot; or a GPU is required and there is none.
         """
         if gpu == "required" and not torch.cuda.is_available():
-            raise InputError("--gpu required: PyTorch finds no GPU here; see nvidia-smi")
+            raise InputError(f"--gpu required: {unseen_gpu()}")
         if gpu != "none" and torch.cuda.is_available():
             native = torch.cuda.is_bf16_supported(including_emulation=False)
             if precision == "bf16" and not native:
@@ -52,3 +57,17 @@ class Compute:
     def autocast(self) -> torch.autocast:
         """The context that the network's forward pass runs in."""
         return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def unseen_gpu() -> str:
+    """That PyTorch finds no GPU on this machine, its version and the driver's, and a remedy."""
+    built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+    try:
+        found = re.search(r"\b\d{3,}\.\d+(\.\d+)?\b", DRIVER.read_text())
+    except OSError:
+        found = None
+    driver = f"the NVIDIA driver is {found[0]}" if found else "no NVIDIA driver is loaded"
+    return (
+        f"PyTorch finds no GPU on {platform.node()}: torch {torch.__version__}, {built}; {driver} "
+        f"(CUDA 13 needs 580 or newer; see nvidia-smi); install what fits, or use --gpu none"
+    )

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
 import torch
 
 SAMPLE_SECONDS = 1.0
@@ -102,6 +101,8 @@ def own_peak_mib() -> float:
 
 def _proportional_bytes() -> int:
     """Proportional set size of this process and its descendants, in bytes."""
+    import psutil
+
     me = psutil.Process()
     total = 0
     for process in (me, *me.children(recursive=True)):

@@ -14,9 +14,6 @@ from respire.errors import InputError
 from respire.recipe.identity import NUMERICS_VERSION, digest, flatten
 from respire.runtime.storage import Storage
 
-CHECKPOINT_SECONDS = 15.0
-"""A run under way is saved when what was saved last is this old: weights are large."""
-
 
 @dataclass(frozen=True)
 class RunFolder:

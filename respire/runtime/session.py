@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 
 import ray
 import ray.exceptions
+import torch
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from respire.errors import InputError
 from respire.runtime.address import REMEDY, check_ray
+from respire.runtime.compute import unseen_gpu
 from respire.runtime.resources import set_up_torch
 from respire.runtime.storage import Storage
 
@@ -225,12 +227,14 @@ def on_worker(function: Callable[..., T], *arguments: Any, gpu: bool) -> T:
     """Run a function once in the cluster, on a CPU or a GPU, with all threads of its machine.
 
     Raises:
-        InputError: the function did, there.
+        InputError: the function did, there; or Ray gave it a GPU that PyTorch does not find.
     """
     part = share(1, gpu)
 
     def run(*received: Any) -> T:
         set_up_torch()
+        if part.gpus and not torch.cuda.is_available():
+            raise InputError(f"Ray gave a GPU, and {unseen_gpu()}")
         return function(*received)
 
     task = ray.remote(num_cpus=part.cpus, num_gpus=part.gpus, max_retries=3)(run)

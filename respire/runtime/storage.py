@@ -8,9 +8,10 @@ import socket
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -18,6 +19,8 @@ from pyarrow import fs
 
 from respire.errors import InputError, without_credentials
 
+OBJECT_STORES = ("s3", "gs", "gcs")
+"""Their schemes, and pyarrow's names of them."""
 _HELD: dict[str, IO[str]] = {}
 """Lock files of the folders that this process holds; the system lets go of them with it."""
 
@@ -69,6 +72,11 @@ class Storage:
         """Whether the storage is a folder of this machine."""
         return "://" not in self.uri
 
+    @property
+    def is_object_store(self) -> bool:
+        """Whether files appear there whole or not at all, and renaming one means copying it."""
+        return self.filesystem()[0].type_name in OBJECT_STORES
+
     def filesystem(self) -> tuple[fs.FileSystem, str]:
         """The pyarrow filesystem and the path within it.
 
@@ -77,7 +85,11 @@ class Storage:
         """
         if self.is_local:
             return fs.LocalFileSystem(), self.uri
+        parts = urlsplit(self.uri)
         try:
+            if parts.scheme in OBJECT_STORES:
+                client, bucket = _bucket(parts._replace(path="").geturl())
+                return client, f"{bucket}{unquote(parts.path)}"
             return fs.FileSystem.from_uri(self.uri)
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(
@@ -96,21 +108,25 @@ class Storage:
             return stream.read()
 
     def write_bytes(self, content: bytes) -> None:
-        """Write the file whole: under another name first, then renamed.
+        """Write the file whole: where it could be seen in part, under another name first.
 
         Raises:
             InputError: the storage cannot be written.
         """
         filesystem, path = self.filesystem()
-        partial = f"{path}.{uuid.uuid4().hex}.partial"
+        whole = filesystem.type_name in OBJECT_STORES
+        partial = path if whole else f"{path}.{uuid.uuid4().hex}.partial"
         try:
-            filesystem.create_dir(os.path.dirname(path), recursive=True)  # noqa: PTH120
+            if not whole:
+                filesystem.create_dir(os.path.dirname(path), recursive=True)  # noqa: PTH120
             with filesystem.open_output_stream(partial) as stream:
                 stream.write(content)
-            filesystem.move(partial, path)
+            if not whole:
+                filesystem.move(partial, path)
         except OSError as error:
-            with suppress(OSError):  # what is left of it would take the room that others need
-                filesystem.delete_file(partial)
+            if not whole:
+                with suppress(OSError):  # what is left of it would take the room that others need
+                    filesystem.delete_file(partial)
             raise self.refused(error) from error
 
     def refused(self, error: OSError) -> InputError:
@@ -203,3 +219,9 @@ def _as_uri(text: str) -> str:
         raise InputError(f"{text}: names no folder; give one such as s3://bucket/runs")
     path = quote(re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", path), safe="/%!$&'()*+,;=:@~")
     return f"{scheme}://{host}{slash}{path}{mark}{options}"
+
+
+@cache
+def _bucket(uri: str) -> tuple[fs.FileSystem, str]:
+    """A bucket's client and name: one of each bucket in a process, with its connections."""
+    return fs.FileSystem.from_uri(uri)

@@ -1,12 +1,11 @@
 """A run under way, kept in its cell so that it can go on after any kill."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from respire.errors import InputError
-from respire.runtime.run_folder import CHECKPOINT_SECONDS, RunFolder
+from respire.runtime.run_folder import RunFolder
 from respire.training.loop import Fit, OnEpoch
 
 PROGRESS = ("progress", "progress-before")
@@ -15,13 +14,32 @@ DAMAGED = "damaged_checkpoints"
 """In the first row that is reported afterwards: how many could not be read."""
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How often a run under way is saved: weights are large, and stores are slow.
+
+    At least so many seconds after it was saved last, and so many times as long as that took: it
+    takes a twentieth of the time at most.
+    """
+
+    least_s: float = 15.0
+    times: float = 19.0
+
+    def due(self, saved: float, took_s: float) -> bool:
+        """Whether what was saved at ``saved``, by the monotonic clock, is old enough by now."""
+        return time.monotonic() - saved >= max(self.least_s, self.times * took_s)
+
+
+PACE = Pace()
+
+
 @dataclass
 class Checkpoints:
     """Calls ``on_epoch`` with a run's rows, and keeps it in a cell, where a later one finds it."""
 
     cell: RunFolder
     on_epoch: OnEpoch
-    _saved: float = field(default=-math.inf, init=False)
+    _saved: tuple[float, float] | None = field(default=None, init=False)
     _turn: int = field(default=0, init=False)
     _damaged: int = field(default=0, init=False)
 
@@ -46,9 +64,11 @@ class Checkpoints:
         said = {DAMAGED: float(self._damaged)} if self._damaged else {}
         self._damaged = 0
         self.on_epoch(run.history[-1] | said)
-        if time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
+        if self._saved is None or PACE.due(*self._saved):
+            began = time.monotonic()
             self.cell.save(PROGRESS[self._turn], run.state())
-            self._saved, self._turn = time.monotonic(), 1 - self._turn
+            ended = time.monotonic()
+            self._saved, self._turn = (ended, ended - began), 1 - self._turn
 
     def finish(self, name: str, run: Fit, state: Callable[[], dict[str, object]]) -> None:
         """Keep the finished run's state under a name, and forget how it came about."""

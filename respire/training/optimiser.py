@@ -1,10 +1,9 @@
 """What moves the weights, how fast, and the average of them that is kept."""
 
-from typing import Any
+from copy import deepcopy
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import nn
 
 from respire.recipe.fields import Optimisation
 
@@ -31,17 +30,40 @@ def optimiser_of(
     )
 
 
-def average_of(network: nn.Module, decay: float) -> AveragedModel | None:
-    """The moving average of the network's weights and running statistics, where one is wanted.
+class MovingAverage(nn.Module):
+    """The moving average of a network's weights and running statistics, on its device.
 
     The first steps' decay faster: else the first would keep half its weight over 68 steps at .99.
+    Integers (how many batches were counted) are the network's own. torch's AveragedModel has the
+    same average and the same state dict, but a GPU is waited for twice a step.
+
+    Attributes:
+        module: the average.
     """
-    if decay == 0:
-        return None
 
-    def move(kept: Any, new: Any, steps: Tensor | int) -> None:
-        done = int(average.n_averaged)  # on the host: a GPU need not be waited for
-        get_ema_multi_avg_fn(min(decay, (1 + done) / (10 + done)))(kept, new, steps)
+    n_averaged: torch.Tensor
 
-    average = AveragedModel(network, multi_avg_fn=move, use_buffers=True)
-    return average
+    def __init__(self, network: nn.Module, decay: float):
+        super().__init__()
+        self.module, self.decay = deepcopy(network), decay
+        self.register_buffer("n_averaged", torch.tensor(0))  # stays on the host, which reads it
+        own, its = (
+            [tensor.detach() for tensor in (*of.parameters(), *of.buffers())]
+            for of in (self.module, network)
+        )
+        self._averaged, self._counted = (
+            [[t for t in tensors if t.is_floating_point() == floating] for tensors in (own, its)]
+            for floating in (True, False)
+        )
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in what the network has become."""
+        done = int(self.n_averaged)
+        decay = min(self.decay, (1 + done) / (10 + done)) if done else 0.0
+        kept, new = self._averaged
+        torch._foreach_lerp_(kept, new, 1 - decay)
+        kept, new = self._counted
+        if kept:
+            torch._foreach_copy_(kept, new)
+        self.n_averaged += 1

@@ -1,5 +1,6 @@
 """Stage 1 on Ray Train: N workers around fit(), their recordings from Ray Data."""
 
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -10,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray
+import ray.exceptions
 import ray.train
 import torch
+import torch.distributed as dist
 from pyarrow import fs
 from ray.train.torch import TorchTrainer
 
@@ -23,14 +25,16 @@ from respire.models.network import Weights, network_of
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import set_up_torch
-from respire.runtime.run_folder import CHECKPOINT_SECONDS, RunFolder, dump_state, load_state
+from respire.runtime.run_folder import RunFolder, dump_state, load_state
 from respire.runtime.session import interruptible
 from respire.runtime.storage import Storage
-from respire.training.checkpoint import DAMAGED
+from respire.training.checkpoint import DAMAGED, PACE, Pace
 from respire.training.loop import Fit, OnEpoch, fit
 from respire.training.sampling import share_of_batch
 
 CHECKPOINT_FILE = "fit.pt"
+RETRIES = 3
+"""Losses of workers, and errors of theirs, that one trainer bears."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class _Work:
     compute: Compute
     seed: int
     on_epoch: OnEpoch
-    checkpoint_seconds: float
+    pace: Pace
 
 
 class _Trainer(TorchTrainer):
@@ -79,12 +83,13 @@ def train_stage1(
     Score of ``selector``'s recordings chooses the epoch, if there are any; those in test are read
     only if ``recipe.watch_test``, and choose nothing. The global batch stays the recipe's, whatever
     the number of workers. ``on_epoch`` is called on worker 0 with each epoch's row, and must be
-    picklable.
+    picklable. Workers that are lost, as spot nodes are, are replaced as often as it takes,
+    if only a checkpoint is new since the last loss; other errors three times.
 
     Raises:
         InputError: the workers do not divide the batch, or the storage has no room left.
         FloatingPointError: training diverged.
-        ray.train.TrainingFailedError: workers were lost more often than is retried.
+        ray.train.TrainingFailedError: workers failed more often than is retried.
     """
     finished = cell.load("fit")
     if finished is not None:
@@ -99,7 +104,7 @@ def train_stage1(
     if recipe.watch_test:
         datasets["watched"] = prepared.dataset(test)
     filesystem, path = cell.storage.filesystem()
-    work = _Work(recipe, cell.storage, initial, compute, seed, on_epoch, CHECKPOINT_SECONDS)
+    work = _Work(recipe, cell.storage, initial, compute, seed, on_epoch, PACE)
     trainer = _Trainer(
         _train_on_worker,
         train_loop_config={"work": work},
@@ -115,26 +120,33 @@ def train_stage1(
             storage_path=path,
             storage_filesystem=filesystem,
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
-            failure_config=ray.train.FailureConfig(max_failures=3, controller_failure_limit=3),
+            failure_config=ray.train.FailureConfig(
+                max_failures=RETRIES, controller_failure_limit=RETRIES
+            ),
         ),
     )
-    try:
-        with interruptible():
-            result = trainer.fit()
-    except KeyboardInterrupt:
-        if trainer.controller is not None:  # its workers, or their room, go with it
-            ray.kill(trainer.controller)
-        raise
-    except ray.train.TrainingFailedError:
-        cell.check_room(initial)
-        raise
+    folder, result = cell.storage / "ray-train", None
+    newest: str | None = None
+    while result is None:
+        try:
+            with interruptible():
+                result = trainer.fit()
+        except KeyboardInterrupt:
+            if trainer.controller is not None:  # its workers, or their room, go with it
+                ray.kill(trainer.controller)
+            raise
+        except ray.train.TrainingFailedError as error:
+            cell.check_room(initial)
+            before, newest = newest, _newest(folder)
+            if not _lost(error) or newest == before:
+                raise
     if result.return_value is not None:
         raise result.return_value
     assert result.checkpoint is not None
     run = _read(result.checkpoint)
     run.progress = None
     cell.save("fit", run.state())
-    (cell.storage / "ray-train").delete()
+    folder.delete()
     return run
 
 
@@ -162,23 +174,21 @@ def _train_on_worker(config: dict[str, Any]) -> Exception | None:
     watched = _bank("watched", work, device) if work.recipe.watch_test else None
     network = network_of(work.recipe, work.initial)
     start, damaged = _start(ray.train.get_checkpoint())
-    saved = time.monotonic()
+    first = context.get_world_rank() == 0
+    saved = (time.monotonic(), 0.0)
 
     def after_epoch(run: Fit) -> None:
         nonlocal saved, damaged
-        if context.get_world_rank() != 0:
-            ray.train.report({})
-            return
-        work.on_epoch(run.history[-1] | ({DAMAGED: float(damaged)} if damaged else {}))
+        if first:
+            work.on_epoch(run.history[-1] | ({DAMAGED: float(damaged)} if damaged else {}))
         damaged = 0
+        # Ray takes a report every two seconds: without a checkpoint none is made.
         last = len(run.history) == work.recipe.optimisation.epochs
-        if not last and time.monotonic() - saved < work.checkpoint_seconds:
-            ray.train.report(run.history[-1])
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / CHECKPOINT_FILE).write_bytes(dump_state(run.state()))
-            ray.train.report(run.history[-1], ray.train.Checkpoint.from_directory(folder))
-        saved = time.monotonic()
+        if last or _as_the_first(work.pace.due(*saved), device):
+            began = time.monotonic()
+            _report(run, work.home) if first else ray.train.report({})
+            ended = time.monotonic()
+            saved = (ended, ended - began)
 
     given = (network, train, selector, work.recipe, work.recipe.optimisation, work.compute)
     try:
@@ -190,6 +200,47 @@ def _train_on_worker(config: dict[str, Any]) -> Exception | None:
             raise  # the others wait for this one, until Ray ends them all
         return work.home.refused(error)
     return None
+
+
+def _as_the_first(decision: bool, device: torch.device) -> bool:
+    """The first worker's decision, on every worker."""
+    if not dist.is_initialized():
+        return decision
+    told = torch.tensor(int(decision), device=device)
+    dist.broadcast(told, 0)
+    return bool(told)
+
+
+def _report(run: Fit, home: Storage) -> None:
+    """Give Ray a checkpoint, which goes to an object store while training goes on."""
+    modes, folder = ray.train.CheckpointUploadMode, Path(tempfile.mkdtemp())
+    try:
+        (folder / CHECKPOINT_FILE).write_bytes(dump_state(run.state()))
+        ray.train.report(
+            run.history[-1],
+            ray.train.Checkpoint.from_directory(folder),
+            checkpoint_upload_mode=modes.ASYNC if home.is_object_store else modes.SYNC,
+            delete_local_checkpoint_after_upload=True,
+        )
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _lost(error: ray.train.TrainingFailedError) -> bool:
+    """Whether a worker's process or node went, and not its program."""
+    return isinstance(error, ray.train.WorkerGroupError) and any(
+        isinstance(getattr(failure, "health_check_failure", failure), ray.exceptions.RayActorError)
+        for failure in error.worker_failures.values()
+    )
+
+
+def _newest(folder: Storage) -> str | None:
+    """A run's newest checkpoint, if there is one; their names are the times of their making."""
+    filesystem, path = folder.filesystem()
+    inside = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    folders = [info.base_name for info in inside if info.type == fs.FileType.Directory]
+    return max((name for name in folders if name.startswith("checkpoint_")), default=None)
 
 
 def _bank(name: str, work: _Work, device: torch.device) -> CycleBank:

@@ -37,6 +37,7 @@ from respire.benchmark.per_sample import Sample
 from respire.benchmark.report import report
 from respire.benchmark.step import INPUT, LOOP, STEP, measure_step
 from respire.benchmark.timing import Timing, in_turns
+from respire.benchmark.traffic import COPIES, WAITS
 from respire.features.bank import CycleBank
 from respire.features.blank_region import BlankRegion
 from respire.features.concatenate import Lead, new_share
@@ -184,10 +185,10 @@ def test_the_clock_sees_every_stage_and_changes_no_image():
 
 
 def test_the_clock_goes_even_if_the_path_fails():
-    before = path.gather
+    before = path.read
     with pytest.raises(ZeroDivisionError), clocked(Pipeline(SMALL, "cpu")):
         _ = 1 / 0
-    assert path.gather is before
+    assert path.read is before
 
 
 def test_without_techniques_a_training_image_is_the_evaluation_image():
@@ -228,6 +229,7 @@ def test_the_train_step_is_the_training_loop_itself_and_leaves_it_as_it_was(
     best = step["rates"][STEP]["best_per_s"]
     assert floor["reached"] == pytest.approx(best / floor["per_s"])
     assert step["gpu_peak_mib"] is None
+    assert step["traffic"] == {COPIES: 0.0, WAITS: 0.0}
 
 
 # The loader that works sample by sample
@@ -477,6 +479,7 @@ def a_step(image: list[int], per_s: float) -> dict[str, Any]:
         "rates": {"train step": a_rate(per_s), "whole loop": a_rate(0.967 * per_s)},
         "loop_of_step": 0.967,
         "input_share_of_step": 0.03,
+        "traffic": {COPIES: 0.0, WAITS: 0.0},
         "floor": {
             "flops_a_sample": 6.19e9,
             "matmul_flops_per_s": 1e12,

@@ -1,6 +1,7 @@
 """The cluster files of Ray's launcher mean what they say, as far as that shows without a cloud."""
 
 import copy
+import inspect
 import os
 import re
 import subprocess
@@ -8,18 +9,16 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 import yaml
-from ray.autoscaler._private.node_provider_availability_tracker import NodeAvailabilitySummary
-from ray.autoscaler._private.resource_demand_scheduler import (
-    _default_utilization_scorer,
-    get_nodes_for,
-)
+from ray.autoscaler._private import commands
 from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.autoscaler.v2.instance_manager.config import NodeTypeConfig
+from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
+from ray.autoscaler.v2.utils import ResourceRequestUtil
 
 from respire.runtime.choices import Gpu
 
@@ -32,6 +31,7 @@ COMMANDS = (
 MACHINES = {
     "m7i.xlarge": {"CPU": 4},
     "g6.2xlarge": {"CPU": 8, "GPU": 1},
+    "g6.12xlarge": {"CPU": 48, "GPU": 4},
     "n2-standard-4": {"CPU": 4},
     "g2-standard-8": {"CPU": 8, "GPU": 1},
 }
@@ -95,7 +95,7 @@ def test_gpus_are_on_all_workers_and_not_on_the_head(cloud: dict[str, Any]) -> N
     assert cloud["head_node_type"] == "head"
     for name, node in cloud["available_node_types"].items():
         has = MACHINES[machine(node)]
-        assert has.get("GPU", 0) == (0 if name == "head" else 1)
+        assert has.get("GPU", 0) == {"head": 0, "worker-of-four": 4}.get(name, 1)
         assert node["resources"] in ({}, has)
         assert node["resources"] or cloud["provider"]["type"] == "aws"
 
@@ -116,18 +116,44 @@ def test_as_many_workers_come_as_gpus_are_asked_for(cloud: dict[str, Any], swapp
     if swapped:
         spot, on_demand = types["worker"], types["worker-on-demand"]
         spot["max_workers"], on_demand["max_workers"] = on_demand["max_workers"], 8
-    launched, left = get_nodes_for(
-        types,
-        Counter({"head": 1}),
-        "head",
-        cloud["max_workers"],
-        [{"GPU": 1.0}] * 4,
-        utilization_scorer=partial(
-            _default_utilization_scorer, node_availability_summary=NodeAvailabilitySummary({})
-        ),
-    )
+    launched, left = scheduled(types, cloud["max_workers"], 4)
     assert launched == {"worker-on-demand" if swapped else "worker": 4}
     assert not left
+
+
+def test_four_workers_may_share_a_node_of_four_gpus(root: Path) -> None:
+    cluster = yaml.safe_load((root / "cluster/gpu.yaml").read_text())
+    types = copy.deepcopy(cluster["available_node_types"])
+    for node in types.values():
+        node["resources"] = MACHINES[machine(node)]
+    of_four = types["worker-of-four"]
+    assert "spot" in str(of_four["node_config"])
+    types["worker"]["max_workers"], of_four["max_workers"] = of_four["max_workers"], 8
+    assert scheduled(types, cluster["max_workers"], 4) == (Counter({"worker-of-four": 1}), [])
+
+
+def scheduled(types: dict[str, Any], most: int, gpus: int) -> tuple[Counter[str], list[Any]]:
+    """What the autoscaler launches where so many GPUs are asked for, and what it cannot give."""
+    asked = [ResourceRequestUtil.make({"GPU": 1.0}) for _ in range(gpus)]
+    reply = ResourceDemandScheduler().schedule(
+        SchedulingRequest(
+            disable_launch_config_check=True,
+            node_type_configs={
+                name: NodeTypeConfig(name, 0, node["max_workers"], resources=node["resources"])
+                for name, node in types.items()
+            },
+            max_num_nodes=most + 1,  # the head's is another
+            resource_requests=ResourceRequestUtil.group_by_count(asked),
+        )
+    )
+    launched = Counter({launch.instance_type: launch.count for launch in reply.to_launch})
+    return launched, list(reply.infeasible_resource_requests)
+
+
+def test_the_scheduler_that_is_asked_here_is_the_one_that_ray_up_starts() -> None:
+    # Ray's second autoscaler, unless the environment of `ray up` says otherwise.
+    source = inspect.getsource(commands)
+    assert 'os.getenv("RAY_UP_enable_autoscaler_v2", "1") == "1"' in source
 
 
 def test_on_aws_only_the_users_security_group_opens_ports(root: Path) -> None:
@@ -185,6 +211,7 @@ def test_what_is_mounted_can_be_installed(cluster: dict[str, Any], root: Path) -
     assert all((root / local).exists() for local in mounts.values())
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     needed = {"respire", "pyproject.toml", project["readme"], *project["license-files"]}
+    assert mounts.pop("~/respire/constraints.txt") == "cluster/constraints.txt"
     assert {f"~/respire/{name}": name for name in needed} == mounts
 
 
@@ -294,7 +321,6 @@ def test_nodes_get_what_their_storage_needs(cluster: dict[str, Any]) -> None:
     (install,) = [line for line in cluster["setup_commands"] if "pip install" in line]
     needed = {"aws": "boto3", "gcp": "google-cloud-storage", "local": ""}
     assert needed[cluster["provider"]["type"]] in install
-    assert "'ray[default]==2.60.0'" in install
     assert install.endswith("-e ~/respire")
 
 

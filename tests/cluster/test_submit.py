@@ -81,7 +81,7 @@ def adapted(text: str, shared: Path) -> str:
         "YOUR-USER": getuser(),
         "/YOUR-SHARED": str(shared),
         "RESPIRE_GPU=required": "RESPIRE_GPU=none",
-        "'ray[default]==2.60.0' -e": "-e",
+        "-c ~/respire/constraints.txt 'ray[default]' -e": "-e",
     }.items():
         assert old in text
         text = text.replace(old, new)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from respire.features.augment import Effects, change_speed, draw_effects
-from respire.features.frequency_warp import KNEE, Warp, frequency_maps, warp_of
+from respire.features.frequency_warp import KNEE, Warp, frequency_maps, moves_of, warp_of
 from respire.features.keyed import sample_keys
 from respire.features.melspectrogram import LogMelSpectrogram
 from respire.recipe.fields import Augmentation, Features
@@ -160,7 +160,7 @@ def effects_with(**p: float) -> Effects:
 
 
 def test_without_pitch_and_vtlp_there_is_no_warp():
-    assert warp_of(effects_with(noise_p=1.0), N_FFT, "cpu") is None
+    assert warp_of(moves_of(effects_with(noise_p=1.0)), N_FFT) is None
 
 
 def test_a_warp_holds_each_window_that_has_pitch_or_vtlp_once():
@@ -171,7 +171,7 @@ def test_a_warp_holds_each_window_that_has_pitch_or_vtlp_once():
     )
     assert set(pitch) & set(vtlp)
     assert set(pitch) ^ set(vtlp)
-    warp = warp_of(effects, N_FFT, "cpu")
+    warp = warp_of(moves_of(effects), N_FFT)
     assert warp is not None
     assert warp.rows.tolist() == sorted(set(pitch) | set(vtlp))
     for row, ours in zip(warp.rows.tolist(), warp.maps, strict=True):
@@ -180,10 +180,10 @@ def test_a_warp_holds_each_window_that_has_pitch_or_vtlp_once():
 
 def test_a_windows_warp_is_the_same_in_any_batch():
     effects = effects_with(pitch_p=0.5, vtlp_p=0.5)
-    together = warp_of(effects, N_FFT, "cpu")
+    together = warp_of(moves_of(effects), N_FFT)
     order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
     augmentation = Augmentation(one_at_most=False, pitch_p=0.5, vtlp_p=0.5)
-    permuted = warp_of(draw_effects(KEYS[order], augmentation), N_FFT, "cpu")
+    permuted = warp_of(moves_of(draw_effects(KEYS[order], augmentation)), N_FFT)
     assert together is not None
     assert permuted is not None
     back = order[permuted.rows].argsort()

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 import torch
 
+from respire.data.mel import mel_filters, mel_frequencies
 from respire.features.frequency_warp import Warp, frequency_maps
-from respire.features.melspectrogram import LogMelSpectrogram, mel_filters
+from respire.features.melspectrogram import LogMelSpectrogram
 from respire.recipe.fields import Features
 from respire.recipe.presets import quick
 
@@ -50,11 +51,14 @@ def test_decibels_equal_librosas(features):
 @pytest.mark.parametrize("high_hz", [900.0, 2000.0])
 @pytest.mark.parametrize(("n_mels", "n_fft", "low_hz"), [(64, 256, 50.0), (3, 400, 0.0)])
 def test_the_mel_filters_are_librosas_bit_for_bit(n_mels, n_fft, low_hz, high_hz, rate_hz):
-    features = Features(n_mels=n_mels, n_fft=n_fft, mel_low_hz=low_hz, mel_high_hz=high_hz)
-    theirs = librosa.filters.mel(sr=rate_hz, n_fft=n_fft, n_mels=n_mels, fmin=low_hz, fmax=high_hz)
-    ours = mel_filters(features, rate_hz)
-    assert ours.dtype == theirs.dtype
-    np.testing.assert_array_equal(ours, theirs)
+    asked = {"n_fft": n_fft, "n_mels": n_mels, "fmin": low_hz, "fmax": high_hz}
+    for dtype in (np.float32, np.float64):
+        theirs = librosa.filters.mel(sr=rate_hz, dtype=dtype, **asked)
+        ours = mel_filters(n_mels, n_fft, rate_hz, low_hz, high_hz, dtype)
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+    between = librosa.mel_frequencies(n_mels + 2, fmin=low_hz, fmax=high_hz)
+    np.testing.assert_array_equal(mel_frequencies(n_mels + 2, low_hz, high_hz), between)
 
 
 def losses_db(n_fft: int, hop: int) -> np.ndarray:

@@ -142,11 +142,11 @@ ONLY_SPEED = replace(
 
 def test_rows_are_stretched_where_speed_keeps_pitch_and_nowhere_else():
     effects = draw_effects(KEYS, replace(ONLY_SPEED, speed_p=0.5))
-    stretch = stretch_of(effects, "cpu")
+    stretch = stretch_of(effects)
     assert stretch is not None
     assert 0 < len(stretch.rows) < 40
     assert torch.equal(stretch.rows, effects.speed.rows)
     assert torch.equal(stretch.factor, effects.speed.value)
-    assert stretch_of(replace(effects, speed_keeps_pitch=False), "cpu") is None
+    assert stretch_of(replace(effects, speed_keeps_pitch=False)) is None
     none = replace(effects, speed=Effect(*(part[:0] for part in vars(effects.speed).values())))
-    assert stretch_of(none, "cpu") is None
+    assert stretch_of(none) is None

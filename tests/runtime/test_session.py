@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import ray
@@ -10,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from respire.errors import InputError
-from respire.runtime import session
+from respire.runtime import compute, session
 from respire.runtime.compute import Compute
 from respire.runtime.storage import Storage
 
@@ -164,6 +165,45 @@ def test_a_gpu_that_is_required_and_not_there_is_refused_where_it_would_train():
         pytest.skip("this machine has a GPU")
     with pytest.raises(InputError, match="PyTorch finds no GPU"):
         Compute.resolve("required", "auto")
+
+
+@pytest.mark.parametrize(
+    ("version", "built", "said"),
+    [
+        (
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86.15  Thu Jan 23 2025",
+            "13.0",
+            "built for CUDA 13.0; the NVIDIA driver is 570.86.15",
+        ),
+        (None, None, "built without CUDA; no NVIDIA driver is loaded"),
+    ],
+)
+def test_who_finds_no_gpu_names_driver_and_torch(monkeypatch, tmp_path, version, built, said):
+    file = tmp_path / "version"
+    if version:
+        file.write_text(version)
+    monkeypatch.setattr(compute, "DRIVER", file)
+    monkeypatch.setattr(torch.version, "cuda", built)
+    told = compute.unseen_gpu()
+    assert f"torch {torch.__version__}, {said} (CUDA 13 needs 580 or newer" in told
+    assert "\n" not in told
+
+
+def test_a_gpu_that_ray_gave_and_torch_does_not_find_is_no_reason_to_train_on_the_cpu(
+    monkeypatch,
+):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+
+    def run_here(**given):
+        assert given["num_gpus"] == 1
+        return lambda run: SimpleNamespace(remote=run)
+
+    monkeypatch.setattr(session, "share", lambda *_: session.Share(1.0, 1.0))
+    monkeypatch.setattr(session.ray, "remote", run_here)
+    monkeypatch.setattr(session.ray, "get", lambda done: done)
+    with pytest.raises(InputError, match=r"Ray gave a GPU, and PyTorch finds no GPU .*torch 2"):
+        session.on_worker(Compute.resolve, "auto", "auto", gpu=True)
 
 
 def test_ctrl_c_interrupts_whatever_handler_some_library_has_left():

@@ -1,10 +1,13 @@
 import errno
+import io
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -13,7 +16,7 @@ from pyarrow import fs
 
 from respire.errors import InputError
 from respire.runtime import storage as storage_module
-from respire.runtime.storage import Storage
+from respire.runtime.storage import Storage, _bucket
 
 
 @pytest.fixture(params=["path", "file://"])
@@ -69,6 +72,57 @@ def test_a_write_that_fails_leaves_the_earlier_content_whole(
         file.write_bytes(b"later")
     monkeypatch.undo()
     assert file.read_bytes() == b"earlier"
+
+
+class Bucket:
+    """An object store: a file is there, whole, once its stream is closed; no file is renamed."""
+
+    type_name = "s3"
+
+    def __init__(self, broken: bool = False) -> None:
+        self.files: dict[str, bytes] = {}
+        self.broken = broken
+
+    @contextmanager
+    def open_output_stream(self, path: str) -> Iterator[io.BytesIO]:
+        stream = io.BytesIO()
+        yield stream
+        if self.broken:
+            raise OSError("connection reset")
+        self.files[path] = stream.getvalue()
+
+
+def test_on_an_object_store_nothing_is_written_twice_or_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bucket = Bucket()
+    monkeypatch.setattr(Storage, "filesystem", lambda _: (bucket, "runs/results.json"))
+    file = Storage("s3://bucket/runs/results.json")
+    assert file.is_object_store
+    file.write_bytes(b"earlier")
+    assert bucket.files == {"runs/results.json": b"earlier"}
+    bucket.broken = True
+    with pytest.raises(InputError, match="connection reset"):
+        file.write_bytes(b"later")
+    assert bucket.files == {"runs/results.json": b"earlier"}
+
+
+def test_a_bucket_has_one_client_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = "?region=us-east-1&endpoint_override=localhost%3A9"
+    plain = fs.FileSystem.from_uri
+    from_uri = Mock(wraps=plain)
+    monkeypatch.setattr("respire.runtime.storage.fs.FileSystem", Mock(from_uri=from_uri))
+    _bucket.cache_clear()
+    for name in ("own", "other"):
+        home = Storage.at(f"s3://{name}/runs{asked}")
+        for file in (home, home / "a b", home / "cells" / "key%20" / "fit.pt"):
+            client, path = file.filesystem()
+            theirs, their_path = plain(file.uri.replace(" ", "%20"))
+            assert client == theirs
+            assert path == their_path
+            assert file.is_object_store
+    assert from_uri.call_count == 2
+    _bucket.cache_clear()
 
 
 def test_a_file_or_a_folder_is_deleted_with_all_in_it_and_no_more(
@@ -167,7 +221,7 @@ def test_what_is_no_place_is_refused_in_one_line(where: str) -> None:
 
 HOLDS = """
 import sys, time
-from respire.runtime.storage import Storage
+from respire.runtime.storage import Storage, _bucket
 Storage.at(sys.argv[1]).hold()
 print("held", flush=True)
 time.sleep(60)

@@ -1,16 +1,21 @@
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from respire.errors import InputError
 from respire.metrics import Scores
 from respire.runtime.run_folder import RunFolder
 from respire.runtime.storage import Storage
 from respire.training import checkpoint
-from respire.training.checkpoint import Checkpoints
+from respire.training.checkpoint import PACE, Checkpoints, Pace
 from respire.training.loop import Fit, Row
+
+ALWAYS = Pace(0.0, 0.0)
 
 
 def under_way(epochs: int) -> Fit:
@@ -69,25 +74,56 @@ def test_a_run_is_saved_only_when_what_was_saved_is_old(
         assert start is not None
         return len(start.history)
 
-    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 1e9)
+    monkeypatch.setattr(checkpoint, "PACE", Pace(1e9))
     checkpoints(under_way(1))
     checkpoints(under_way(2))
     assert saved() == 1
-    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "PACE", ALWAYS)
     checkpoints(under_way(3))
     assert saved() == 3
     checkpoints(under_way(4))
     assert saved() == 4
-    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 1e9)
+    monkeypatch.setattr(checkpoint, "PACE", Pace(1e9))
     checkpoints(under_way(5))
     assert saved() == 4
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1e9])
-def test_every_row_is_reported_saved_or_not(
-    checkpoints: Checkpoints, rows: list[Row], monkeypatch: pytest.MonkeyPatch, seconds: float
+@given(st.floats(0, 1e4), st.floats(0, 60), st.floats(0, 60))
+def test_saving_takes_a_twentieth_of_the_time_at_most_and_happens_again_in_time(
+    saved: float, took_s: float, late_s: float
 ) -> None:
-    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", seconds)
+    due = saved + max(15.0, 19 * took_s)
+    with mock.patch("time.monotonic", return_value=due - 1e-3):
+        assert not PACE.due(saved, took_s)
+    with mock.patch("time.monotonic", return_value=due + 1e-3 + late_s):
+        assert PACE.due(saved, took_s)
+    assert took_s <= (due - saved + took_s) / 20 + 1e-9
+
+
+def test_what_takes_long_to_save_is_saved_less_often(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, saves = [0.0], []
+
+    def save(*_: object) -> None:
+        saves.append(now[0])
+        now[0] += 4.0
+
+    monkeypatch.setattr(RunFolder, "save", save)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    for epochs in range(1, 61):
+        now[0] += 5.0
+        checkpoints(under_way(epochs))
+    gaps = np.diff(saves)
+    assert len(saves) == 4
+    assert all(80 <= gap <= 85 for gap in gaps)
+
+
+@pytest.mark.parametrize("pace", [ALWAYS, Pace(1e9)])
+def test_every_row_is_reported_saved_or_not(
+    checkpoints: Checkpoints, rows: list[Row], monkeypatch: pytest.MonkeyPatch, pace: Pace
+) -> None:
+    monkeypatch.setattr(checkpoint, "PACE", pace)
     for epochs in (1, 2, 3):
         checkpoints(under_way(epochs))
     assert rows == under_way(3).history
@@ -124,7 +160,7 @@ def damage(file: Path, how: str) -> None:
 def test_a_run_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before_and_says_so(
     cell: RunFolder, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "PACE", ALWAYS)
     first = Checkpoints(cell, lambda _: None)
     for epochs in (1, 2, 3):
         first(under_way(epochs))

@@ -5,10 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import ray.exceptions
+import ray.train
 import torch
 import torch.distributed as dist
 import torch.multiprocessing
@@ -16,6 +19,7 @@ from commands import ctrl_c_after
 from cycle_rows import cycles_table
 from hypothesis import given
 from hypothesis import strategies as st
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from respire.data.cycles import PreparedCycles
 from respire.features.bank import CycleBank
@@ -27,7 +31,7 @@ from respire.runtime.resources import cores
 from respire.runtime.run_folder import RunFolder
 from respire.runtime.storage import Storage
 from respire.training import stage1
-from respire.training.checkpoint import DAMAGED
+from respire.training.checkpoint import DAMAGED, Pace
 from respire.training.loop import Fit, Row, fit
 from respire.training.stage1 import share_recordings, train_stage1
 
@@ -67,6 +71,62 @@ def test_blocks_come_in_any_order_and_lie_in_that_of_their_recordings(monkeypatc
     ours = stage1._bank("train-0", work, torch.device("cpu"))
     assert ours.cycles.equals(bank(NAMES).cycles)
     assert torch.equal(ours.audio, bank(NAMES).audio)
+
+
+class LosingTrainer:
+    """A trainer whose workers are lost, or fail, again and again, as often as is left."""
+
+    left: ClassVar[list[tuple[Exception, bool]]] = []
+
+    def __init__(self, *_: object, run_config: ray.train.RunConfig, **__: object) -> None:
+        self.folder = Path(run_config.storage_path) / "ray-train"
+        self.tried = 0
+
+    def fit(self) -> SimpleNamespace:
+        self.tried += 1
+        if not LosingTrainer.left:
+            return SimpleNamespace(return_value=FloatingPointError(f"{self.tried} tries"))
+        failure, advanced = LosingTrainer.left.pop(0)
+        if advanced:
+            (self.folder / f"checkpoint_2026-01-{self.tried:02d}").mkdir(parents=True)
+        raise ray.train.WorkerGroupError("a worker failed", {0: failure})
+
+
+def lost() -> Exception:
+    return WorkerHealthCheckFailedError("no answer", failure=ray.exceptions.ActorDiedError())
+
+
+def tries(monkeypatch: pytest.MonkeyPatch, folder: Path, *left: tuple[Exception, bool]) -> str:
+    """How a training on such a trainer ends."""
+    monkeypatch.setattr(stage1, "TorchTrainer", LosingTrainer)
+    monkeypatch.setattr(LosingTrainer, "left", list(left))
+    cycles = SimpleNamespace(dataset=lambda _: None)
+    with pytest.raises((FloatingPointError, ray.train.TrainingFailedError)) as ended:
+        on_ray(with_epochs(1), cycles, folder, 1, lambda _: None)
+    return str(ended.value)
+
+
+def test_lost_workers_are_replaced_as_often_as_it_takes_while_checkpoints_are_new(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert tries(monkeypatch, tmp_path, *[(lost(), True)] * 12) == "13 tries"
+
+
+def test_workers_that_are_lost_without_a_new_checkpoint_end_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert "worker failed" in tries(monkeypatch, tmp_path / "none", (lost(), False))
+    losses = [(lost(), True), (lost(), True), (lost(), False)]
+    assert "worker failed" in tries(monkeypatch, tmp_path / "then", *losses)
+    assert not LosingTrainer.left
+
+
+def test_an_error_of_the_program_is_not_tried_without_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wrong = ZeroDivisionError("division by zero")
+    assert "worker failed" in tries(monkeypatch, tmp_path, (wrong, True), (wrong, True))
+    assert len(LosingTrainer.left) == 1
 
 
 def with_epochs(epochs: int) -> Recipe:
@@ -202,7 +262,8 @@ def assert_same(one: Fit, other: Fit) -> None:
 def test_a_worker_killed_half_way_ends_as_plain_fit_and_is_not_trained_again(
     prepared: PreparedCycles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage1, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(stage1, "PACE", Pace(0.0, 0.0))
+    monkeypatch.setattr(stage1, "RETRIES", 0)  # one loss more than a trainer bears
     run = on_ray(RECIPE, prepared, tmp_path / "runs", 1, killer(tmp_path))
     assert_same(run, plain_fit(RECIPE, TRAIN, cores()))
     epochs = [int(line) for line in (tmp_path / "epochs").read_text().split()]
@@ -219,7 +280,7 @@ def test_a_worker_killed_half_way_ends_as_plain_fit_and_is_not_trained_again(
 def test_a_damaged_checkpoint_costs_the_epochs_since_the_one_before_and_is_told(
     prepared: PreparedCycles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage1, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(stage1, "PACE", Pace(0.0, 0.0))
     run = on_ray(RECIPE, prepared, tmp_path / "runs", 1, killer_that_damages(tmp_path))
     assert_same(run, plain_fit(RECIPE, TRAIN, cores()))
     assert (tmp_path / "said").exists()

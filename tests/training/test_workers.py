@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from respire.errors import InputError
 from respire.features.bank import CycleBank
+from respire.features.draws import Draws
 from respire.features.keyed import sample_keys
 from respire.features.pipeline import Pipeline
 from respire.models.network import GlobalBatchNorm2d, respirenet
@@ -25,6 +26,7 @@ from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.training.loop import Fit, evaluate, fit
 from respire.training.sampling import World
+from respire.training.stage1 import _as_the_first
 
 WORKERS = 2
 CPU = Compute("cpu", "fp32")
@@ -74,13 +76,13 @@ def changed(sync_batchnorm: bool = True, **optimisation: object) -> Recipe:
 @contextmanager
 def watched(seen: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
     """Note which cycles are trained on, under which keys."""
-    images = Pipeline.training_images
+    draw = Pipeline.draw
 
-    def noted(self: Pipeline, of: CycleBank, chosen: Tensor, keys: Tensor) -> Tensor:
+    def noted(self: Pipeline, of: CycleBank, chosen: Tensor, keys: Tensor) -> Iterator[list[Draws]]:
         seen.append((chosen, keys))
-        return images(self, of, chosen, keys)
+        return draw(self, of, chosen, keys)
 
-    with mock.patch.object(Pipeline, "training_images", noted):
+    with mock.patch.object(Pipeline, "draw", noted):
         yield
 
 
@@ -93,8 +95,8 @@ def train(recipe: Recipe, train: Any) -> dict[str, Any]:
         )
     (row,) = run.history
     return {
-        "cycles": torch.stack([chosen for chosen, _ in seen]),
-        "keys": torch.stack([keys for _, keys in seen]),
+        "cycles": seen[0][0],
+        "keys": seen[0][1],
         "row": {name: value for name, value in row.items() if name != "seconds"},
         "confusion": torch.from_numpy(run.scores.confusion),
         "weights": run.weights,
@@ -155,7 +157,9 @@ def work(rank: int, folder: str) -> None:
         "norm": normalised(GlobalBatchNorm2d(3), batch, gradient),
         "replicated": train(RECIPE, ONE_STEP),
         "sharded": train(sharded, SHARES[rank]),
+        "in bf16": train(changed(exchange="bf16"), ONE_STEP),
         "scored": scored(network().state_dict(), World(rank, WORKERS)),
+        "decided": [_as_the_first(rank == leader, torch.device("cpu")) for leader in (0, 1)],
         "refused": refusal(lambda: train(changed(batch_size=7), ONE_STEP)),
     }
     torch.save(done, f"{folder}/{rank}.pt")
@@ -193,6 +197,17 @@ def test_replicated_workers_take_the_step_that_one_worker_takes(workers, alone):
     for worker in workers:
         for name, gradient in gradients(worker["replicated"]).items():
             torch.testing.assert_close(gradient, expected[name], rtol=0, atol=1e-5, msg=name)
+
+
+def test_gradients_exchanged_in_bf16_are_those_rounded(workers, alone):
+    expected = gradients(alone)
+    apart = 0.0
+    for name, gradient in gradients(workers[0]["in bf16"]).items():
+        # Two roundings of 2^-9, of a sum's parts that may be larger than the sum.
+        torch.testing.assert_close(gradient, expected[name], rtol=0.02, atol=2e-3, msg=name)
+        apart = max(apart, float((gradient - expected[name]).abs().max()))
+        assert torch.equal(gradient, gradients(workers[1]["in bf16"])[name])
+    assert apart > 1e-5  # what fp32 keeps to
 
 
 def test_without_shared_batch_statistics_the_step_would_be_another(alone):
@@ -252,6 +267,10 @@ def test_without_shared_batch_statistics_the_scores_are_those_of_the_weights_kep
     expected = scored(kept["weights"])
     assert torch.equal(kept["confusion"], expected["confusion"])
     assert kept["row"]["validation_loss"] == pytest.approx(expected["loss"], abs=1e-5)
+
+
+def test_all_workers_save_when_the_first_one_says_so(workers):
+    assert [worker["decided"] for worker in workers] == [[True, False]] * 2
 
 
 def test_a_batch_that_two_workers_do_not_divide_is_refused_by_each(workers):

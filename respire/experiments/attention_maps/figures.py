@@ -7,11 +7,11 @@ grey. 1 is what attention spread evenly would have.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import librosa
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from respire.data.mel import mel_frequencies
 from respire.experiments.attention_maps.summary import Attention, Part
 from respire.experiments.attention_maps.tables import GROUPS, PARTS
 from respire.metrics import percent
@@ -196,9 +196,7 @@ def _image(
 def _frequencies(axis: Axes, recipe: Recipe) -> None:
     """Ticks of an axis in mel bands, in Hz."""
     features = recipe.features
-    centres = librosa.mel_frequencies(
-        features.n_mels + 2, fmin=features.mel_low_hz, fmax=features.mel_high_hz
-    )[1:-1]
+    centres = mel_frequencies(features.n_mels + 2, features.mel_low_hz, features.mel_high_hz)[1:-1]
     hz, top = np.array(TICKS_HZ), axis.get_ylim()[1]
     positions = np.interp(hz, centres, np.arange(len(centres)) + 0.5)
     shown = (centres[0] <= hz) & (hz <= centres[-1]) & (positions <= top)

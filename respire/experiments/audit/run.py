@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
-import librosa
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -14,6 +13,7 @@ from respire.data.audio import read_header
 from respire.data.corpora import icbhi
 from respire.data.corpora.corpus import open_corpus
 from respire.data.corpora.icbhi_format import DEVICES
+from respire.data.mel import mel_frequencies
 from respire.data.prepare import ERROR, by_recording, prepare_block
 from respire.errors import InputError
 from respire.experiments.audit.census import Census, census, lengths_s
@@ -164,9 +164,7 @@ def blank_rows(bank: CycleBank, recipe: Recipe) -> BlankRows:
 
 def _row_hz(features: Features) -> tuple[float, ...]:
     """The middle of each row, from the top."""
-    edges = librosa.mel_frequencies(
-        features.n_mels + 2, fmin=features.mel_low_hz, fmax=features.mel_high_hz
-    )
+    edges = mel_frequencies(features.n_mels + 2, features.mel_low_hz, features.mel_high_hz)
     return tuple(edges[-2:0:-1].tolist())
 
 
