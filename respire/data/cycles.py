@@ -15,7 +15,7 @@ import ray
 from pyarrow import fs
 
 from respire.data.prepare import ERROR, by_recording, key_of, prepare_block
-from respire.data.rows import SCHEMA, WITHOUT_SPECTRAL, blocks_of, in_order
+from respire.data.rows import SCHEMA, WITHOUT_SPECTRAL, blocks_of, in_order, schema_of
 from respire.data.splits.by_cycle import rows_apart
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
@@ -164,9 +164,9 @@ def _verify(cycles: pd.DataFrame, attempt: Storage, skip_bad: bool) -> dict[str,
 
 def _open(folder: Storage) -> pyarrow.dataset.Dataset:
     filesystem, path = folder.filesystem()
-    return pyarrow.dataset.dataset(
-        path, schema=SCHEMA.append(ERROR), filesystem=filesystem, format="parquet"
-    )
+    patient = pyarrow.dataset.dataset(path, filesystem=filesystem, format="parquet").schema
+    schema = schema_of(patient.field("patient").type).append(ERROR)
+    return pyarrow.dataset.dataset(path, schema=schema, filesystem=filesystem, format="parquet")
 
 
 def _remove_abandoned(home: Storage) -> None:

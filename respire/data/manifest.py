@@ -234,7 +234,7 @@ def _refuse(
 ) -> None:
     if bad.any():
         row = bad.idxmax()
-        value = rows.loc[row, column]
+        value = rows[column].astype(object)[row]
         raise InputError(f"{where}, row {row}: {column} {value!r} {what}; {remedy}")
 
 

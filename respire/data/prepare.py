@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from respire.data.audio import read_audio
 from respire.data.preprocess import preprocess, slice_cycles
-from respire.data.rows import FULL_SCALE, SCHEMA, WITHOUT_SPECTRAL
+from respire.data.rows import FULL_SCALE, schema_of
 from respire.data.spectral import spectral_statistics
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
@@ -51,7 +51,10 @@ def prepare_block(batch: pa.Table, recipe: Preprocess, spectral: bool = True) ->
     out, and need not be computed.
     """
     rows = [_prepare_recording(row, recipe, spectral) for row in batch.to_pylist()]
-    schema = SCHEMA if spectral else WITHOUT_SPECTRAL
+    patient = batch.schema.field("patient").type
+    schema = schema_of(pa.string() if pa.types.is_large_string(patient) else patient)
+    if not spectral:
+        schema = schema.remove(schema.get_field_index("spectral"))
     return pa.Table.from_pylist(rows, schema=schema.append(ERROR))
 
 

@@ -24,8 +24,9 @@ from respire.data.corpora.icbhi_format import (
 )
 from respire.data.corpora.icbhi_patients import PARSERS
 from respire.data.corpora.source import Source, is_utf8, shown
-from respire.data.manifest import LABELS
+from respire.data.manifest import LABELS, complete
 from respire.errors import InputError
+from respire.runtime.storage import Storage
 
 AUDIO_SUFFIXES = (".wav", ".flac")
 SPLIT_LIST = "ICBHI_challenge_train_test.txt"
@@ -111,7 +112,7 @@ def manifest(directory: str, skip_bad: bool = False) -> tuple[pd.DataFrame, tupl
             **{name: cycles[name] for name in ("session", "location", "mode", "device")},
             "start_s": cycles["start_s"],
             "end_s": cycles["end_s"],
-            "raw_label": (label & 1).astype(str) + " " + (label >> 1).astype(str),
+            "raw_label": label.map(dict(enumerate(("0 0", "1 0", "0 1", "1 1")))),
             "label": label.map(dict(enumerate(LABELS))),
             "official_side": cycles["recording"].map(sides).fillna(""),
             "sha256": cycles["audio"].map(sha256),
@@ -119,7 +120,7 @@ def manifest(directory: str, skip_bad: bool = False) -> tuple[pd.DataFrame, tupl
     )
     told = patients.reindex(cycles["patient"]).set_axis(rows.index)
     rows = rows.join(told.astype(object).where(told.notna(), "").astype(str))
-    return rows, found.skipped
+    return complete(rows.astype(str), directory, Storage.at(directory), BARE), found.skipped
 
 
 def official_split(directory: str) -> dict[str, str]:
