@@ -193,6 +193,7 @@ def cut_study(
         skipped=(*corpus.skipped, *prepared.skipped),
         warnings=(
             *corpus.warnings,
+            *prepared.warnings,
             *recipe.warnings,
             *split.warnings,
             *([crowd] if crowd else []),

@@ -13,7 +13,7 @@ from torch import Tensor
 from respire.data.audio import read_header
 from respire.data.corpora import icbhi
 from respire.data.corpora.corpus import open_corpus
-from respire.data.prepare import ERROR, by_recording, prepare_block
+from respire.data.prepare import ERROR, by_recording, no_sound_warnings, prepare_block
 from respire.data.splits.draw import devices_of
 from respire.errors import InputError
 from respire.experiments.audit.census import Census, census, lengths_s
@@ -85,7 +85,7 @@ def audit(recipe: Recipe, place: Place, name: str | None = None) -> str:
     results = Survey("audit", name, key, folder, corpus, stopwatch).finish(
         _summarise(recipe, counted, blank),
         lambda results: page(results, lengths_s(cycles)),
-        warnings=() if listed else (unlisted,),
+        warnings=(*no_sound_warnings(prepared), *(() if listed else (unlisted,))),
         skipped=skipped,
     )
     return summary(results)
