@@ -2,7 +2,7 @@
 
 import sys
 
-from respire.command import benchmarks, questions
+from respire.command import benchmarks, imports, questions
 
 COMMANDS = {
     "full": "The whole of RespireNet on one split.",
@@ -17,6 +17,7 @@ COMMANDS = {
     "search": "Which recipe holds across patient splits, and not on one lucky split?",
     "audit": "What is the data set made of, and is what the paper says about it true?",
     "benchmark": "How fast and how large is every part of respire on this machine?",
+    "import": "Anyone's recordings as one manifest, which --data takes.",
     "scale": "What does a run need on thousands of hours of recordings?",
 }
 """What each asks."""
@@ -27,6 +28,8 @@ def main() -> None:
     name = sys.argv[1].replace("-", "_") if len(sys.argv) > 1 else ""
     if name in COMMANDS:
         sys.argv[:2] = [f"respire {name}"]
+        if name == "import":
+            imports.command(COMMANDS[name])
         room = questions if hasattr(questions, name) else benchmarks
         getattr(room, name)(COMMANDS[name])
     print("python -m respire COMMAND [--help]\n")

@@ -12,6 +12,7 @@ import pandas as pd
 from torch import nn
 
 from respire.benchmark.timing import SETTLED_S, peak_mib
+from respire.data.catalogue import fingerprint
 from respire.data.corpora import icbhi
 from respire.data.corpora.synthetic import write_corpus
 from respire.data.cycles import PreparedCycles, prepare_cycles
@@ -68,7 +69,7 @@ def prepare(
         time.sleep(SETTLED_S)
         at_rest = memory.mebibytes
         began = time.perf_counter()
-        prepared = prepare_cycles(cycles, recipe, icbhi.fingerprint(cycles), storage, skip_bad)
+        prepared = prepare_cycles(cycles, recipe, fingerprint(cycles), storage, skip_bad)
         seconds = time.perf_counter() - began
         # What was prepared faster than memory is sampled is still to be sampled once.
         time.sleep(max(0.0, SETTLED_S - seconds))

@@ -17,11 +17,16 @@ def command(options: type[O], question: Callable[[O], None], description: str) -
     Exits with 0 only if all was done, with 1 after an error, with 2 after bad input, told in one
     line, and with 130 when interrupted (the same command goes on from there).
     """
+    concluded(lambda: question(parse(options, sys.argv[1:], description)))
+
+
+def concluded(work: Callable[[], None]) -> NoReturn:
+    """Do a command's work, and exit with its status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a sign that the terminal lacks ends no run
             stream.reconfigure(errors="replace")
     try:
-        question(parse(options, sys.argv[1:], description))
+        work()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -92,8 +92,8 @@ class DataOptions(StoredOptions):
     """Recordings too; defaults come from RESPIRE_*."""
 
     data: str | None = field(default_factory=data_from_environment)
-    """Folder or s3:// URI in ICBHI's layout, searched recursively, or "synthetic"; left out, the
-    published data set is downloaded (2 GB) into the cache."""
+    """Manifest (.csv, .parquet), folder or s3:// URI in ICBHI's layout or with a CSV of cycles, or
+    "synthetic"; left out, the published data set is downloaded (2 GB) into the cache."""
     skip_bad: tyro.conf.FlagCreatePairsOff[bool] = False
     """Leave recordings with errors out, and list them in the report."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False

@@ -14,8 +14,15 @@ import pyarrow.dataset
 import ray
 from pyarrow import fs
 
-from respire.data.prepare import ERROR, by_recording, key_of, prepare_block
-from respire.data.rows import SCHEMA, WITHOUT_SPECTRAL, blocks_of, in_order
+from respire.data.prepare import (
+    ERROR,
+    NO_SOUND,
+    by_recording,
+    key_of,
+    no_sound_warnings,
+    prepare_block,
+)
+from respire.data.rows import SCHEMA, WITHOUT_SPECTRAL, blocks_of, in_order, schema_of
 from respire.data.splits.by_cycle import rows_apart
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
@@ -30,12 +37,14 @@ _ABANDONED_AFTER_S = 3600
 class PreparedCycles:
     """The cycles of a corpus under one preprocessing, in storage: a folder of Parquet files.
 
-    The key says what they were made from and how, ``skipped`` why recordings were left out.
+    The key says what they were made from and how, ``skipped`` why recordings were left out,
+    ``warnings`` which have no sound (of those prepared by earlier versions, nothing is known).
     """
 
     storage: Storage
     key: str
     skipped: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     def recordings(self) -> frozenset[str]:
         """Names of the recordings that could be prepared."""
@@ -116,7 +125,12 @@ def _find(home: Storage, key: str, skip_bad: bool) -> PreparedCycles | None:
 
 
 def _prepared(home: Storage, key: str, manifest: dict[str, Any]) -> PreparedCycles:
-    return PreparedCycles(home / manifest["attempt"], key, tuple(manifest["skipped"]))
+    return PreparedCycles(
+        home / manifest["attempt"],
+        key,
+        tuple(manifest["skipped"]),
+        tuple(manifest.get("warnings", ())),
+    )
 
 
 def _write(cycles: pd.DataFrame, recipe: Preprocess, attempt: Storage) -> None:
@@ -143,7 +157,8 @@ def _verify(cycles: pd.DataFrame, attempt: Storage, skip_bad: bool) -> dict[str,
         RuntimeError: a recording is missing, or is there twice, or lacks cycles.
     """
     files = _open(attempt)
-    written = files.to_table(columns=["recording", "samples", ERROR.name]).sort_by("recording")
+    columns = ["recording", "samples", ERROR.name, NO_SOUND.name]
+    written = files.to_table(columns=columns).sort_by("recording")
     if Counter(written.column("recording").to_pylist()) != Counter(set(cycles["recording"])):
         raise RuntimeError(f"{attempt.shown}: not the recordings of the catalogue were written")
     errors = written.column(ERROR.name).drop_null().to_pylist()
@@ -159,14 +174,15 @@ def _verify(cycles: pd.DataFrame, attempt: Storage, skip_bad: bool) -> dict[str,
         "recordings": len(written) - len(errors),
         "cycles": len(kept),
         "skipped": errors,
+        "warnings": no_sound_warnings(written),
     }
 
 
 def _open(folder: Storage) -> pyarrow.dataset.Dataset:
     filesystem, path = folder.filesystem()
-    return pyarrow.dataset.dataset(
-        path, schema=SCHEMA.append(ERROR), filesystem=filesystem, format="parquet"
-    )
+    patient = pyarrow.dataset.dataset(path, filesystem=filesystem, format="parquet").schema
+    schema = schema_of(patient.field("patient").type).append(ERROR).append(NO_SOUND)
+    return pyarrow.dataset.dataset(path, schema=schema, filesystem=filesystem, format="parquet")
 
 
 def _remove_abandoned(home: Storage) -> None:
@@ -192,7 +208,9 @@ class CyclesApart(PreparedCycles):
     @classmethod
     def of(cls, prepared: PreparedCycles) -> "CyclesApart":
         """The same cycles, not copied until they are read."""
-        return cls(prepared.storage, f"{prepared.key} taken apart", prepared.skipped)
+        return cls(
+            prepared.storage, f"{prepared.key} taken apart", prepared.skipped, prepared.warnings
+        )
 
     def recordings(self) -> frozenset[str]:
         """Names of all cycles."""

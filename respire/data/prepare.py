@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from respire.data.audio import read_audio
+from respire.data.audio import no_sound, read_channels
 from respire.data.preprocess import preprocess, slice_cycles
-from respire.data.rows import FULL_SCALE, SCHEMA, WITHOUT_SPECTRAL
+from respire.data.rows import FULL_SCALE, schema_of
 from respire.data.spectral import spectral_statistics
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess
@@ -20,6 +20,19 @@ _OF_RECORDING = ["recording", "patient", "session", "location", "mode", "device"
 _OF_CYCLE = ["cycle", "start_s", "end_s", "label"]
 ERROR = pa.field("error", pa.string())
 """In the files only: why a recording could not be prepared, null where it could."""
+
+NO_SOUND = pa.field("no_sound", pa.string())
+"""In the files only: why a recording has nothing to hear, null where it has."""
+
+
+def no_sound_warnings(rows: pa.Table) -> tuple[str, ...]:
+    """A warning that names the recordings without sound, by columns recording and NO_SOUND."""
+    reasons = zip(
+        *(rows.column(name).to_pylist() for name in ("recording", "no_sound")), strict=True
+    )
+    told = sorted(f"{recording} ({reason})" for recording, reason in reasons if reason)
+    more = f" and {len(told) - 5} more" if len(told) > 5 else ""
+    return (f"recordings without sound: {', '.join(told[:5])}{more}",) if told else ()
 
 
 def key_of(cycles: pd.DataFrame, recipe: Preprocess, fingerprint: str) -> str:
@@ -51,16 +64,21 @@ def prepare_block(batch: pa.Table, recipe: Preprocess, spectral: bool = True) ->
     out, and need not be computed.
     """
     rows = [_prepare_recording(row, recipe, spectral) for row in batch.to_pylist()]
-    schema = SCHEMA if spectral else WITHOUT_SPECTRAL
-    return pa.Table.from_pylist(rows, schema=schema.append(ERROR))
+    patient = batch.schema.field("patient").type
+    schema = schema_of(pa.string() if pa.types.is_large_string(patient) else patient)
+    if not spectral:
+        schema = schema.remove(schema.get_field_index("spectral"))
+    return pa.Table.from_pylist(rows, schema=schema.append(ERROR).append(NO_SOUND))
 
 
 def _prepare_recording(row: dict[str, Any], recipe: Preprocess, spectral: bool) -> dict[str, Any]:
     audio = samples = np.empty(0, np.int16)
     statistics: list[np.ndarray] = []
-    where = problem = None
+    where = problem = silence = None
     try:
-        waveform = preprocess(*read_audio(row["audio"]), recipe)
+        channels, rate = read_channels(row["audio"])
+        silence = no_sound(channels)
+        waveform = preprocess(channels.mean(axis=1), rate, recipe)
         where = row["audio"]  # what is wrong with its cycles does not say of which recording
         audio, samples = slice_cycles(waveform, row["start_s"], row["end_s"], recipe.sample_rate_hz)
         if spectral:
@@ -68,7 +86,7 @@ def _prepare_recording(row: dict[str, Any], recipe: Preprocess, spectral: bool) 
     except InputError as error:
         problem = f"{where}: {error}" if where else str(error)
     prepared = {"audio": audio, "samples": samples, "spectral": statistics}
-    return {**row, **prepared, "error": problem}
+    return {**row, **prepared, ERROR.name: problem, NO_SOUND.name: silence}
 
 
 def _spectral(audio: np.ndarray, samples: np.ndarray, rate_hz: int) -> list[np.ndarray]:

@@ -28,6 +28,14 @@ SCHEMA = pa.schema(
 
 All audio may be sorted or joined at once, and 32 bits count 149 hours of it at 4 kHz.
 """
+PATIENT = SCHEMA.get_field_index("patient")
+
+
+def schema_of(patient: pa.DataType) -> pa.Schema:
+    """SCHEMA, where patients are called as in a catalogue: ICBHI's by number, others' by text."""
+    return SCHEMA.set(PATIENT, pa.field("patient", patient))
+
+
 WITHOUT_SPECTRAL = SCHEMA.remove(SCHEMA.get_field_index("spectral"))
 """Where only audio is needed."""
 RECORDINGS_A_BLOCK = 32

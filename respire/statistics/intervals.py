@@ -86,6 +86,8 @@ class PatientDifference(_OverPatients):
 def no_interval(predictions: pd.DataFrame) -> str | None:
     """Why cycles, with columns ``patient`` and ``label``, allow no interval; None where they do."""
     normal = predictions["label"] == NORMAL
+    if (unknown := predictions["patient"] == "").any():
+        return f"{unknown.sum()} cycles of no known patient"
     for rows, which in (
         (predictions, "test patients"),
         (predictions[normal], "test patients with normal cycles"),

@@ -1,20 +1,27 @@
 """A corpus as found: synthesised, downloaded or given, and checked before any of it is decoded."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 import pooch
 
-from respire.data.corpora import icbhi
+from respire.data.catalogue import catalogue, check_audio, fingerprint, names_of, people
+from respire.data.corpora import icbhi, plain
 from respire.data.corpora.icbhi_download import download
 from respire.data.corpora.synthetic import default_corpus
+from respire.data.manifest import JUDGED, is_manifest, read_manifest
+from respire.errors import InputError
+from respire.runtime.storage import Storage
 
 SYNTHETIC = "synthetic"
 """What the corpus that the package generates is asked for by."""
 SYNTHETIC_WARNING = "the recordings are synthetic: the Scores say nothing about patients"
+LAYOUTS = ("icbhi", "csv")
+"""Folders that are known: ICBHI 2017's (icbhi.py), and one with a CSV of cycles (plain.py)."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +29,14 @@ class Corpus:
     """Recordings as found, before any is decoded.
 
     Attributes:
-        cycles: the catalogue (data/corpora/icbhi.py).
+        cycles: the catalogue (data/catalogue.py).
         skipped: recordings left out because of ``--skip-bad``, one line each.
         warnings: what a reader must know about the recordings.
-        directory: where they lie.
+        directory: where they lie, or their manifest.
         fingerprint: of the recordings' and annotations' content.
+        patients: who they are, as far as it is told: a row a patient, by ``patient``, with those of
+            the columns age (years), sex, bmi (kg/m²) and diagnosis that have any value.
+        sides: each recording's official side by a manifest; None where a list of ICBHI's tells.
     """
 
     cycles: pd.DataFrame
@@ -34,6 +44,8 @@ class Corpus:
     warnings: tuple[str, ...]
     directory: str
     fingerprint: str
+    patients: pd.DataFrame = field(default_factory=pd.DataFrame)
+    sides: Mapping[str, str] | None = None
 
     @cached_property
     def official(self) -> Mapping[str, str]:
@@ -42,7 +54,21 @@ class Corpus:
         Raises:
             InputError: its list is missing or bad.
         """
-        return icbhi.official_split(self.directory)
+        if self.sides is None:
+            return icbhi.official_split(self.directory)
+        if not self.sides:
+            raise InputError(
+                f"{self.directory}: no row has an official_side; fill the column in, or use "
+                f"--split 80-20"
+            )
+        return self.sides
+
+    @cached_property
+    def has_official(self) -> bool:
+        """Whether anything tells official sides."""
+        if self.sides is None:
+            return icbhi.has_official_split(self.directory)
+        return bool(self.sides)
 
 
 def locate(data: str | None) -> str:
@@ -55,17 +81,86 @@ def locate(data: str | None) -> str:
 def open_corpus(data: str | None, skip_bad: bool = False) -> Corpus:
     """Find and check the recordings, synthesised or downloaded if need be.
 
-    ``data`` is their directory or URI; SYNTHETIC; or None for the published data set.
+    ``data`` is a manifest; a directory or URI of a known layout; SYNTHETIC; or None for the
+    published data set.
 
     Raises:
         InputError: a file or annotation is bad, unless ``skip_bad``.
     """
-    directory = locate(data)
-    catalogue = icbhi.read_catalogue(directory, skip_bad)
+    where = locate(data)
+    if is_manifest(where):
+        return _of_manifest(read_manifest(where), where, where, skip_bad)
+    if table := plain.find(where):
+        return _of_manifest(plain.manifest(table, named(where)), table.uri, where, skip_bad)
+    found = icbhi.read_catalogue(where, skip_bad)
+    patients, unread = icbhi.read_patients(where)
     return Corpus(
-        cycles=catalogue.cycles,
-        skipped=catalogue.skipped,
-        warnings=(SYNTHETIC_WARNING,) if data == SYNTHETIC else (),
-        directory=directory,
-        fingerprint=icbhi.fingerprint(catalogue.cycles),
+        cycles=found.cycles,
+        skipped=found.skipped,
+        warnings=(
+            *((SYNTHETIC_WARNING,) if data == SYNTHETIC else ()),
+            *found.warnings,
+            *unread,
+        ),
+        directory=where,
+        fingerprint=fingerprint(found.cycles),
+        patients=patients.loc[patients.index.isin(found.cycles["patient"])],
+    )
+
+
+def import_manifest(
+    layout: str, where: str, corpus: str | None = None, skip_bad: bool = False
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """A directory of a known layout as a complete manifest; and why recordings were left out.
+
+    Args:
+        layout: one of ``LAYOUTS``.
+        where: the directory.
+        corpus: what a corpus of layout "csv" is called; None for the directory's name.
+        skip_bad: leave bad recordings out, instead of failing at the first.
+
+    Raises:
+        InputError: it is not in this layout, or a recording is bad.
+    """
+    if layout == "icbhi":
+        return icbhi.manifest(where, skip_bad)
+    if (table := plain.find(where)) is None:
+        needed = ", ".join(plain.NEEDED)
+        raise InputError(f"{where}: no CSV with columns {needed} in it; put one there")
+    rows, skipped = check_audio(plain.manifest(table, corpus or named(where)), table.uri, skip_bad)
+    return rows, tuple(skipped)
+
+
+def named(directory: str) -> str:
+    """What the corpus in a folder is called by default: as the folder."""
+    name = Storage.at(directory).uri.partition("?")[0].rpartition("/")[2]
+    return re.sub(r"[^\w.-]", "-", name)
+
+
+def _of_manifest(manifest: pd.DataFrame, where: str, data: str, skip_bad: bool) -> Corpus:
+    manifest, skipped = check_audio(manifest, where, skip_bad)
+    cycles = catalogue(manifest)
+    patients, warnings = people(manifest)
+    sha256 = manifest.set_index("recording")["sha256"].to_dict()
+    sided = manifest[manifest["official_side"] != ""]
+    passed_over = len(manifest) - len(cycles)
+    if passed_over:
+        warnings.append(f"{passed_over} units without a settled label are passed over")
+    (unit,) = manifest.loc[manifest["label_state"].isin(JUDGED), "unit"].unique()
+    if unit != "cycle":
+        warnings.append(f"what is called a cycle here is a whole {unit} of the manifest")
+    if (manifest["group_kind"] == "date").any():
+        warnings.append(
+            "the groups are dates of recording, not patients: what is called a patient here is a "
+            "date, intervals over patients are intervals over dates, and one patient may be on "
+            "two sides"
+        )
+    return Corpus(
+        cycles=cycles,
+        skipped=tuple(skipped),
+        warnings=tuple(warnings),
+        directory=data,
+        fingerprint=fingerprint(cycles, sha256),
+        patients=patients,
+        sides=dict(zip(names_of(sided), sided["official_side"], strict=True)),
     )

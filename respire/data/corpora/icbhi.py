@@ -4,26 +4,28 @@ A recording is ``NAME.wav`` or ``NAME.flac`` beside its annotation ``NAME.txt``;
 checked by recording.py. The official split list may lie anywhere below the same directory.
 """
 
-import hashlib
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import pandas as pd
-import pyarrow as pa
-from pyarrow import fs
 
 from respire.data.audio import read_header
+from respire.data.catalogue import BARE, THREADS, sha256_of
 from respire.data.corpora.icbhi_format import (
     Cycle,
     RecordingName,
     is_name,
     parse_annotation,
     parse_name,
+    resembles_name,
     rows,
 )
-from respire.errors import REMEDY, InputError
+from respire.data.corpora.icbhi_patients import PARSERS
+from respire.data.corpora.source import Source, is_utf8, shown
+from respire.data.manifest import LABELS, complete
+from respire.errors import InputError
 from respire.runtime.storage import Storage
 
 AUDIO_SUFFIXES = (".wav", ".flac")
@@ -31,8 +33,6 @@ SPLIT_LIST = "ICBHI_challenge_train_test.txt"
 """File name of the official split list."""
 SPLIT_LIST_ALIASES = {"226_1b1_Pl_sc_Meditron": "226_1b1_Pl_sc_LittC2SE"}
 """Names in the official list that differ from the recording's own."""
-
-_THREADS = 16  # bound by reading, not by computing
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,12 @@ class Catalogue:
             (0-based in its recording), start_s and end_s float64, label int64 (0 normal,
             1 crackle, 2 wheeze, 3 both), audio str (path or URI).
         skipped: why each recording was left out, one line each.
+        warnings: folders that could not be looked into, one line each.
     """
 
     cycles: pd.DataFrame
     skipped: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def read_catalogue(directory: str, skip_bad: bool = False) -> Catalogue:
@@ -62,13 +64,13 @@ def read_catalogue(directory: str, skip_bad: bool = False) -> Catalogue:
         InputError: the directory is missing or holds no recording; or, without ``skip_bad``, a
             recording's name, annotation or audio is bad.
     """
-    source = _Source.at(directory)
+    source = Source.at(directory)
     recordings: dict[str, tuple[str, list[Cycle]]] = {}
     skipped: list[str] = []
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         readings = {
             recording: pool.submit(_read_recording, source, files)
-            for recording, files in source.recordings().items()
+            for recording, files in _recordings(source).items()
         }
         for recording, reading in readings.items():
             try:
@@ -85,7 +87,40 @@ def read_catalogue(directory: str, skip_bad: bool = False) -> Catalogue:
             else f"{directory}: no recording (NAME.wav or NAME.flac beside NAME.txt) below it; "
             f"give the data set's directory with --data"
         )
-    return Catalogue(_as_frame(source, recordings), tuple(skipped))
+    return Catalogue(_as_frame(source, recordings), tuple(skipped), source.warnings)
+
+
+def manifest(directory: str, skip_bad: bool = False) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The data set as a complete manifest (data/manifest.py); and why recordings were left out.
+
+    Raises:
+        InputError: as ``read_catalogue``, or the official list is there and bad.
+    """
+    found = read_catalogue(directory, skip_bad)
+    patients, _ = read_patients(directory)
+    sides = official_split(directory) if has_official_split(directory) else {}
+    cycles = found.cycles
+    audio = cycles["audio"].unique()
+    with ThreadPoolExecutor(THREADS) as pool:
+        sha256 = dict(zip(audio, pool.map(sha256_of, audio), strict=True))
+    label = cycles["label"]
+    rows = pd.DataFrame(
+        {
+            "corpus": BARE,
+            "recording": cycles["audio"],
+            "group": cycles["patient"].astype(str),
+            **{name: cycles[name] for name in ("session", "location", "mode", "device")},
+            "start_s": cycles["start_s"],
+            "end_s": cycles["end_s"],
+            "raw_label": label.map(dict(enumerate(("0 0", "1 0", "0 1", "1 1")))),
+            "label": label.map(dict(enumerate(LABELS))),
+            "official_side": cycles["recording"].map(sides).fillna(""),
+            "sha256": cycles["audio"].map(sha256),
+        }
+    )
+    told = patients.reindex(cycles["patient"]).set_axis(rows.index)
+    rows = rows.join(told.astype(object).where(told.notna(), "").astype(str))
+    return complete(rows.astype(str), directory, Storage.at(directory), BARE), found.skipped
 
 
 def official_split(directory: str) -> dict[str, str]:
@@ -95,26 +130,48 @@ def official_split(directory: str) -> dict[str, str]:
         InputError: the list is missing below the directory, is there in two versions, or is
             malformed.
     """
-    source = _Source.at(directory)
-    lists = _split_lists(source)
+    source = Source.at(directory)
+    lists = source.named(SPLIT_LIST)
     if not lists:
         raise InputError(
             f"{directory}: no {SPLIT_LIST} below it; put the data set's official list there, "
             f"or use --split 80-20"
         )
-    contents = {source.read_text(path) for path in lists}
-    if len(contents) > 1:
+    remedy = "fetch the official list again"
+    parsed = [parse_split_list(source.read_text(path, remedy), path) for path in lists]
+    if any(sides != parsed[0] for sides in parsed):
         raise InputError(f"{', '.join(lists)}: two different official splits; keep one")
-    return parse_split_list(contents.pop(), lists[0])
+    return parsed[0]
 
 
 def has_official_split(directory: str) -> bool:
     """Whether there is a list of the official split below the directory."""
-    return bool(_split_lists(_Source.at(directory)))
+    return bool(Source.at(directory).named(SPLIT_LIST))
 
 
-def _split_lists(source: "_Source") -> list[str]:
-    return [path for path in source.paths if PurePosixPath(path).name == SPLIT_LIST]
+def read_patients(directory: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Who the patients are, as far as files below the directory tell (icbhi_patients.py).
+
+    Returns:
+        A row a patient, by number, with those of the columns age, sex, bmi and diagnosis that have
+        any value; and why a file was not read, one line each: no number of a run needs them.
+    """
+    source = Source.at(directory)
+    tables, warnings = [], []
+    for name, parse in PARSERS.items():
+        files = source.named(name)
+        try:
+            told = [parse(source.read_text(path), path) for path in files]
+        except InputError as error:
+            warnings.append(f"{error}; patients are told without it")
+            continue
+        if any(not table.equals(told[0]) for table in told):
+            warnings.append(f"{', '.join(files)}: differ; patients are told without them")
+        elif told:
+            tables.append(told[0])
+    empty = pd.DataFrame(index=pd.Index([], name="patient", dtype="int64"))
+    patients = empty.join(tables, how="outer").rename_axis("patient").dropna(axis=1, how="all")
+    return patients, tuple(warnings)
 
 
 def parse_split_list(text: str, where: str) -> dict[str, str]:
@@ -130,7 +187,9 @@ def parse_split_list(text: str, where: str) -> dict[str, str]:
                 f"{where}, row {row}: expected a recording's name and train or test; "
                 f"fetch the official list again"
             )
-        recording = SPLIT_LIST_ALIASES.get(columns[0], columns[0])
+        path = PurePosixPath(columns[0])
+        name = path.stem if _is_audio(path) else columns[0]
+        recording = SPLIT_LIST_ALIASES.get(name, name)
         if recording in sides:
             raise InputError(f"{where}, row {row}: {recording} is listed twice; keep one row")
         sides[recording] = columns[1]
@@ -161,92 +220,26 @@ def parse_folds(text: str, where: str) -> dict[int, int]:
     return folds
 
 
-def fingerprint(cycles: pd.DataFrame) -> str:
-    """Hex digest of the audio files' content and the annotations.
+def _recordings(source: Source) -> dict[str, list[str]]:
+    """The files of each recording, whether they belong together or not, by name."""
+    paths = [PurePosixPath(path) for path in source.paths]
+    audio = {path for path in paths if _is_audio(path)}
+    stems = {path.with_suffix("") for path in audio}
+    folders = {path.parent for path in audio}
 
-    Where the files lie and how the rows are ordered do not change it.
-    """
-    cycles = cycles.sort_values(["recording", "cycle"])
-    audio = cycles.drop_duplicates("recording")
-    whole = hashlib.blake2b("\n".join(cycles["recording"]).encode(), digest_size=16)
-    for column, dtype in (("start_s", "<f8"), ("end_s", "<f8"), ("label", "<i8")):
-        whole.update(cycles[column].to_numpy(dtype).tobytes())
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for digest in pool.map(_file_digest, audio["audio"]):
-            whole.update(digest)
-    return whole.hexdigest()
+    def meant_as_annotation(path: PurePosixPath) -> bool:
+        # Generous among recordings: there a misspelt name must not go unnoticed.
+        named = is_name(path.stem) or (path.parent in folders and resembles_name(path.stem))
+        return path.suffix.lower() == ".txt" and (path.with_suffix("") in stems or named)
 
-
-def _file_digest(path: str) -> bytes:
-    filesystem, inner = Storage.at(path).filesystem()
-    with filesystem.open_input_file(inner) as file:
-        return hashlib.file_digest(file, hashlib.blake2b).digest()
+    files: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        if path in audio or (is_utf8(str(path)) and meant_as_annotation(path)):
+            files[path.stem].append(str(path))
+    return dict(sorted(files.items()))
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A directory of recordings on any pyarrow filesystem."""
-
-    uri: str
-    filesystem: fs.FileSystem
-    root: str
-    paths: tuple[str, ...]
-
-    @classmethod
-    def at(cls, directory: str) -> "_Source":
-        storage = Storage.at(directory)
-        filesystem, root = storage.filesystem()
-        try:
-            found = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
-        except (OSError, pa.ArrowInvalid) as error:
-            raise InputError(
-                f"{directory}: cannot be listed ({error}); give the data set's directory "
-                f"with --data"
-            ) from error
-        # Names with a leading dot are a file system's own, such as macOS' "._NAME.wav".
-        paths = sorted(
-            file.path
-            for file in found
-            if file.type == fs.FileType.File and not file.base_name.startswith(".")
-        )
-        return cls(storage.uri, filesystem, root, tuple(paths))
-
-    def recordings(self) -> dict[str, list[str]]:
-        """The files of each recording, whether they belong together or not, by name."""
-        paths = [PurePosixPath(path) for path in self.paths]
-        audio = {path for path in paths if _is_audio(path)}
-        stems = {path.with_suffix("") for path in audio}
-        folders = {path.parent for path in audio}
-
-        def meant_as_annotation(path: PurePosixPath) -> bool:
-            # Generous among recordings: there a misspelt name must not go unnoticed.
-            named = path.stem.count("_") == 4 if path.parent in folders else is_name(path.stem)
-            return path.suffix.lower() == ".txt" and (path.with_suffix("") in stems or named)
-
-        files: dict[str, list[str]] = defaultdict(list)
-        for path in paths:
-            if path in audio or meant_as_annotation(path):
-                files[path.stem].append(str(path))
-        return dict(sorted(files.items()))
-
-    def uri_of(self, path: str) -> str:
-        """The path as one can open it from anywhere: absolute, or with the scheme and options."""
-        return (Storage(self.uri) / path[len(self.root.rstrip("/")) + 1 :]).uri
-
-    def read_text(self, path: str) -> str:
-        """A text file's content.
-
-        Raises:
-            InputError: it cannot be read, or is no UTF-8 text.
-        """
-        try:
-            with self.filesystem.open_input_file(path) as file:
-                return file.read().decode("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: cannot be read as text ({error}); {REMEDY}") from error
-
-
-def _read_recording(source: _Source, files: list[str]) -> tuple[str, list[Cycle]]:
+def _read_recording(source: Source, files: list[str]) -> tuple[str, list[Cycle]]:
     """A recording's audio path and its cycles, everything checked."""
     audios = [path for path in files if _is_audio(PurePosixPath(path))]
     texts = [path for path in files if path not in audios]
@@ -256,6 +249,11 @@ def _read_recording(source: _Source, files: list[str]) -> tuple[str, list[Cycle]
     if not audios:
         raise InputError(f"{texts[0]}: annotation without audio; add the .wav, or remove it")
     audio = audios[0]
+    if not is_utf8(audio):
+        raise InputError(
+            f"{shown(audio)}: its name or folder is no UTF-8 text; rename it, or leave it out with "
+            f"--skip-bad"
+        )
     parse_name(audio)
     if not texts or PurePosixPath(texts[0]).parent != PurePosixPath(audio).parent:
         raise InputError(
@@ -266,7 +264,7 @@ def _read_recording(source: _Source, files: list[str]) -> tuple[str, list[Cycle]
     return audio, parse_annotation(source.read_text(texts[0]), texts[0], duration_s)
 
 
-def _as_frame(source: _Source, recordings: dict[str, tuple[str, list[Cycle]]]) -> pd.DataFrame:
+def _as_frame(source: Source, recordings: dict[str, tuple[str, list[Cycle]]]) -> pd.DataFrame:
     records = [
         (recording, *parse_name(recording), number, *cycle, source.uri_of(audio))
         for recording, (audio, cycles) in recordings.items()

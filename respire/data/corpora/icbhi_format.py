@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from respire.data.catalogue import ROUNDING_S
+from respire.data.manifest import SHORTEST_S
 from respire.errors import REMEDY, InputError
 
 LOCATIONS = ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")
@@ -19,13 +21,6 @@ MODES = ("sc", "mc")
 """Sequential (single-channel) and simultaneous (multi-channel) acquisition."""
 DEVICES = ("AKGC417L", "Meditron", "LittC2SE", "Litt3200")
 """One microphone and three electronic stethoscopes, the most used first."""
-
-SHORTEST_CYCLE_S = 1 / 4000
-"""A cycle shorter than one sample at the paper's 4 kHz is empty after resampling."""
-ROUNDING_S = 0.5e-3
-"""Annotations are written to the millisecond, so a cycle that ends with its recording may round
-to half a millisecond beyond it. (No published recording needs it: the latest cycles end exactly
-with theirs.)"""
 
 _NAME = re.compile(r"([0-9]{1,9})_([0-9A-Za-z]+)_([A-Za-z]+)_([A-Za-z]+)_([0-9A-Za-z]+)")
 
@@ -51,6 +46,13 @@ class Cycle(NamedTuple):
 def is_name(text: str) -> bool:
     """Whether a text has the parts of a recording's name, known or not."""
     return bool(_NAME.fullmatch(text))
+
+
+def resembles_name(text: str) -> bool:
+    """Whether a text may be a recording's name misspelt: most of its last parts are known."""
+    parts = text.split("_")
+    known = zip(parts[2:], (LOCATIONS, MODES, DEVICES), strict=False)
+    return len(parts) == 5 and sum(part in values for part, values in known) >= 2
 
 
 @cache  # every split checks every name
@@ -129,7 +131,7 @@ def _parse_cycle(columns: list[str]) -> Cycle:
         raise ValueError(f"{columns[0]} and {columns[1]} must be finite and not negative")
     if end_s <= start_s:
         raise ValueError(f"ends at {end_s:g} s, not after its start at {start_s:g} s")
-    if end_s - start_s < SHORTEST_CYCLE_S:
+    if end_s - start_s < SHORTEST_S:
         raise ValueError(f"lasts {end_s - start_s:g} s, less than one sample at 4 kHz")
     if not {columns[2], columns[3]} <= {"0", "1"}:
         raise ValueError(f"flags {columns[2]!r} and {columns[3]!r} must be 0 or 1")

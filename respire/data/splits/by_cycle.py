@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from respire.data.rows import SCHEMA
+from respire.data.rows import SCHEMA, schema_of
 from respire.data.splits.draw import TEST_SHARE, cut_share, validation_share
 
 
@@ -57,9 +57,10 @@ def rows_apart(table: pa.Table) -> pa.Table:
         else:
             made[field.name] = columns[field.name].take(np.repeat(np.arange(len(table)), counts))
     made["recording"] = pa.array(map(_name, recordings, cycle), pa.string())
-    return pa.table(made, schema=SCHEMA)
+    return pa.table(made, schema=schema_of(table.schema.field("patient").type))
 
 
 def _name(recording: str, cycle: int) -> str:
-    patient, session, *rest = recording.split("_")
-    return "_".join([patient, f"{session}c{cycle}", *rest])
+    parts = recording.split("_", 2)  # ICBHI's second one is the session
+    parts[len(parts[:2]) - 1] += f"c{cycle}"
+    return "_".join(parts)

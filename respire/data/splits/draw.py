@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from respire.data.catalogue import NOBODY
 from respire.errors import InputError
 from respire.labels import CLASSES
 
@@ -130,14 +131,29 @@ def official_test_side(
     sides = recordings.to_series().map(dict(official))
     if sides.isna().any():
         raise InputError(
-            f"{listed(recordings[sides.isna()])}: not in the official split list; take them "
-            f"out of the data set's directory, or use --split 80-20"
+            f"{listed(recordings[sides.isna()])}: {sides.isna().sum()} of {len(sides)} recordings "
+            f"are not in the official split list; add them, take them out of the data set's "
+            f"directory, or use --split 80-20"
+        )
+    if sides.nunique() == 1:
+        raise InputError(
+            f"the official split list has only one side, {sides.iloc[0]}; fetch the whole list, or "
+            f"use --split 80-20"
         )
     absent = set(official) - set(recordings)
     return sides == "test", (
         [f"{len(absent)} recordings of the official split are absent: {listed(absent)}"]
         if absent
         else []
+    )
+
+
+def nobodys(patients: pd.Series) -> InputError:
+    """What a user is told whose recordings, by patient, are of nobody known and would be split."""
+    return InputError(
+        f"{listed(patients.index[patients == NOBODY])}: of no patient (group_kind none), so they "
+        f"can only be tested on: give them official_side test and use --split 60-40, or leave them "
+        f"out of the manifest"
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from respire.data.catalogue import NOBODY
 from respire.data.splits.by_cycle import draw_cycles, take_apart
 from respire.data.splits.by_recording import draw_recordings
 from respire.data.splits.draw import (
@@ -20,6 +21,7 @@ from respire.data.splits.draw import (
     draw_test_sides,
     draw_validation_side,
     listed,
+    nobodys,
     official_test_side,
     shared_warning,
 )
@@ -131,7 +133,7 @@ class Cut:
         split = Split(
             self,
             **sides,
-            patients={str(name): int(patient) for name, patient in patient_of.items()},
+            patients=dict(zip(map(str, once.index), patient_of.tolist(), strict=True)),
             devices={str(name): str(device) for name, device in once["device"].items()},
             warnings=tuple(warnings),
         )
@@ -143,12 +145,16 @@ class Cut:
     ) -> tuple[dict[str, tuple[str, ...]], list[str]]:
         """Recordings by side, whole patients each, and what a reader must know of them."""
         warnings: list[str] = []
+        if self.random_test and (patient_of == NOBODY).any():
+            raise nobodys(patient_of)
         if self.random_test:
             (tested,) = draw_test_sides(cycles, [self.split_seed], self.stratify)
             in_test = patient_of.isin(tested)
         else:
             in_test, warnings = official_test_side(patient_of.index, official)
         remaining = patient_of[~in_test]
+        if (remaining == NOBODY).any():
+            raise nobodys(remaining)
         shared = in_test & patient_of.isin(remaining)
         if self.leaves_out:
             in_test &= ~shared
@@ -192,7 +198,7 @@ class Split:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
-    patients: Mapping[str, int] = field(repr=False)
+    patients: Mapping[str, int | str] = field(repr=False)
     devices: Mapping[str, str] = field(repr=False)
     warnings: tuple[str, ...] = ()
 
@@ -269,7 +275,7 @@ class Split:
             }
         return described
 
-    def _patients(self, recordings: Iterable[str]) -> set[int]:
+    def _patients(self, recordings: Iterable[str]) -> set[int | str]:
         return {self.patients[recording] for recording in recordings}
 
 

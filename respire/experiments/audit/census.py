@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from respire.data.corpora.icbhi_format import DEVICES, LOCATIONS
+from respire.data.splits.draw import devices_of
 from respire.labels import CLASSES
 from respire.statistics.composition import BOTH
 
@@ -54,7 +54,7 @@ class Side(Part):
 class SharedPatient:
     """Someone on both sides of the official split."""
 
-    patient: int
+    patient: int | str
     train_recordings: int
     test_recordings: int
     test_cycles: int
@@ -136,14 +136,14 @@ def census(
     """Count a data set.
 
     Args:
-        cycles: catalogue (data/corpora/icbhi.py), one row a cycle, at least one.
+        cycles: catalogue (data/catalogue.py), one row a cycle, at least one.
         recordings: by recording name, with columns ``duration_s`` and ``rate_hz`` of its audio.
         official: each recording's side in the official split, or None without a list.
     """
     whole = _made_of(cycles)
     devices = {
         device: _of_device(cycles[cycles["device"] == device], cycles, whole["classes"])
-        for device in DEVICES
+        for device in devices_of(cycles)
     }
     return Census(
         **whole,
@@ -170,14 +170,16 @@ def official_overlap(cycles: pd.DataFrame, official: Mapping[str, str]) -> Offic
     """
     side = cycles["recording"].map(official)
     train, test = (cycles[side == name] for name in ("train", "test"))
-    shared = sorted(set(train["patient"]) & set(test["patient"]))
+    shared = sorted({*train["patient"].tolist()} & {*test["patient"].tolist()})
     touched = test[test["patient"].isin(shared)]
     return Official(
         sides={
             name: Side(
                 **_made_of(part),
                 share=_share(len(part), int(side.notna().sum())),
-                devices={d: Part(**_made_of(part[part["device"] == d])) for d in DEVICES},
+                devices={
+                    d: Part(**_made_of(part[part["device"] == d])) for d in devices_of(cycles)
+                },
             )
             for name, part in (("train", train), ("test", test))
         },
@@ -185,7 +187,7 @@ def official_overlap(cycles: pd.DataFrame, official: Mapping[str, str]) -> Offic
         listed_without_recording=len(set(official) - set(cycles["recording"])),
         shared_patients=len(shared),
         shared=tuple(
-            _shared(int(patient), *(part[part["patient"] == patient] for part in (train, test)))
+            _shared(patient, *(part[part["patient"] == patient] for part in (train, test)))
             for patient in shared
         ),
         touched_cycles=len(touched),
@@ -223,7 +225,7 @@ def _several_devices(cycles: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """Patients who were recorded on more than one device, by their number as text."""
     used = cycles.groupby("patient")["device"].unique()
     return {
-        str(patient): tuple(device for device in DEVICES if device in devices)
+        str(patient): tuple(device for device in devices_of(cycles) if device in devices)
         for patient, devices in used.items()
         if len(devices) > 1
     }
@@ -231,13 +233,14 @@ def _several_devices(cycles: pd.DataFrame) -> dict[str, tuple[str, ...]]:
 
 def _locations(cycles: pd.DataFrame) -> Locations:
     visited = cycles.groupby("patient")["location"].nunique()
-    everywhere = int((visited == len(LOCATIONS)).sum())
-    parts = {place: cycles[cycles["location"] == place] for place in LOCATIONS}
+    places = sorted(cycles["location"].unique())
+    everywhere = int((visited == len(places)).sum())
+    parts = {place: cycles[cycles["location"] == place] for place in places}
     return Locations(
         used=_distinct(cycles, "location"),
         recordings={place: _distinct(part, "recording") for place, part in parts.items()},
         patients_by_number={
-            str(number): int((visited == number).sum()) for number in range(1, len(LOCATIONS) + 1)
+            str(number): int((visited == number).sum()) for number in range(1, len(places) + 1)
         },
         patients_at_all=everywhere,
         share_at_all=everywhere / len(visited),

@@ -12,9 +12,9 @@ from torch import Tensor
 from respire.data.audio import read_header
 from respire.data.corpora import icbhi
 from respire.data.corpora.corpus import open_corpus
-from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.mel import mel_frequencies
-from respire.data.prepare import ERROR, by_recording, prepare_block
+from respire.data.prepare import ERROR, by_recording, no_sound_warnings, prepare_block
+from respire.data.splits.draw import devices_of
 from respire.errors import InputError
 from respire.experiments.audit.census import Census, census, lengths_s
 from respire.experiments.audit.check import check, errata, is_published
@@ -58,7 +58,7 @@ def audit(recipe: Recipe, place: Place, name: str | None = None) -> str:
     stopwatch = Stopwatch()
     with stopwatch.part("catalogue"):
         corpus = open_corpus(place.data, place.skip_bad)
-        listed = icbhi.has_official_split(corpus.directory)
+        listed = corpus.has_official
         official = corpus.official if listed else None
     identity = {
         "audit_of": corpus.fingerprint,
@@ -79,12 +79,13 @@ def audit(recipe: Recipe, place: Place, name: str | None = None) -> str:
     with stopwatch.part("blank rows"):
         blank = blank_rows(CycleBank.from_table(prepared, recipe.task), recipe)
     unlisted = (
-        f"{corpus.directory}: no {icbhi.SPLIT_LIST} below it, so the official split is not counted"
+        f"{corpus.directory}: no {icbhi.SPLIT_LIST} below it and no official_side, so the official "
+        f"split is not counted"
     )
     results = Survey("audit", name, key, folder, corpus, stopwatch).finish(
         _summarise(recipe, counted, blank),
         lambda results: page(results, lengths_s(cycles)),
-        warnings=() if listed else (unlisted,),
+        warnings=(*no_sound_warnings(prepared), *(() if listed else (unlisted,))),
         skipped=skipped,
     )
     return summary(results)
@@ -158,7 +159,7 @@ def blank_rows(bank: CycleBank, recipe: Recipe) -> BlankRows:
     return BlankRows(
         _row_hz(recipe.features),
         part(np.ones(len(bank), dtype=bool)),
-        {name: part(device == name) for name in DEVICES},
+        {name: part(device == name) for name in devices_of(bank.cycles)},
     )
 
 

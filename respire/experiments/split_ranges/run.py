@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from respire.data.corpora import icbhi
-from respire.data.corpora.corpus import open_corpus
+from respire.data.corpora.corpus import Corpus, open_corpus
 from respire.data.splits.draw import devices_of, draw_test_sides
 from respire.data.splits.split import Cut
 from respire.errors import InputError
@@ -50,7 +50,7 @@ def describe(cut: Cut, place: Place, folds: str | None = None, name: str | None 
         _ = corpus.official  # a missing list is told
     cycles = corpus.cycles
     name = run_name(name, "splits", corpus.fingerprint)
-    known = _known(corpus.directory, cycles, folds)
+    known = _known(corpus, cycles, folds)
     listed = {label: np.flatnonzero(tested).tolist() for label, tested in known.items()}
     key = digest([corpus.fingerprint, cut.split_seed, cut.stratify, listed])
     folder = place.home / EXPERIMENT / name
@@ -90,11 +90,11 @@ def describe(cut: Cut, place: Place, folds: str | None = None, name: str | None 
     return summary(results)
 
 
-def _known(directory: str, cycles: pd.DataFrame, folds: str | None) -> dict[str, pd.Series]:
+def _known(corpus: Corpus, cycles: pd.DataFrame, folds: str | None) -> dict[str, pd.Series]:
     """Which cycles published test sides hold, by what to call them."""
     known = {}
-    if icbhi.has_official_split(directory):
-        sides = cycles["recording"].map(icbhi.official_split(directory))
+    if corpus.has_official:
+        sides = cycles["recording"].map(dict(corpus.official))
         if (sides == "test").any():
             known["official 60-40"] = sides == "test"
     if folds is not None:
@@ -104,7 +104,7 @@ def _known(directory: str, cycles: pd.DataFrame, folds: str | None) -> dict[str,
             raise InputError(f"--folds {folds}: cannot be read ({error})") from error
         fold_of = cycles["patient"].map(icbhi.parse_folds(text, folds))
         if fold_of.isna().all():
-            raise InputError(f"--folds {folds}: lists none of the patients of {directory}")
+            raise InputError(f"--folds {folds}: lists none of the patients of {corpus.directory}")
         known |= {f"fold {fold:.0f}": fold_of == fold for fold in sorted(fold_of.dropna().unique())}
     return known
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
+from respire.data.catalogue import fingerprint
 from respire.data.corpora import icbhi
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.errors import InputError
@@ -89,7 +90,7 @@ def test_a_uri_gives_the_same_catalogue_as_a_path(tmp_path: Path) -> None:
     by_uri = icbhi.read_catalogue(tmp_path.as_uri()).cycles
     assert by_uri["audio"][0] == tmp_path.as_uri() + f"/below/{NAME}.wav"
     pd.testing.assert_frame_equal(by_path.drop(columns="audio"), by_uri.drop(columns="audio"))
-    assert icbhi.fingerprint(by_path) == icbhi.fingerprint(by_uri)
+    assert fingerprint(by_path) == fingerprint(by_uri)
 
 
 def test_text_files_that_are_no_annotations_are_left_alone(tmp_path: Path) -> None:
@@ -181,13 +182,13 @@ def test_the_fingerprint_changes_with_audio_and_annotations_but_not_with_place_o
     record(tmp_path / "a", "102_1b1_Ar_sc_AKGC417L", rows="0 1 0 0\n")
     shutil.copytree(tmp_path / "a", tmp_path / "b/elsewhere")
     cycles = icbhi.read_catalogue(str(tmp_path / "a")).cycles
-    original = icbhi.fingerprint(cycles)
-    assert icbhi.fingerprint(icbhi.read_catalogue(str(tmp_path / "b")).cycles) == original
-    assert icbhi.fingerprint(cycles.sample(frac=1, random_state=0)) == original
-    assert icbhi.fingerprint(cycles.assign(label=cycles["label"] ^ 1)) != original
-    assert icbhi.fingerprint(cycles.assign(end_s=cycles["end_s"] + 1e-9)) != original
+    original = fingerprint(cycles)
+    assert fingerprint(icbhi.read_catalogue(str(tmp_path / "b")).cycles) == original
+    assert fingerprint(cycles.sample(frac=1, random_state=0)) == original
+    assert fingerprint(cycles.assign(label=cycles["label"] ^ 1)) != original
+    assert fingerprint(cycles.assign(end_s=cycles["end_s"] + 1e-9)) != original
     sf.write(cycles["audio"].iloc[-1], np.full(8000, 0.1), 4000)
-    assert icbhi.fingerprint(cycles) != original
+    assert fingerprint(cycles) != original
 
 
 def split_list(folder: Path, text: str) -> dict[str, str]:

@@ -92,12 +92,13 @@ def test_parts_add_up_to_the_whole(seed: int) -> None:
     assert found["official"]["shared_patients"] == sharing
 
 
-def test_a_device_without_recordings_has_zeros_and_no_shares_of_nothing() -> None:
-    cycles = crowd(1).assign(label=0)
-    part = census(cycles, audio_of(cycles), None).devices["Litt3200"]
-    assert (part.cycles, part.patients, part.recordings) == (0, 0, 0)
-    assert part.cycles_a_patient is None
-    assert part.share_of_class == {"normal": 0, "crackle": None, "wheeze": None, "both": None}
+def test_the_catalogues_own_devices_and_locations_are_counted() -> None:
+    cycles = crowd(1).assign(label=0, device="Eko", location="back")
+    found = census(cycles, audio_of(cycles), None)
+    assert set(found.locations.recordings) == {"back"}
+    (part,) = found.devices.values()
+    assert (set(found.devices), part.cycles) == ({"Eko"}, len(cycles))
+    assert part.share_of_class == {"normal": 1, "crackle": None, "wheeze": None, "both": None}
 
 
 def test_lengths_are_counted_with_the_ends_that_their_names_say() -> None:

@@ -1,0 +1,175 @@
+"""The catalogue: every annotated cycle of a manifest, its names made unique."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+from respire.data.audio import read_header
+from respire.data.manifest import JUDGED, LABELS
+from respire.errors import REMEDY, InputError
+from respire.runtime.storage import Storage
+
+BARE = "icbhi"
+"""The corpus whose recordings and patients keep their bare names, for its runs are found by them.
+All others' are called CORPUS:NAME."""
+NOBODY = ""
+"""The patient of a recording of which none is known."""
+ROUNDING_S = 0.5e-3
+"""Annotations are written to the millisecond, so a cycle that ends with its recording may round
+to half a millisecond beyond it. (No recording of ICBHI needs it: its latest cycles end exactly
+with theirs.)"""
+THREADS = 16  # bound by reading, not by computing
+
+
+def catalogue(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Every unit of a complete manifest (data/manifest.py) whose label was judged.
+
+    Returns:
+        One row a cycle, sorted by recording and start, RangeIndex. Columns: recording str, patient
+        (int64 where all are ICBHI's, else str; NOBODY where none is known), session str, location
+        str, mode str, device str, cycle int64 (0-based in its recording), start_s and end_s
+        float64, label int64 (0 normal, 1 crackle, 2 wheeze, 3 both), audio str (path or URI).
+    """
+    rows = manifest[manifest["label_state"].isin(JUDGED)]
+    rows = rows.assign(audio=rows["recording"], recording=names_of(rows), patient=patients_of(rows))
+    rows = rows.sort_values(["recording", "start_s"], kind="stable", ignore_index=True)
+    rows["cycle"] = rows.groupby("recording").cumcount()
+    rows["label"] = rows["label"].map({name: label for label, name in enumerate(LABELS)})
+    columns = ["recording", "patient", "session", "location", "mode", "device"]
+    return rows[[*columns, "cycle", "start_s", "end_s", "label", "audio"]]
+
+
+def names_of(manifest: pd.DataFrame) -> pd.Series:
+    """The name of each row's recording: ICBHI's the file's, others' CORPUS:PATH.
+
+    The path is that below the folder which holds all of the corpus, without suffix.
+    """
+    names: dict[str, str] = {}
+    for corpus, rows in manifest.groupby("corpus"):
+        uris = rows["recording"].unique()
+        if corpus == BARE:
+            names |= {uri: PurePosixPath(uri).stem for uri in uris}
+            continue
+        above = os.path.commonpath([uri.rpartition("/")[0] for uri in uris])
+        for uri in uris:
+            path = uri[len(above) :].partition("?")[0].lstrip("/")
+            names[uri] = f"{corpus}:{PurePosixPath(path).with_suffix('')}"
+    taken: dict[str, str] = {}
+    for uri, name in names.items():
+        if name in taken:
+            raise InputError(f"{taken[name]} and {uri}: the same recording twice; keep one")
+        taken[name] = uri
+    return manifest["recording"].map(names)
+
+
+def patients_of(manifest: pd.DataFrame) -> pd.Series:
+    """The patient of each row: ICBHI's by number, others' as CORPUS:GROUP, or NOBODY."""
+    bare = manifest["corpus"] == BARE
+    strange = bare & ~manifest["group"].str.fullmatch("[0-9]{1,9}")
+    if strange.any():
+        raise InputError(
+            f"row {strange.idxmax()}: group {manifest.loc[strange.idxmax(), 'group']!r} is no "
+            f"number, as patients of corpus {BARE} have; call the corpus otherwise"
+        )
+    if bare.all():
+        return manifest["group"].astype("int64")
+    named = manifest["group"].where(bare, manifest["corpus"] + ":" + manifest["group"])
+    return named.where(manifest["group_kind"] != "none", NOBODY)
+
+
+def check_audio(
+    manifest: pd.DataFrame, where: str, skip_bad: bool
+) -> tuple[pd.DataFrame, list[str]]:
+    """A complete manifest whose recordings can be read and hold their units; and who was left out.
+
+    Raises:
+        InputError: a recording is bad, unless ``skip_bad``; or all are.
+    """
+
+    def problem(recording: str, rows: pd.DataFrame) -> str | None:
+        try:
+            duration_s, _ = read_header(*Storage.at(recording).filesystem())
+        except InputError as error:
+            return f"{where}, row {rows.index[0]}: {error}"
+        beyond = rows["end_s"] > duration_s + ROUNDING_S
+        return (
+            f"{where}, row {beyond.idxmax()}: end_s {rows.loc[beyond.idxmax(), 'end_s']:g} is "
+            f"beyond the recording's {duration_s:g} s; {REMEDY}"
+            if beyond.any()
+            else None
+        )
+
+    groups = dict(list(manifest.groupby("recording", sort=False)))
+    with ThreadPoolExecutor(THREADS) as pool:
+        problems = dict(
+            zip(groups, pool.map(problem, *zip(*groups.items(), strict=True)), strict=True)
+        )
+    bad = {recording: found for recording, found in problems.items() if found}
+    if bad and (not skip_bad or len(bad) == len(problems)):
+        raise InputError(next(iter(bad.values())))
+    return manifest[~manifest["recording"].isin(bad)], list(bad.values())
+
+
+def people(manifest: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Who the patients are: a row each, with the columns that have any value, and warnings.
+
+    Columns are age, sex, bmi and diagnosis; where rows of a patient differ, nothing is told.
+    """
+    columns = ["age", "sex", "bmi", "diagnosis"]
+    rows = manifest[columns].assign(patient=patients_of(manifest))
+    rows = rows[rows["patient"] != NOBODY].replace("", None).groupby("patient")
+    differ = rows.nunique() > 1
+    told = rows.first().mask(differ)
+    warnings = [
+        f"{column} of patients {', '.join(map(str, told.index[differ[column]][:5]))} is told in "
+        f"several ways, and passed over"
+        for column in columns
+        if differ[column].any()
+    ]
+    return told.dropna(axis=1, how="all"), warnings
+
+
+def fingerprint(cycles: pd.DataFrame, sha256: Mapping[str, str] | None = None) -> str:
+    """Hex digest of the audio files' content and the annotations.
+
+    Where the files lie and how the rows are ordered do not change it.
+
+    Args:
+        cycles: the catalogue.
+        sha256: what the content of a file, by its ``audio``, must have.
+
+    Raises:
+        InputError: a file has another.
+    """
+    cycles = cycles.sort_values(["recording", "cycle"])
+    audio = cycles.drop_duplicates("recording")["audio"]
+    whole = hashlib.blake2b("\n".join(cycles["recording"]).encode(), digest_size=16)
+    for column, dtype in (("start_s", "<f8"), ("end_s", "<f8"), ("label", "<i8")):
+        whole.update(cycles[column].to_numpy(dtype).tobytes())
+    expected = [(sha256 or {}).get(file, "") for file in audio]
+    with ThreadPoolExecutor(THREADS) as pool:
+        for digest in pool.map(_file_digest, audio, expected):
+            whole.update(digest)
+    return whole.hexdigest()
+
+
+def _file_digest(path: str, sha256: str) -> bytes:
+    if sha256 and sha256_of(path) != sha256.lower():
+        raise InputError(
+            f"{path}: not the file that the manifest was written for (another SHA-256); fetch it "
+            f"again, or import the recordings anew"
+        )
+    filesystem, inner = Storage.at(path).filesystem()
+    with filesystem.open_input_file(inner) as file:
+        return hashlib.file_digest(file, hashlib.blake2b).digest()
+
+
+def sha256_of(path: str) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    filesystem, inner = Storage.at(path).filesystem()
+    with filesystem.open_input_file(inner) as file:
+        return hashlib.file_digest(file, hashlib.sha256).hexdigest()
