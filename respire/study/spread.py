@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from respire.evaluation.assess import NAMES, Measured, values
+from respire.evaluation.assess import EVERY, NAMES, Measured, values
 from respire.evaluation.decided import SHOWN_PRIORS, along
 from respire.evaluation.evaluate import STAGE1
 from respire.labels import NORMAL
 from respire.statistics import coverage
 from respire.statistics.composition import by_patient, composition, correlate, shares
-from respire.statistics.intervals import bootstrap, bootstrap_difference, no_interval
+from respire.statistics.intervals import difference_over_patients, no_interval, over_patients
 from respire.statistics.paired import compare, differences
 from respire.statistics.variance import Decomposition, decompose
 from respire.study import spread_summary as summary
@@ -148,10 +148,10 @@ def _split(
     ours = runs[runs["split_seed"] == split_seed]
     scores = {}
     for stage in grid.stages:
-        interval = bootstrap(tested[name, split_seed, stage], split_seed)
-        means = ours.loc[ours["stage"] == stage, list(NAMES)].mean()
+        interval = over_patients(tested[name, split_seed, stage])
+        means = ours.loc[ours["stage"] == stage, list(EVERY)].mean(skipna=False)
         scores[stage] = summary.StageMeans(
-            **{name: float(means[name]) for name in NAMES},
+            **{name: float(means[name]) for name in EVERY},
             interval=None if interval is None else summary.Covered(**vars(interval), coverage=held),
         )
     made_of = composition(test, study.devices)
@@ -211,7 +211,7 @@ def _baseline(scores: pd.DataFrame, ours: Sequence[float]) -> summary.BaselineSp
     """A baseline's mean over the splits, and on how many the variant beats it."""
     score = scores["score"].to_numpy()
     return summary.BaselineSpread(
-        **{metric: float(scores[metric].to_numpy().mean()) for metric in NAMES},
+        **{metric: float(scores[metric].to_numpy().mean()) for metric in EVERY},
         standard_deviation=float(np.std(score, ddof=1)) if len(score) > 1 else None,
         splits=len(score),
         beaten_on=int((np.array(ours) > score).sum()),
@@ -234,9 +234,7 @@ def _comparison(
         stages[stage] = summary.StageContrast(
             differences={metric: d.tolist() for metric, d in apart.items()},
             patients={
-                str(seed): bootstrap_difference(
-                    tested[a, seed, stage], tested[b, seed, stage], seed
-                )
+                str(seed): difference_over_patients(tested[a, seed, stage], tested[b, seed, stage])
                 for seed in split_seeds
             },
             **{m: compare(d, **sizes) if len(d) > 1 else None for m, d in apart.items()},

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from respire.evaluation.assess import NAMES, Measured, by_name
+from respire.evaluation.assess import EVERY, Measured, by_name, mean
 from respire.recipe.recipe import Recipe
 from respire.report.typed import Number, stored
 from respire.statistics.composition import Correlation
@@ -128,8 +128,7 @@ class VariantSpread:
 
 def _mean(measured: Sequence[Measured]) -> Measured:
     """Of every statistic."""
-    means = np.mean([one.measures for one in measured], axis=0).tolist()
-    return Measured(**dict(zip(NAMES, means, strict=True)))
+    return Measured(**mean([{name: getattr(one, name) for name in EVERY} for one in measured]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,10 @@
 """The report's tables: results.json in, rows of text out."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from respire.evaluation.assess import LABELS, NAMES
+from respire.evaluation.assess import BEYOND, LABELS, NAMES, Statistic
 from respire.evaluation.decided import SHOWN_PRIORS
 from respire.experiments.full.summary import StoredScores, Summary
 from respire.labels import CLASSES
@@ -10,6 +12,7 @@ from respire.metrics import percent
 from respire.report.numbers import NONE, ends
 from respire.report.reproduction import STAGES as TITLES
 from respire.report.table import Table
+from respire.statistics.calibration import BINS
 
 SIDES = ("train", "validation", "test")
 ALL = "all devices"
@@ -27,6 +30,31 @@ def scores(found: Summary) -> Table:
         note="n: test cycles. Score = (Se + Sp) / 2. Predicting normal for every cycle gives "
         f"Se 0, Sp 100, Score 50. {_about_interval(found.stages.stage2.overall)} "
         "One split, one training seed: read small differences as ties.",
+    )
+
+
+def beyond(found: Summary) -> Table:
+    """What a Score hides, one statistic a row."""
+    counted = found.stages.stage2.overall["counted"]
+    return Table(
+        "Beyond one threshold (%)",
+        ("", *found.models, "n"),
+        tuple(
+            (
+                statistic.label,
+                *(_with_interval(statistic, model.overall) for model in found.models.values()),
+                f"{counted[statistic.counted]:,} {statistic.counted}",
+            )
+            for statistic in BEYOND
+            if any(not undefined(model.overall[statistic.name]) for model in found.models.values())
+        ),
+        note="In brackets the interval over patients. AUC: of abnormal against normal cycles, and "
+        "of each class against the rest; 50 is chance. Se at Sp 70 and 80: on the operating curve, "
+        "interpolated between its thresholds. Calibration error (expected, "
+        f"{BINS} bins of equal mass) and Brier score: of the probability of abnormal under the "
+        "prior that is decided under; less is better. Means over patients: each patient counts "
+        "once, however many its cycles. Abnormal shares: of a recording's, and a patient's, cycles "
+        "as predicted and as annotated, Pearson's r.",
     )
 
 
@@ -169,10 +197,27 @@ def _about_interval(stored: StoredScores) -> str:
     if found is None:
         return f"No interval of the Score ({stored['no_interval']})."
     return (
-        f"Interval: {found['level']:.0%}, percentile bootstrap over the {found['patients']:,} test "
+        f"Interval: {found['level']:.0%}, jackknife t over the {found['patients']:,} test "
         f"patients; on simulated test sides of such patients it holds the true Score "
         f"{found['coverage']:.0%} of the time."
     )
+
+
+def undefined(value: float | None) -> bool:
+    """Whether a number of results.json is none."""
+    return value is None or np.isnan(value)
+
+
+def _with_interval(statistic: Statistic, stored: StoredScores) -> str:
+    """A statistic and, where it has one, its interval over patients."""
+    written = statistic.written(stored[statistic.name])
+    known = stored["interval"] and stored["interval"][statistic.name]
+    return f"{written} ({_ends(statistic, known)})" if known else written
+
+
+def _ends(statistic: Statistic, known: Sequence[float]) -> str:
+    joined = "–" if statistic.least == 0 else " to "
+    return joined.join(map(statistic.written, known))
 
 
 def _scores(stored: StoredScores, *beside: str) -> tuple[str, ...]:

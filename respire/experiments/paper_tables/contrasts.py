@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from respire.evaluation.assess import NAMES, values
+from respire.evaluation.assess import EVERY
 from respire.evaluation.decided import decided
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.evaluation.seams import ALONE, hear_seams
@@ -130,7 +130,7 @@ class _Contrasts:
             yield (
                 device,
                 summary.TestedDevice(
-                    **_pooled(cycles, classes) | values(cycles, classes),
+                    **_pooled(cycles, classes) | overall(cycles, classes).fractions,
                     n=len(cycles),
                     patients=cycles["patient"].nunique(),
                     printed=row.devices.get(device),
@@ -205,7 +205,7 @@ class _Contrasts:
 
 def _means(scores: pd.DataFrame) -> dict[str, Any]:
     """Of every statistic over splits, by its name."""
-    return {name: float(scores[name].mean()) for name in NAMES}
+    return {name: float(scores[name].mean(skipna=False)) for name in EVERY}
 
 
 def _pooled(cycles: pd.DataFrame, classes: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from respire.evaluation.assess import Measured
+from respire.evaluation.assess import Decided, Measured
 from respire.experiments.paper_tables.printed import Printed
 from respire.labels import Task
 from respire.report.typed import Number
@@ -26,7 +26,7 @@ class TestedSplit(Measured):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TestedDevice(Measured):
+class TestedDevice(Decided):
     """A device's test cycles, of all splits and training seeds together."""
 
     n: int
