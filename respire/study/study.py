@@ -1,6 +1,6 @@
 """Study: all that a run's numbers follow from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -44,6 +44,8 @@ class Study:
         compute: device and precision.
         workers: stage 1's training workers.
         storage: where everything is kept.
+        patients: who they are, as far as the corpus tells (data/corpora/corpus.py); no part of the
+            study's identity.
     """
 
     recipe: Recipe
@@ -57,6 +59,7 @@ class Study:
     compute: Compute
     workers: int
     storage: Storage
+    patients: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def devices(self) -> tuple[str, ...]:
@@ -200,4 +203,5 @@ def cut_study(
         compute=compute,
         workers=place.workers,
         storage=place.home,
+        patients=corpus.patients,
     )

@@ -1,7 +1,7 @@
 """A corpus as found: synthesised, downloaded or given, and checked before any of it is decoded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -27,6 +27,8 @@ class Corpus:
         warnings: what a reader must know about the recordings.
         directory: where they lie.
         fingerprint: of the recordings' and annotations' content.
+        patients: who they are, as far as it is told: a row a patient, by ``patient``, with those of
+            the columns age (years), sex, bmi (kg/m²) and diagnosis that have any value.
     """
 
     cycles: pd.DataFrame
@@ -34,6 +36,7 @@ class Corpus:
     warnings: tuple[str, ...]
     directory: str
     fingerprint: str
+    patients: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def official(self) -> Mapping[str, str]:
@@ -62,10 +65,12 @@ def open_corpus(data: str | None, skip_bad: bool = False) -> Corpus:
     """
     directory = locate(data)
     catalogue = icbhi.read_catalogue(directory, skip_bad)
+    patients, unread = icbhi.read_patients(directory)
     return Corpus(
         cycles=catalogue.cycles,
         skipped=catalogue.skipped,
-        warnings=(SYNTHETIC_WARNING,) if data == SYNTHETIC else (),
+        warnings=(*((SYNTHETIC_WARNING,) if data == SYNTHETIC else ()), *unread),
         directory=directory,
         fingerprint=icbhi.fingerprint(catalogue.cycles),
+        patients=patients.loc[patients.index.isin(catalogue.cycles["patient"])],
     )

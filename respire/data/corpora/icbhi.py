@@ -23,6 +23,7 @@ from respire.data.corpora.icbhi_format import (
     parse_name,
     rows,
 )
+from respire.data.corpora.icbhi_patients import PARSERS
 from respire.errors import REMEDY, InputError
 from respire.runtime.storage import Storage
 
@@ -111,6 +112,31 @@ def official_split(directory: str) -> dict[str, str]:
 def has_official_split(directory: str) -> bool:
     """Whether there is a list of the official split below the directory."""
     return bool(_split_lists(_Source.at(directory)))
+
+
+def read_patients(directory: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Who the patients are, as far as files below the directory tell (icbhi_patients.py).
+
+    Returns:
+        A row a patient, by number, with those of the columns age, sex, bmi and diagnosis that have
+        any value; and why a file was not read, one line each: no number of a run needs them.
+    """
+    source = _Source.at(directory)
+    tables, warnings = [], []
+    for name, parse in PARSERS.items():
+        files = [path for path in source.paths if PurePosixPath(path).name == name]
+        try:
+            told = [parse(source.read_text(path), path) for path in files]
+        except InputError as error:
+            warnings.append(f"{error}; patients are told without it")
+            continue
+        if any(not table.equals(told[0]) for table in told):
+            warnings.append(f"{', '.join(files)}: differ; patients are told without them")
+        elif told:
+            tables.append(told[0])
+    empty = pd.DataFrame(index=pd.Index([], name="patient", dtype="int64"))
+    patients = empty.join(tables, how="outer").rename_axis("patient").dropna(axis=1, how="all")
+    return patients, tuple(warnings)
 
 
 def _split_lists(source: "_Source") -> list[str]:
