@@ -14,7 +14,7 @@ import pandas as pd
 from respire.labels import CLASSES, NORMAL
 from respire.report.typed import Number
 from respire.statistics.calibration import Bin, brier, expected_calibration_error, reliability
-from respire.statistics.composition import correlate
+from respire.statistics.composition import correlation
 from respire.statistics.ranking import auc, sensitivity_at
 
 GRID = tuple(step / 100 for step in range(101))
@@ -99,8 +99,9 @@ def brier_of(predictions: pd.DataFrame) -> float:
 
 def recall_over_patients(predictions: pd.DataFrame) -> float:
     """Mean over patients of the share of a patient's cycles that get exactly their class."""
-    hit = predictions["label"] == predictions["predicted"]
-    return float(hit.groupby(predictions["patient"]).mean().mean()) if len(hit) else float("nan")
+    hit = predictions["label"].to_numpy() == predictions["predicted"].to_numpy()
+    _, _, (shares,) = _shares(predictions["patient"], hit)
+    return float(shares.mean()) if len(shares) else float("nan")
 
 
 def score_over_patients(predictions: pd.DataFrame) -> float:
@@ -110,30 +111,34 @@ def score_over_patients(predictions: pd.DataFrame) -> float:
 
 
 def agreement(predictions: pd.DataFrame, by: str) -> float:
-    """Pearson's r of the shares of abnormal cycles, predicted and annotated, by recording, say."""
+    """Pearson's r of the shares of abnormal cycles, predicted and annotated, by recording, say.
+
+    NaN where one of the two is everywhere the same.
+    """
     if by not in predictions:
         return float("nan")
-    shares = _shares(predictions, by)
-    found = correlate(shares["predicted"].tolist(), shares["annotated"].tolist())
-    return float("nan") if found is None else found.r
+    *_, (annotated, predicted) = _shares(predictions[by], *_called_abnormal(predictions))
+    return correlation(annotated, predicted)
 
 
 def _answers(predictions: pd.DataFrame, by: str) -> list[Answer]:
-    shares = _shares(predictions, by)
+    names, cycles, shares = _shares(predictions[by], *_called_abnormal(predictions))
     return [
-        Answer(str(name), int(n), annotated, predicted)
-        for name, annotated, predicted, n in shares.itertuples()
+        Answer(str(name), int(n), *map(float, of))
+        for name, n, *of in zip(names, cycles, *shares, strict=True)
     ]
 
 
-def _shares(predictions: pd.DataFrame, by: str) -> pd.DataFrame:
-    """By recording or patient: annotated and predicted share of abnormal cycles, and cycles."""
-    rows = {name: predictions[of] != NORMAL for name, of in _COLUMNS.items()}
-    grouped = pd.DataFrame(rows).groupby(predictions[by], sort=True)
-    return grouped.mean().assign(cycles=grouped.size())
+def _called_abnormal(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each cycle is annotated, and predicted, as abnormal: bool [n] both."""
+    return _is_abnormal(predictions), predictions["predicted"].to_numpy() != NORMAL
 
 
-_COLUMNS = {"annotated": "label", "predicted": "predicted"}
+def _shares(groups: pd.Series, *flags: np.ndarray) -> tuple[pd.Index, np.ndarray, list[np.ndarray]]:
+    """The groups' names, sorted, their rows, and the share of each group's rows with each flag."""
+    group, names = pd.factorize(groups, sort=True)
+    cycles = np.bincount(group, minlength=len(names))
+    return names, cycles, [np.bincount(group, flag, len(names)) / cycles for flag in flags]
 
 
 def _curve(predictions: pd.DataFrame, specificity: Sequence[float]) -> np.ndarray:

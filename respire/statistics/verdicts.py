@@ -1,6 +1,6 @@
 """What a table of differences can see, and what it says in words.
 
-A verdict is of one contrast: "equivalent" where the 90% interval lies within MARGIN (two one-sided
+A verdict is of one contrast: "equivalent" where the 90% interval lies within ROPE (two one-sided
 tests at 5%; Schuirmann 1987); else "better" or "worse" where the 95% interval, adjusted for the
 table's other contrasts (Holm 1979), excludes 0; else "undecided". One contrast may be named
 beforehand: that is tested by itself.
@@ -13,10 +13,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy import optimize, stats
 
+from respire.statistics.paired import ROPE, Comparison
 from respire.statistics.thresholds import LEVEL
+from respire.statistics.variance import overlap
 
-MARGIN = 0.01
-"""Within it two recipes are equivalent, a fraction: one point either way."""
 POWER = 0.8
 TOST_LEVEL = 2 * LEVEL - 1
 """Of the interval that equivalence is told by: 90%."""
@@ -67,6 +67,11 @@ class Verdict:
     adjusted_p: float
 
 
+def of_new_patients(compared: Comparison) -> Estimated:
+    """What a comparison over splits says of new patients."""
+    return Estimated(compared.mean, compared.posterior.scale, compared.splits - 1)
+
+
 def verdicts(contrasts: Mapping[str, Estimated], primary: str = "") -> dict[str, Verdict]:
     """A verdict on each contrast, Holm's correction over all but the primary one."""
     others = {name: of for name, of in contrasts.items() if name != primary}
@@ -76,7 +81,7 @@ def verdicts(contrasts: Mapping[str, Estimated], primary: str = "") -> dict[str,
         level, p = adjusted.get(name, (LEVEL, of.p))
         narrow, (low, high) = of.interval(TOST_LEVEL), of.interval(level)
         word: Word = "undecided"
-        if -MARGIN <= narrow[0] and narrow[1] <= MARGIN:
+        if narrow[0] >= -ROPE and narrow[1] <= ROPE:
             word = "equivalent"
         elif not low <= 0 <= high:
             word = "better" if low > 0 else "worse"
@@ -87,9 +92,9 @@ def verdicts(contrasts: Mapping[str, Estimated], primary: str = "") -> dict[str,
 def holm(p: Sequence[float], level: float = LEVEL) -> list[tuple[float, float]]:
     """Holm's step-down correction (1979): of each p the level of its interval, and p adjusted.
 
-    The m tests are taken by their p, the smallest at 1 - alpha / m, the next at 1 - alpha / (m - 1),
-    until one does not reject; it and those after it keep its level. An interval of such a level
-    excludes 0 where Holm's procedure rejects, and there alone.
+    The m tests are taken by their p, the smallest at level 1 - alpha / m, the next at
+    1 - alpha / (m - 1), until one does not reject; it and those after it keep its level. An
+    interval of such a level excludes 0 where Holm's procedure rejects, and there alone.
     """
     m, alpha = len(p), 1 - level
     told = [(level, 1.0)] * m
@@ -100,6 +105,40 @@ def holm(p: Sequence[float], level: float = LEVEL) -> list[tuple[float, float]]:
         adjusted = max(adjusted, min(1.0, (m - step) * p[index]))
         told[index] = (1 - alpha / left, adjusted)
     return told
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """What a table of differences over splits can see, fractions.
+
+    Attributes:
+        splits: n.
+        sd: the common standard deviation of its differences.
+        these_patients: the smallest difference of this data set's average found at POWER.
+        new_patients: the same for new patients.
+    """
+
+    splits: int
+    sd: float
+    these_patients: float
+    new_patients: float
+
+
+def detectable_by(
+    samples: Sequence[Sequence[float]], *, n_test: float, n_train: float
+) -> Detectable | None:
+    """What differences over the same splits can see; None where their spread is not known.
+
+    Args:
+        samples: of each contrast, its differences, as many each.
+        n_test: patients on the test side of a split.
+        n_train: patients off it.
+    """
+    sd = pooled_sd(samples)
+    if sd is None:
+        return None
+    splits, shared = len(samples[0]), overlap(n_test, n_train)
+    return Detectable(splits, sd, detectable(sd, splits), detectable(sd, splits, shared))
 
 
 def pooled_sd(samples: Sequence[Sequence[float]]) -> float | None:

@@ -14,15 +14,13 @@ from respire.evaluation.evaluate import STAGE1
 from respire.labels import NORMAL
 from respire.statistics import coverage
 from respire.statistics.composition import by_patient, composition, correlate, shares
-from respire.statistics.intervals import difference_over_patients, no_interval, over_patients
-from respire.statistics.paired import compare, differences
+from respire.statistics.intervals import no_interval, over_patients
+from respire.statistics.paired import compare
 from respire.statistics.variance import Decomposition, decompose
 from respire.study import spread_summary as summary
+from respire.study.contrast import Sizes, compare_recipes, sizes_of, values_by_split
 from respire.study.grid import Coordinates, Grid
 from respire.study.tested import WATCHED, Tested, averaged_by, runs_of, tested_by
-
-Sizes = Mapping[str, Any]
-"""Patients on the test side of a split and off it, means over the splits."""
 
 
 def summarise(grid: Grid) -> summary.Spread:
@@ -38,7 +36,7 @@ def summarise(grid: Grid) -> summary.Spread:
         **grid.facts(),
         stages=list(grid.stages),
         variants=variants,
-        comparison=_comparison(grid, runs, tested, variants),
+        comparison=compare_recipes(grid, runs, tested, variants),
         runs=[summary.RunScores(**record) for record in records],
     )
 
@@ -86,7 +84,7 @@ def _variant(
         )
         for seed in seeds
     ]
-    sizes, last = _sizes(splits), grid.stages[-1]
+    sizes, last = sizes_of(splits), grid.stages[-1]
     devices = next(study.devices for at, study in grid.studies.items() if at.variant == name)
     scores = [split.scores[last].score for split in splits]
     order = np.argsort(scores, kind="stable")
@@ -181,22 +179,9 @@ def _averaged(
     )
 
 
-def _values(runs: pd.DataFrame, stage: str, metric: str) -> np.ndarray:
-    """A metric by split and training seed, float64 [J, K]."""
-    of_stage = runs[runs["stage"] == stage]
-    return of_stage.pivot(index="split_seed", columns="seed", values=metric).to_numpy()
-
-
-def _sizes(splits: Sequence[summary.SplitSpread]) -> Sizes:
-    return {
-        "n_test": float(np.mean([split.patients for split in splits])),
-        "n_train": float(np.mean([split.patients_off_test for split in splits])),
-    }
-
-
 def _decomposed(runs: pd.DataFrame, stage: str, metric: str, sizes: Sizes) -> Decomposition | None:
     """None with a single split or seed, which has no spread."""
-    values = _values(runs, stage, metric)
+    values = values_by_split(runs, stage, metric)
     return decompose(values, **sizes) if min(values.shape) > 1 else None
 
 
@@ -216,38 +201,6 @@ def _baseline(scores: pd.DataFrame, ours: Sequence[float]) -> summary.BaselineSp
         splits=len(score),
         beaten_on=int((np.array(ours) > score).sum()),
     )
-
-
-def _comparison(
-    grid: Grid, runs: pd.DataFrame, tested: Tested, variants: Mapping[str, summary.VariantSpread]
-) -> summary.Contrast | None:
-    """Two recipes on the same plain splits, A less B; None where there is one."""
-    plain = [name for name, variant in grid.variants.items() if not variant.cut.stratify]
-    if len(plain) != 2:
-        return None
-    a, b = plain
-    split_seeds, sizes = grid.split_seeds, _sizes(variants[a].splits)
-    of_a, of_b = (runs[runs["variant"] == name] for name in plain)
-    stages = {}
-    for stage in grid.stages:
-        apart = {m: differences(_values(of_a, stage, m), _values(of_b, stage, m)) for m in NAMES}
-        stages[stage] = summary.StageContrast(
-            differences={metric: d.tolist() for metric, d in apart.items()},
-            patients={
-                str(seed): difference_over_patients(tested[a, seed, stage], tested[b, seed, stage])
-                for seed in split_seeds
-            },
-            **{m: compare(d, **sizes) if len(d) > 1 else None for m, d in apart.items()},
-        )
-    overlap = sizes["n_test"] / (sizes["n_test"] + sizes["n_train"])
-    covered = [
-        summary.DifferenceCoverage(
-            correlation, coverage.of_differences(len(split_seeds), correlation, **sizes, seed=0)
-        )
-        for correlation in (0.0, overlap, 0.5)
-        if len(split_seeds) > 1
-    ]
-    return summary.Contrast(a, b, split_seeds, stages, covered)
 
 
 def _selection_cost(runs: pd.DataFrame, sizes: Sizes) -> summary.SelectionCost | None:

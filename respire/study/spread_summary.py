@@ -13,6 +13,7 @@ from respire.statistics.composition import Correlation
 from respire.statistics.intervals import Intervals, PatientDifference
 from respire.statistics.paired import Comparison
 from respire.statistics.variance import Decomposition
+from respire.statistics.verdicts import Detectable, Verdict
 
 _Comparisons: Any = by_name(Comparison | None)
 
@@ -133,10 +134,11 @@ def _mean(measured: Sequence[Measured]) -> Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class StageContrast(_Comparisons):
-    """A less B by split, in their order and over patients; and the comparison of each statistic."""
+    """A less B by split, in their order and over patients; comparison and verdict by statistic."""
 
     differences: Mapping[str, Sequence[Number]]
     patients: Mapping[str, PatientDifference | None]
+    verdicts: Mapping[str, Verdict]
 
 
 @dataclass(frozen=True)
@@ -149,13 +151,14 @@ class DifferenceCoverage:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Two recipes on the same plain splits, A less B."""
+    """Two recipes on the same plain splits, A less B; the last stage's Score is primary."""
 
     a: str
     b: str
     split_seeds: Sequence[int]
     stages: Mapping[str, StageContrast]
     coverage: Sequence[DifferenceCoverage]
+    detectable: Detectable | None
 
 
 @dataclass(frozen=True)

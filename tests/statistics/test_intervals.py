@@ -200,7 +200,10 @@ def test_simulated_coverage_is_that_of_a_loop_over_the_same_sides():
     assert cycles.tolist() == [[n, a] for a, n, *_ in tuples_of(predictions)]
     held = 0
     for simulated in hits.swapaxes(0, 1):
-        right = [[n < hit for n in range(of)] for hit, of in zip(simulated.flat, cycles.flat, strict=True)]
+        right = [
+            [n < hit for n in range(of)]
+            for hit, of in zip(simulated.flat, cycles.flat, strict=True)
+        ]
         hit = np.concatenate(right)
         guess = np.where(hit, predictions["label"], -1)
         low, high = over_patients(predictions.assign(predicted=guess)).score
@@ -211,7 +214,7 @@ def test_simulated_coverage_is_that_of_a_loop_over_the_same_sides():
 def test_simulated_coverage_nears_its_level_with_the_number_of_patients():
     few, some, many = (coverage.over_patients(side(0, n), 0, sides=4000) for n in (10, 25, 150))
     assert 0.9 < few <= some + 0.01
-    assert 0.93 < some
+    assert some > 0.93
     assert many == pytest.approx(0.95, abs=0.02)
 
 

@@ -14,7 +14,7 @@ from respire.recipe.presets import small
 from respire.report.page import strict
 from respire.report.typed import read, stored
 from respire.runtime.storage import Storage
-from respire.statistics.intervals import bootstrap
+from respire.statistics.intervals import over_patients
 from respire.statistics.paired import compare
 from respire.statistics.variance import decompose
 from respire.study.grid import Coordinates, Grid, Variant
@@ -101,7 +101,7 @@ def test_the_interval_of_equal_seeds_is_that_of_one(tmp_path):
         (one.home / "predictions.parquet").read_table()
     )
     interval = summarise(grid).variants["smart"].splits[0].scores["stage1"].interval
-    expected = bootstrap(one.predictions(), 0)
+    expected = over_patients(one.predictions())
     assert expected is not None
     assert interval is not None
     assert interval.score == pytest.approx(expected.score)

@@ -155,12 +155,17 @@ def operating_curve(
         axis.plot(100 * np.array(GRID), se, color=COLOURS[0], lw=2, label="any threshold")
         score = 200 * np.float64(chosen["score"])
         axis.plot([score - 100, 100], [100, score - 100], ls="--", color="#888888", lw=1)
-        points = {"as decided": chosen, **{f"baseline: {name}": of for name, of in baselines.items()}}
+        points = {
+            "as decided": chosen,
+            **{f"baseline: {name}": of for name, of in baselines.items()},
+        }
         for (name, of), colour, marker in zip(
             points.items(), (COLOURS[1], *["#333333"] * len(baselines)), "oXsD^", strict=False
         ):
             x, y = (100 * np.array(of[what], dtype=np.float64) for what in ("sp", "se"))
-            axis.plot(x, y, marker, color=colour, mfc=colour if of is chosen else "white", label=name)
+            axis.plot(
+                x, y, marker, color=colour, mfc=colour if of is chosen else "white", label=name
+            )
         axis.set_xlim(-2, 102)
         axis.set_ylim(-2, 102)
         axis.set_aspect("equal")
@@ -175,7 +180,9 @@ def reliability(beyond: Beyond, stamps: Sequence[str] = ()) -> Figure:
     """Share of abnormal cycles against their probability, of all devices and of each."""
     panels = {name or "all devices": bins for name, bins in beyond.reliability.items()}
     width = 2.1 * len(panels) + 0.4
-    with drawing("Reliability", (max(width, 4.2), 2.9), stamps, {"axes.grid.axis": "both"}) as figure:
+    with drawing(
+        "Reliability", (max(width, 4.2), 2.9), stamps, {"axes.grid.axis": "both"}
+    ) as figure:
         axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for axis, (name, bins) in zip(axes, panels.items(), strict=True):
             n = sum(b.n for b in bins)

@@ -66,7 +66,8 @@ def test_a_difference_stands_beside_the_gain_in_the_paper(results) -> None:
     (line,) = [row for row in rows(summary(results)) if row[:2] == ["better", "base"]]
     found = results["rows"][1]["difference"]
     assert line[4] == f"{100 * found['mean']['score']:+.1f}"
-    assert line[8] == "+1.5"
+    assert line[8] == found["verdict"]["word"]
+    assert line[9] == "+1.5"
     assert "to" in line[5]
 
 
@@ -155,7 +156,9 @@ def test_a_row_without_a_score_is_not_the_best_and_the_others_are_told(results, 
     broken = json.loads(json.dumps(results))
     for one in (broken["rows"][0], broken["baselines"][0], *broken["rows"][0]["splits"]):
         one["score"] = one["se"] = None
-    broken["rows"][1]["difference"] |= {"these_patients": None, "new_patients": None}
+    broken["rows"][1]["difference"] |= {
+        **{"these_patients": None, "new_patients": None, "verdict": None},
+    }
     broken["rows"][1]["difference"]["mean"] = {"se": None, "sp": 0.0, "score": None}
     broken["rows"][1]["difference"]["splits"] = [None] * 8
     page(broken).write(Storage.at(tmp_path))
