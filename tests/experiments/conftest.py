@@ -12,6 +12,7 @@ import pytest
 from respire.evaluation.assess import described, described_by_device, intervals
 from respire.evaluation.beyond import look_beyond
 from respire.evaluation.decided import PRIORS
+from respire.evaluation.subgroups import subgroups
 from respire.metrics import Scores, overall
 from respire.recipe import presets
 from respire.report.page import strict
@@ -61,6 +62,15 @@ def _said(rows: pd.DataFrame) -> pd.DataFrame:
     likely = 4 * np.eye(4)[rows["predicted"]] + np.random.default_rng(5).random((len(rows), 4))
     p = likely / likely.sum(axis=1, keepdims=True)
     return rows.assign(**{f"p_{name}": p[:, index] for index, name in enumerate(NAMES)})
+
+
+def _people(cycles: pd.DataFrame) -> pd.DataFrame:
+    """Every other one a woman, a third healthy, one with asthma."""
+    names = cycles["patient"].unique()
+    number = np.arange(len(names))
+    diagnosis = np.where(number == 0, "Asthma", np.where(number % 3, "COPD", "Healthy"))
+    sex = np.where(number % 2, "F", "M")
+    return pd.DataFrame({"sex": sex, "age": 3.0 * number, "diagnosis": diagnosis}, index=names)
 
 
 def _scored(predictions: pd.DataFrame) -> dict[str, Any]:
@@ -179,6 +189,7 @@ def _results() -> str:
             "test": [0.44 + 0.04 * prior for prior in PRIORS],
         },
         "beyond": stored(look_beyond(_predicted(test, 0.5))),
+        "subgroups": stored(subgroups(_predicted(test, 0.5), _people(test), {}, 4)),
         "stamps": [],
         "warnings": ["Litt3200 has 2 validation patients: its epoch is not chosen <on> them"],
         "skipped": ["103_2b2_Ar_mc_LittC2SE: no annotation beside the audio"],

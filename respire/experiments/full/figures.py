@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from respire.evaluation.beyond import GRID, Beyond
+from respire.evaluation.subgroups import Subgroups
 from respire.experiments.full.summary import AlongPrior, StoredScores
 from respire.report.style import BASELINE_LINES, COLOURS, beside, colours, count, drawing
 
@@ -221,6 +222,31 @@ def answers(beyond: Beyond, scores: StoredScores, stamps: Sequence[str] = ()) ->
             axis.set_xlabel(f"Cycles of the {kind} annotated as abnormal (%)")
             axis.set_aspect("equal")
         figure.axes[0].set_ylabel("Predicted as abnormal (%)")
+    return figure
+
+
+def subgroups(told: Subgroups, overall: StoredScores, stamps: Sequence[str] = ()) -> Figure:
+    """Score and interval of each subgroup, beside that of all test patients."""
+    with drawing("Score by subgroup", (7.2, 1.2 + 0.3 * len(told.shown)), stamps) as figure:
+        axis = figure.subplots()
+        axis.axvline(100 * np.float64(overall["score"]), color="#888888", ls="--", lw=1.2)
+        whats = list(dict.fromkeys(of.what for of in told.shown))
+        for y, of in enumerate(told.shown):
+            colour = COLOURS[whats.index(of.what) % len(COLOURS)]
+            axis.hlines(y, *(100 * end for end in of.interval), color=colour, lw=2.5)
+            axis.plot(100 * of.score, y, "o", color=colour, ms=7)
+        axis.set_yticks(
+            range(len(told.shown)),
+            [
+                f"{of.what}: {of.group} ({count(of.patients, 'patient')}, {of.cycles:,} cycles)"
+                for of in told.shown
+            ],
+        )
+        axis.set_ylim(len(told.shown) - 0.4, -0.6)
+        axis.grid(axis="y", visible=False)
+        axis.grid(axis="x", visible=True)
+        axis.tick_params(axis="y", length=0)
+        axis.set_xlabel("Score (%)")
     return figure
 
 

@@ -143,6 +143,7 @@ def _sections(
         ),
         Section("Beyond one threshold", [tables.beyond(found)], _beyond(header, found)),
         Section("Devices", [tables.scores_by_device(found)], [devices]),
+        *_subgroups(header, found),
         Section("Training", [tables.finetuning(found, header.selection)], [curves]),
         Section("Prior", [tables.along_prior(found)], [priors]),
         Section("Data", [tables.split(found)]),
@@ -176,6 +177,20 @@ def _beyond(header: Header, found: Summary) -> list[Picture]:
             figures.answers(beyond, final, header.stamps),
         ),
     ]
+
+
+def _subgroups(header: Header, found: Summary) -> list[Section]:
+    """By sex, age, location and diagnosis; nothing where the corpus tells none of them."""
+    told = found.subgroups
+    if not (told.shown or told.left_out):
+        return []
+    picture = Picture(
+        "subgroups",
+        "Score of stage 2 for test patients who have something in common, with its interval over "
+        "patients; the line is that of all. Subgroups are read, not tested.",
+        figures.subgroups(told, found.stages.stage2.overall, header.stamps),
+    )
+    return [Section("Subgroups", [tables.subgroups(found)], [picture] * bool(told.shown))]
 
 
 def _curves(header: Header, found: Summary, histories: pd.DataFrame) -> Figure:

@@ -11,6 +11,7 @@ from respire.evaluation.assess import described, described_by_device, intervals
 from respire.evaluation.beyond import Beyond, look_beyond
 from respire.evaluation.decided import PRIORS, along, averaged, decided
 from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES, baseline_predictions, predict_stages
+from respire.evaluation.subgroups import Subgroups, subgroups
 from respire.metrics import Scores
 from respire.report.reproduction import STAGES as TITLES
 from respire.report.typed import Number
@@ -142,7 +143,7 @@ class Summary:
     """What results.json has beside its header (experiments/results/SCHEMA.md).
 
     With several training seeds, all but ``seeds`` is the first one's. ``beyond`` is what figures
-    show of stage 2's predictions.
+    show of stage 2's predictions, ``subgroups`` the Score they have.
     """
 
     recipe: Mapping[str, Any]
@@ -151,6 +152,7 @@ class Summary:
     baselines: Mapping[str, Model]
     along_prior: AlongPrior
     beyond: Beyond
+    subgroups: Subgroups
     seeds: Seeds | None = None
 
     @property
@@ -227,7 +229,7 @@ def summarise(study: Study, outcomes: Mapping[int, Outcome]) -> Summary:
         )
 
     stage1, stage2 = (model(outcome.predictions[stage]) for stage in STAGES)
-    cut = study.split.cut
+    final, cut = decided(outcome.predictions[STAGE2], prior), study.split.cut
     return Summary(
         recipe=asdict(study.recipe),
         split=SplitSummary(
@@ -249,7 +251,8 @@ def summarise(study: Study, outcomes: Mapping[int, Outcome]) -> Summary:
             along(outcome.validated[STAGE2], PRIORS, classes) if outcome.validated else None,
             along(outcome.predictions[STAGE2], PRIORS, classes),
         ),
-        beyond=look_beyond(decided(outcome.predictions[STAGE2], prior)),
+        beyond=look_beyond(final),
+        subgroups=subgroups(final, study.patients, _locations(study.cycles), classes),
         seeds=None
         if len(outcomes) == 1
         else Seeds(
@@ -266,6 +269,13 @@ def summarise(study: Study, outcomes: Mapping[int, Outcome]) -> Summary:
             },
         ),
     )
+
+
+def _locations(cycles: pd.DataFrame) -> dict[str, str]:
+    """Of each recording, its place on the chest, where the corpus tells."""
+    if "location" not in cycles:
+        return {}
+    return dict(zip(cycles["recording"], cycles["location"], strict=True))
 
 
 def histories(outcome: Outcome) -> pd.DataFrame:

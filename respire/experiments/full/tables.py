@@ -58,6 +58,26 @@ def beyond(found: Summary) -> Table:
     )
 
 
+def subgroups(found: Summary) -> Table:
+    """The Score of stage 2 for patients who have something in common."""
+    told = found.subgroups
+    few = "; ".join(f"{name} ({why})" for name, why in told.left_out.items())
+    return Table(
+        "Stage 2 by subgroup (%)",
+        ("", "Group", *LABELS.values(), "Interval of Score", "Patients", "n"),
+        tuple(
+            (
+                *(of.what, of.group, *map(percent, of.measures), ends(of.interval)),
+                *(f"{of.patients:,}", f"{of.cycles:,}"),
+            )
+            for of in told.shown
+        ),
+        text_columns=2,
+        note="n: test cycles. Subgroups are read, not tested: nobody was drawn by them, they "
+        "overlap, and of so many some differ by chance." + f" Left out: {few}." * bool(few),
+    )
+
+
 def seeds(found: Summary) -> list[Table]:
     """Every training seed beside the average of their probabilities; none where there is one."""
     if found.seeds is None:

@@ -22,7 +22,7 @@ FIGURES = [
     f"{name}.{form}"
     for name in (
         *("learning-curves", "confusion", "score-by-device", "score-by-prior"),
-        *("operating-curve", "reliability", "answers"),
+        *("operating-curve", "reliability", "answers", "subgroups"),
     )
     for form in ("png", "svg")
 ]
@@ -76,7 +76,7 @@ def test_the_page_needs_nothing_but_itself(page):
     tags = Page(page).tags
     assert "script" not in [tag for tag, _ in tags]
     sources = [attrs[name] for _, attrs in tags for name in ("src", "href") if name in attrs]
-    assert len(sources) == 8
+    assert len(sources) == 9
     assert all(source.startswith("data:") for source in sources)
     assert not re.search(r"url\(|@import|\son\w+=", page)
 
@@ -89,7 +89,7 @@ def test_every_warning_and_skipped_recording_is_on_the_page_as_text(page, result
 
 def test_every_figure_has_words_for_those_who_cannot_see_it(page):
     images = [attrs for tag, attrs in Page(page).tags if tag == "img"]
-    assert len(images) == 7
+    assert len(images) == 8
     assert all(len(image["alt"]) > 40 for image in images)
 
 
@@ -215,7 +215,7 @@ def test_names_cannot_break_out_of_a_table_or_the_page(results, histories, tmp_p
     results["skipped"] = ["<img src=http://example.org>\nsecond line"]
     page_of(results, histories).write(Storage.at(tmp_path))
     page = Page((tmp_path / "report.html").read_text())
-    assert [tag for tag, _ in page.tags].count("img") == 7
+    assert [tag for tag, _ in page.tags].count("img") == 8
     assert "script" not in [tag for tag, _ in page.tags]
     markdown = (tmp_path / "report.md").read_text()
     assert "a\\|b&lt;script>" in markdown
@@ -241,9 +241,9 @@ def test_a_two_class_run_is_reported(results, histories, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("drawn")
-def test_a_browser_shows_seven_images_and_reports_no_error(results, histories, tmp_path):
+def test_a_browser_shows_eight_images_and_reports_no_error(results, histories, tmp_path):
     page_of(results, histories).write(Storage.at(tmp_path))
-    assert shown_images(tmp_path / "report.html", tmp_path / "profile") == 7
+    assert shown_images(tmp_path / "report.html", tmp_path / "profile") == 8
 
 
 def test_the_score_on_test_along_the_prior_is_marked_as_no_choice(results, histories) -> None:
@@ -291,3 +291,16 @@ def test_a_statistic_that_nothing_has_is_not_listed(results, histories) -> None:
         model["overall"]["auc_both"] = None
     (table,) = [one for one in tables_of(results, histories) if "Beyond" in one.title]
     assert "AUC, both" not in [row[0] for row in table.rows]
+
+
+def test_subgroups_are_said_to_be_read_and_not_tested_and_small_ones_are_left_out(
+    results, histories
+) -> None:
+    (table,) = [one for one in tables_of(results, histories) if "subgroup" in one.title]
+    groups = {(row[0], row[1]): row for row in table.rows}
+    assert ("sex", "F") in groups
+    assert ("diagnosis", "Asthma") not in groups
+    assert "Subgroups are read, not tested" in table.note
+    assert "diagnosis Asthma (test patients: 1, fewer than 10)" in table.note
+    results["subgroups"] = {"shown": [], "left_out": {}}
+    assert not [one for one in tables_of(results, histories) if "subgroup" in one.title]
