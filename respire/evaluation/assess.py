@@ -10,6 +10,7 @@ import pandas as pd
 from respire.evaluation import beyond
 from respire.metrics import Measure, overall, percent
 from respire.report.typed import Number
+from respire.statistics.calibration import BINS
 from respire.statistics.intervals import no_interval, t_over_patients
 from respire.statistics.thresholds import LEVEL
 
@@ -59,44 +60,53 @@ DECIDED = (
 )
 """The columns of every table; the last is what results are compared by."""
 BEYOND = (
-    Statistic("auc", "AUC, abnormal", lambda rows, _: beyond.auc_abnormal(rows)),
-    Statistic("auc_crackle", "AUC, crackle", lambda rows, _: beyond.auc_of(rows, "crackle")),
-    Statistic("auc_wheeze", "AUC, wheeze", lambda rows, _: beyond.auc_of(rows, "wheeze")),
-    Statistic("auc_both", "AUC, both", lambda rows, _: beyond.auc_of(rows, "both")),
+    Statistic("auc", "AUC", lambda rows, _: beyond.auc_abnormal(rows)),
+    Statistic("auc_crackle", "AUC crackle", lambda rows, _: beyond.auc_of(rows, "crackle")),
+    Statistic("auc_wheeze", "AUC wheeze", lambda rows, _: beyond.auc_of(rows, "wheeze")),
+    Statistic("auc_both", "AUC both", lambda rows, _: beyond.auc_of(rows, "both")),
     Statistic("macro_f1", "Macro-F1", lambda rows, classes: overall(rows, classes).macro_f1),
     Statistic("se_at_sp70", "Se at Sp 70", lambda rows, _: beyond.se_at(rows, 0.7)),
     Statistic("se_at_sp80", "Se at Sp 80", lambda rows, _: beyond.se_at(rows, 0.8)),
-    Statistic("ece", "Calibration error", lambda rows, _: beyond.ece(rows), more_is_better=False),
-    Statistic("brier", "Brier score", lambda rows, _: beyond.brier_of(rows), more_is_better=False),
+    Statistic("ece", "ECE", lambda rows, _: beyond.ece(rows), more_is_better=False),
+    Statistic("brier", "Brier", lambda rows, _: beyond.brier_of(rows), more_is_better=False),
     Statistic(
-        *("se_patients", "Se, mean over patients"),
+        *("se_patients", "Se, patients"),
         lambda rows, _: beyond.recall_over_patients(beyond.abnormal(rows)),
         counted="patients with abnormal cycles",
     ),
     Statistic(
-        *("sp_patients", "Sp, mean over patients"),
+        *("sp_patients", "Sp, patients"),
         lambda rows, _: beyond.recall_over_patients(beyond.normal(rows)),
         counted="patients with normal cycles",
     ),
     Statistic(
-        *("score_patients", "Score over patients"),
+        *("score_patients", "Score, patients"),
         lambda rows, _: beyond.score_over_patients(rows),
         counted="patients",
     ),
     Statistic(
-        *("recording_r", "r of recordings' abnormal shares"),
+        *("recording_r", "r, recordings"),
         lambda rows, _: beyond.agreement(rows, "recording"),
         counted="recordings",
         least=-1.0,
     ),
     Statistic(
-        *("patient_r", "r of patients' abnormal shares"),
+        *("patient_r", "r, patients"),
         lambda rows, _: beyond.agreement(rows, "patient"),
         counted="patients",
         least=-1.0,
     ),
 )
 """What one Score hides, a row each: what no threshold decides, calibration, patients."""
+ABOUT_BEYOND = (
+    "AUC: of abnormal against normal cycles, and of each abnormal class against the rest; chance "
+    "is 50. Se at Sp 70 and 80: on the operating curve, interpolated between its thresholds. ECE "
+    f"(expected calibration error, {BINS} bins of equal mass) and Brier score: of the probability "
+    "of abnormal under the prior that is decided under; less is better. Se, Sp and Score, "
+    "patients: a patient counts once however many its cycles, in Se those with abnormal cycles, "
+    "in Sp those with normal ones. r: Pearson's, of a recording's or patient's share of cycles "
+    "predicted abnormal with the share that is annotated so."
+)
 STATISTICS = (*DECIDED, *BEYOND)
 """In the order of results.json, MLflow and reports."""
 

@@ -1,9 +1,8 @@
 """Tables of a finished grid that more than one question shows: Scores, and two recipes compared."""
 
-import math
 from collections.abc import Mapping, Sequence
 
-from respire.evaluation.assess import BEYOND, LABELS, Measured
+from respire.evaluation.assess import ABOUT_BEYOND, BEYOND, LABELS, Measured
 from respire.metrics import percent
 from respire.report.numbers import NONE, between, ends, signed
 from respire.report.reproduction import STAGES
@@ -44,30 +43,32 @@ def scores(spread: Spread) -> Table:
     )
 
 
-def beyond(named: Mapping[str, Measured], title: str, note: str) -> Table:
-    """What a Score hides, a row each of what was tested.
+def beyond(named: Mapping[tuple[str, str], Measured], means: str) -> list[Table]:
+    """What a Score hides, a row each of what was tested: of cycles, and of patients.
 
     Args:
-        named: means by the name that they go by.
-        title: the table's caption.
-        note: what they are means of.
+        named: means by their group and name.
+        means: what they are means of, a sentence.
     """
-    shown = [
-        statistic
-        for statistic in BEYOND
-        if not all(math.isnan(getattr(one, statistic.name)) for one in named.values())
+    of_cycles = [statistic for statistic in BEYOND if statistic.counted == "cycles"]
+    of_patients = [statistic for statistic in BEYOND if statistic.counted != "cycles"]
+    note = f"{means} Each run is measured by itself, then averaged; –: undefined in some run."
+    return [
+        Table(
+            title,
+            ("", "", *(statistic.label for statistic in shown)),
+            tuple(
+                (*name, *(statistic.written(getattr(one, statistic.name)) for statistic in shown))
+                for name, one in named.items()
+            ),
+            text_columns=2,
+            note=said,
+        )
+        for title, shown, said in (
+            ("Beyond one threshold (%)", of_cycles, f"{note} {ABOUT_BEYOND}"),
+            ("Patients and recordings (%)", of_patients, note),
+        )
     ]
-    return Table(
-        title,
-        ("", *(statistic.label for statistic in shown)),
-        tuple(
-            (name, *(statistic.written(getattr(one, statistic.name)) for statistic in shown))
-            for name, one in named.items()
-        ),
-        note=f"{note} Each run is measured by itself, then averaged. Se at Sp: interpolated "
-        "between thresholds. Calibration error and Brier score: of the probability of abnormal, "
-        "less is better. –: undefined in some run.",
-    )
 
 
 def comparison(contrast: Contrast) -> Table:

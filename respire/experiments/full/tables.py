@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from respire.evaluation.assess import BEYOND, LABELS, NAMES, Statistic
+from respire.evaluation.assess import ABOUT_BEYOND, BEYOND, LABELS, NAMES, Statistic
 from respire.evaluation.decided import SHOWN_PRIORS
 from respire.experiments.full.summary import StoredScores, Summary
 from respire.labels import CLASSES
@@ -12,7 +12,6 @@ from respire.metrics import percent
 from respire.report.numbers import NONE, ends
 from respire.report.reproduction import STAGES as TITLES
 from respire.report.table import Table
-from respire.statistics.calibration import BINS
 
 SIDES = ("train", "validation", "test")
 ALL = "all devices"
@@ -36,25 +35,26 @@ def scores(found: Summary) -> Table:
 def beyond(found: Summary) -> Table:
     """What a Score hides, one statistic a row."""
     counted = found.stages.stage2.overall["counted"]
+    stages = {title: found.models[title].overall for title in TITLES.values()}
+    models = {title: model.overall for title, model in found.models.items()}
     return Table(
         "Beyond one threshold (%)",
-        ("", *found.models, "n"),
+        ("", *models, "n"),
         tuple(
             (
                 statistic.label,
-                *(_with_interval(statistic, model.overall) for model in found.models.values()),
-                f"{counted[statistic.counted]:,} {statistic.counted}",
+                *(
+                    _with_interval(statistic, of)
+                    if title in stages
+                    else statistic.written(of[statistic.name])
+                    for title, of in models.items()
+                ),
+                f"{counted[statistic.counted]:,} {statistic.counted.split()[0]}",
             )
             for statistic in BEYOND
-            if any(not undefined(model.overall[statistic.name]) for model in found.models.values())
+            if any(not undefined(of[statistic.name]) for of in models.values())
         ),
-        note="In brackets the interval over patients. AUC: of abnormal against normal cycles, and "
-        "of each class against the rest; 50 is chance. Se at Sp 70 and 80: on the operating curve, "
-        "interpolated between its thresholds. Calibration error (expected, "
-        f"{BINS} bins of equal mass) and Brier score: of the probability of abnormal under the "
-        "prior that is decided under; less is better. Means over patients: each patient counts "
-        "once, however many its cycles. Abnormal shares: of a recording's, and a patient's, cycles "
-        "as predicted and as annotated, Pearson's r.",
+        note=f"In brackets the interval over patients. {ABOUT_BEYOND}",
     )
 
 

@@ -122,7 +122,7 @@ def _sections(table: TableSummary, stamps: Sequence[str]) -> Iterator[Section]:
         )
         pictures.append(Picture("along", caption, draw.along(table, stamps)))
     yield Section("Scores", [tables.scores(table), tables.recall(table)], pictures)
-    yield Section("Beyond one threshold", [tables.beyond(table)])
+    yield Section("Beyond one threshold", tables.beyond(table))
     if differences := tables.differences(table):
         caption = (
             "Difference of Score from the row that each is compared with, on the same splits: "

@@ -54,12 +54,12 @@ def scores(table: TableSummary) -> Table:
     )
 
 
-def beyond(table: TableSummary) -> Table:
+def beyond(table: TableSummary) -> list[Table]:
     """What a Score hides, of every row and baseline."""
-    named: dict[str, Measured] = {row.name: row for row in table.rows}
+    named: dict[tuple[str, str], Measured] = {(row.group, row.name): row for row in table.rows}
     for one in table.baselines:
-        named[f"baseline: {one.name} ({one.group})"] = one
-    return spread_tables.beyond(named, "Beyond one threshold (%)", "Means over splits.")
+        named[one.group, f"baseline: {one.name}"] = one
+    return spread_tables.beyond(named, "Means over splits.")
 
 
 def seams(table: TableSummary) -> Table:

@@ -168,7 +168,7 @@ def _sections(spread: Spread, stamps: Sequence[str]) -> Iterator[Section]:
             )
         ],
     )
-    yield Section("Beyond one threshold", [_beyond(spread)])
+    yield Section("Beyond one threshold", _beyond(spread))
     components = _components(spread)
     if components:
         caption = (
@@ -205,13 +205,13 @@ def _sections(spread: Spread, stamps: Sequence[str]) -> Iterator[Section]:
     yield Section("Runs", [runs(spread.runs, "Recipe", note)])
 
 
-def _beyond(spread: Spread) -> Table:
+def _beyond(spread: Spread) -> list[Table]:
     """The last stage of every recipe, and its baselines."""
-    stage, named = spread.stages[-1], dict[str, Measured]()
+    stage, named = spread.stages[-1], dict[tuple[str, str], Measured]()
     for name, variant in spread.variants.items():
-        named[name] = variant.means(stage)
-        named |= {f"{name}, baseline: {b}": of for b, of in variant.baselines.items()}
-    return beyond(named, f"Beyond one threshold: {STAGES[stage]} (%)", "Means over runs.")
+        named[name, STAGES[stage]] = variant.means(stage)
+        named |= {(name, f"baseline: {b}"): of for b, of in variant.baselines.items()}
+    return beyond(named, "Means over runs.")
 
 
 def _facts(spread: Spread, header: Header) -> str:
