@@ -233,7 +233,8 @@ def subgroups(told: Subgroups, overall: StoredScores, stamps: Sequence[str] = ()
         whats = list(dict.fromkeys(of.what for of in told.shown))
         for y, of in enumerate(told.shown):
             colour = COLOURS[whats.index(of.what) % len(COLOURS)]
-            axis.hlines(y, *(100 * end for end in of.interval), color=colour, lw=2.5)
+            low, high = of.interval
+            axis.hlines(y, 100 * low, 100 * high, color=colour, lw=2.5)
             axis.plot(100 * of.score, y, "o", color=colour, ms=7)
         axis.set_yticks(
             range(len(told.shown)),
