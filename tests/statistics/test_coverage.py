@@ -1,10 +1,17 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
+from respire.data.corpora.corpus import open_corpus
 from respire.statistics.coverage import SPREAD, over_patients, over_splits, simulated_sides
+from respire.statistics.intervals import no_interval
 from respire.statistics.variance import decompose
+
+REAL = Path(__file__).resolve().parents[3] / "shared/data/icbhi"
+needs_real_data = pytest.mark.skipif(not REAL.exists(), reason=f"no recordings at {REAL}")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.9])
@@ -64,6 +71,21 @@ def other_intervals(predictions: pd.DataFrame, seed: int, sides: int) -> dict[st
         "bootstrap": np.mean((low <= 0.5) & (high >= 0.5)),
         "linearised": np.mean(np.abs(score - 0.5) <= reach),
     }
+
+
+@needs_real_data
+@pytest.mark.parametrize(("patients", "least"), [(25, 0.915), (49, 0.925)])
+def test_of_icbhis_patients_too(patients, least):
+    cycles = open_corpus(str(REAL)).cycles[["patient", "label"]]
+    random, ours, others = np.random.default_rng(0), [], []
+    for seed in range(8):
+        drawn = random.choice(cycles["patient"].unique(), patients, replace=False)
+        side = cycles[cycles["patient"].isin(drawn)]
+        if no_interval(side) is None:
+            ours.append(over_patients(side, seed, sides=500))
+            others.append(other_intervals(side, seed, 500))
+    assert pd.DataFrame(others).mean().max() < np.mean(ours) - 0.005
+    assert least < np.mean(ours) < 0.96
 
 
 @pytest.mark.parametrize("patients", [25, 49])
