@@ -14,7 +14,7 @@ from respire.statistics.verdicts import Estimated, detectable, holm, pooled_sd, 
 p_values = st.lists(st.floats(1e-6, 1), min_size=1, max_size=8)
 
 
-@settings(max_examples=25)
+@settings(max_examples=8)
 @given(p_values)
 def test_adjusted_p_are_statsmodels_and_levels_reject_just_what_holm_rejects(p):
     reject, adjusted, *_ = multipletests(p, alpha=0.05, method="holm")
