@@ -83,7 +83,7 @@ class Measure:
         label: in tables and figures.
         value: NaN where undefined.
         interval: low and high end over patients; None where there is none.
-        n: cycles it is of.
+        n: how many cycles, recordings or patients it is of.
         more_is_better: whether it is.
         why_no_interval: empty where there is one.
     """
@@ -148,6 +148,17 @@ class Scores:
     def accuracy(self) -> float:
         """Share of all cycles predicted right; what the released code chooses its epoch by."""
         return float(np.trace(self.confusion) / self.confusion.sum())
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean over classes of the harmonic mean of precision and recall.
+
+        NaN where a class is neither there nor predicted.
+        """
+        both = self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
+        hits = np.diagonal(self.confusion)
+        of_each = [_fraction(2 * hit, n) for hit, n in zip(hits, both, strict=True)]
+        return float(np.mean(of_each))
 
     @property
     def score(self) -> float:

@@ -24,7 +24,7 @@ from respire.features.pipeline import Pipeline
 from respire.models.network import Weights, network_input, network_of, on_device
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
-from respire.statistics.intervals import MIN_PATIENTS, RESAMPLES
+from respire.statistics.intervals import MIN_PATIENTS
 from respire.statistics.thresholds import LEVEL, tails
 from respire.training.predict import BATCH
 
@@ -32,6 +32,7 @@ MIN_ROWS = 4
 """Rows of layer 4 below which a map cannot tell a blank region from the rest."""
 STRIDE = 32
 """Rows of the image to one row of layer 4, in all of torchvision's ResNets."""
+RESAMPLES = 5000
 RESNETS = ("resnet", "resnext", "wide_resnet")
 MEASURES = ("blank_attention", "blank_rows", "lower_attention", "lower_rows")
 """Columns of ``Attention.windows`` that are fractions."""

@@ -58,6 +58,13 @@ class Correlation:
     p: float
 
 
+def correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Pearson's r of two series [n]; NaN with fewer than two points, or where one does not vary."""
+    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    return float(np.corrcoef(x, y)[0, 1])
+
+
 def correlate(
     scores: Sequence[float], values: Sequence[float], level: float = LEVEL
 ) -> Correlation | None:

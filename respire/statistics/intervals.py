@@ -1,8 +1,12 @@
-"""Intervals of Se, Sp and ICBHI Score by resampling patients.
+"""Intervals over patients: what a statistic of a test side might have been with others.
 
-Cycles of one patient resemble each other, so it is patients that are resampled, each with all of
-its cycles: the bootstrap of clusters (Davison and Hinkley 1997, section 3.8). The Se and Sp of a
-resample are ratios of sums over its patients, as those of the test side itself are.
+Cycles of one patient resemble each other, so it is patients that are left out, each with all of
+its cycles: the jackknife of clusters (Shao and Tu 1995, section 2.1). A statistic's standard error
+is that of its values without each patient, its interval a t interval with P - 1 degrees of
+freedom. On simulated test sides of ICBHI's patients, whose numbers of cycles differ by a factor of
+fifty, it holds the truth more often than the percentile bootstrap and the linearised t interval do
+(tests/statistics/test_coverage.py): of 95% with 25 patients 93 for 91 and 87, with 49 patients 94
+for 92 and 91.
 
 An interval is about the patients that might have been tested, for one trained model: what another
 split or training seed would have changed is not in it.
@@ -13,35 +17,29 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from respire.labels import NORMAL
 from respire.statistics.thresholds import LEVEL, tails
 
-RESAMPLES = 5000
 MIN_PATIENTS = 10
 """Patients with normal and patients with abnormal cycles that an interval needs: Sp is known from
-the one and Se from the other only, and with fewer of them percentiles promise far too much."""
+the one and Se from the other only, and with fewer of them it would promise far too much."""
 
 _CYCLE = ["recording", "cycle"]
-_BOOTSTRAP, _DIFFERENCE = 0, 2  # streams of one seed; coverage.py has 1, 3 and 4
 
 
 @dataclass(frozen=True)
 class _OverPatients:
-    """How percentile intervals over patients came about.
+    """How intervals over patients came about.
 
     Attributes:
         level: nominal share of such intervals that hold the true value.
-        patients: how many were resampled.
-        resamples: how many times.
-        undefined: resamples that drew no normal or no abnormal cycle and so have no Score; they
-            are left out, which makes the others those of test sides that have one.
+        patients: how many there are.
     """
 
     level: float
     patients: int
-    resamples: int
-    undefined: int
 
     def to_json(self) -> dict[str, Any]:
         """The form kept in results.json, low and high as a list."""
@@ -53,30 +51,26 @@ class _OverPatients:
 
 @dataclass(frozen=True)
 class Intervals(_OverPatients):
-    """Percentile intervals of the test fractions: low and high end of each."""
+    """Intervals of the test fractions: low and high end of each."""
 
     se: tuple[float, float]
     sp: tuple[float, float]
     score: tuple[float, float]
 
-    @property
-    def ends(self) -> dict[str, tuple[float, float]]:
-        """Low and high end by the statistic's name."""
-        return {"se": self.se, "sp": self.sp, "score": self.score}
-
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference of fractions as measured, and the ends of its interval."""
+    """A difference of fractions as measured, the ends of its interval, its standard error."""
 
     value: float
     low: float
     high: float
+    scale: float
 
 
 @dataclass(frozen=True)
 class PatientDifference(_OverPatients):
-    """Model A less model B on one test side, with percentile intervals over patients."""
+    """Model A less model B on one test side, with intervals over patients."""
 
     se: Difference
     sp: Difference
@@ -99,39 +93,52 @@ def no_interval(predictions: pd.DataFrame) -> str | None:
     return None
 
 
-def bootstrap(
-    predictions: pd.DataFrame, seed: int, resamples: int = RESAMPLES, level: float = LEVEL
-) -> Intervals | None:
-    """Percentile bootstrap intervals of Se, Sp and Score, patients resampled with replacement.
+def standard_error(without: np.ndarray) -> np.ndarray:
+    """The jackknife's, of a statistic's values without each of the P patients, float [P, ...]."""
+    patients = len(without)
+    return np.sqrt((patients - 1) * without.var(axis=0))
 
-    They follow from cycles, patients and seed, 0 or more; the patients' names and the order of the
-    rows do not matter. None where ``no_interval`` says why.
+
+def t_over_patients(
+    value: np.ndarray, without: np.ndarray, level: float = LEVEL
+) -> tuple[np.ndarray, np.ndarray]:
+    """Low and high ends of statistics' t intervals over patients, float [...].
+
+    Args:
+        value: of all patients, float [...].
+        without: of all but each of them, float [P, ...].
+        level: nominal coverage, between 0 and 1.
+    """
+    reach = stats.t.ppf(tails(level)[1], len(without) - 1) * standard_error(without)
+    return value - reach, value + reach
+
+
+def over_patients(predictions: pd.DataFrame, level: float = LEVEL) -> Intervals | None:
+    """Intervals of Se, Sp and Score over patients, cut off at 0 and 1.
+
+    None where ``no_interval`` says why.
 
     Args:
         predictions: a row a cycle, with columns ``patient``, and integers ``label`` and
             ``predicted``.
-        seed: of the draws.
-        resamples: number of draws.
         level: nominal coverage, between 0 and 1.
     """
     if no_interval(predictions) is not None:
         return None
-    hits, cycles = tally(predictions)
-    draws = draws_of(cycles, resamples, np.random.default_rng([seed, _BOOTSTRAP]))
-    sp, se = (np.tensordot(draws, hits, 1) / np.tensordot(draws, cycles, 1)).T
-    lows, highs = np.quantile([se, sp, (se + sp) / 2], tails(level), axis=1).tolist()
-    undefined = resamples - len(draws)
-    return Intervals(level, len(cycles), resamples, undefined, *zip(lows, highs, strict=True))
+    hit = (predictions["label"] == predictions["predicted"]).to_numpy(dtype=np.float64)
+    found = _fractions(predictions, hit)
+    ends = np.clip(t_over_patients(*found, level), 0, 1).T.tolist()
+    return Intervals(level, len(found[1]), *map(tuple, ends))
 
 
-def bootstrap_difference(
-    a: pd.DataFrame, b: pd.DataFrame, seed: int, resamples: int = RESAMPLES, level: float = LEVEL
+def difference_over_patients(
+    a: pd.DataFrame, b: pd.DataFrame, level: float = LEVEL
 ) -> PatientDifference | None:
-    """``bootstrap`` intervals of what model A is better by on the test side of one split.
+    """The same of what model A is better by on the test side of one split.
 
-    Each resample compares both models on the same patients. The order of the rows does not matter;
-    A and B exchanged mirror everything. Predictions are as for ``bootstrap``, of the same cycles,
-    with columns ``recording`` and ``cycle`` too. None where ``no_interval`` says why.
+    Both models are without the same patient at a time. The order of the rows does not matter; A
+    and B exchanged mirror everything. Predictions are as for ``over_patients``, of the same
+    cycles, with columns ``recording`` and ``cycle`` too. None where ``no_interval`` says why.
 
     Raises:
         ValueError: the two are not of the same cycles, patients and labels; it names the first
@@ -140,52 +147,36 @@ def bootstrap_difference(
     a, b = _same_cycles(a, b)
     if no_interval(a) is not None:
         return None
-    patient, names = pd.factorize(a["patient"])
     label = a["label"].to_numpy()
-    gain = (label == a["predicted"].to_numpy()).astype(int) - (label == b["predicted"].to_numpy())
-    cell, cells = 2 * patient + (label != NORMAL), 2 * len(names)
-    gains = np.bincount(cell, gain, cells).reshape(-1, 2)
-    cycles = np.bincount(cell, minlength=cells).reshape(-1, 2)
-    draws = draws_of(cycles, resamples, np.random.default_rng([seed, _DIFFERENCE]))
-    sp, se = (draws @ gains / (draws @ cycles)).T
-    measured_sp, measured_se = gains.sum(axis=0) / cycles.sum(axis=0)
-    ends = np.quantile([se, sp, (se + sp) / 2], tails(level), axis=1).T.tolist()
-    measured = (measured_se, measured_sp, (measured_se + measured_sp) / 2)
-    return PatientDifference(
-        level,
-        len(names),
-        resamples,
-        resamples - len(draws),
-        *(Difference(float(value), *pair) for value, pair in zip(measured, ends, strict=True)),
-    )
+    gain = (label == a["predicted"].to_numpy()).astype(float) - (label == b["predicted"].to_numpy())
+    value, without = _fractions(a, gain)
+    ends = np.clip(t_over_patients(value, without, level), -1, 1)
+    known = np.array([value, *ends, standard_error(without)]).T.tolist()
+    return PatientDifference(level, len(without), *(Difference(*one) for one in known))
 
 
-def tally(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Recognised and all cycles of each patient, int64 [P, 2] each: normal, then abnormal.
+def tally(predictions: pd.DataFrame, worth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each patient's cycles, normal then abnormal: what they are worth, and how many; [P, 2] each.
 
-    Patients come in the order of their numbers, that of their cycles first: their names then mean
-    nothing, and two models of the same cycles have the same second array.
+    Of predictions with columns ``patient`` and ``label``, and what each is worth, float [n].
     """
-    patient, names = pd.factorize(predictions["patient"])
-    label = predictions["label"].to_numpy()
-    cell = 2 * patient + (label != NORMAL)
-    hit = label == predictions["predicted"].to_numpy()
-    hits, cycles = (
-        np.bincount(cells, minlength=2 * len(names)).reshape(-1, 2) for cells in (cell[hit], cell)
-    )
-    order = np.lexsort(np.hstack([hits, cycles]).T)
-    return hits[order], cycles[order]
+    patient, names = pd.factorize(predictions["patient"], sort=True)
+    cell, cells = 2 * patient + (predictions["label"].to_numpy() != NORMAL), 2 * len(names)
+    sums, cycles = (np.bincount(cell, w, cells).reshape(-1, 2) for w in (worth, None))
+    return sums, cycles
 
 
-def draws_of(cycles: np.ndarray, resamples: int, random: np.random.Generator) -> np.ndarray:
-    """How often each resample holds each patient, float64 [at most R, P].
+def ratios(sums: np.ndarray, cycles: np.ndarray) -> np.ndarray:
+    """Se, Sp and Score, float [..., 3], of sums and cycles, normal then abnormal, [..., 2]."""
+    sp, se = np.moveaxis(sums / cycles, -1, 0)
+    return np.stack([se, sp, (se + sp) / 2], axis=-1)
 
-    Resamples without normal or without abnormal cycles are left out.
-    """
-    patients = len(cycles)
-    counts = random.multinomial(patients, np.full(patients, 1 / patients), size=resamples)
-    draws = counts.astype(np.float64)
-    return draws[(draws @ cycles > 0).all(axis=1)]
+
+def _fractions(predictions: pd.DataFrame, worth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Se, Sp and Score of all patients, [3], and without each, [P, 3]."""
+    sums, cycles = tally(predictions, worth)
+    whole, count = sums.sum(axis=0), cycles.sum(axis=0)
+    return ratios(whole, count), ratios(whole - sums, count - cycles)
 
 
 def _same_cycles(a: pd.DataFrame, b: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -120,3 +120,14 @@ class MeanSquares(NamedTuple):
         low = max(0.0, one + two - math.sqrt(max(0.0, below)))
         high = max(value, one + two + math.sqrt(max(0.0, above)))
         return Estimate(value, low, high, self.n1)
+
+    def t_of_one_run(self, level: float) -> float:
+        """The t quantile that goes with the total variance, c1 S1^2 + c2 S2^2.
+
+        Its degrees of freedom are those of the chi-square of the same mean and variance
+        (Satterthwaite 1946); the normal quantile where nothing varies.
+        """
+        one, two = self.s1 / self.seeds, self.s2 * (1 - 1 / self.seeds)
+        spread = one**2 / self.n1 + two**2 / self.n2
+        df = (one + two) ** 2 / spread if spread > 0 else math.inf
+        return float(stats.t.ppf(tails(level)[1], df))

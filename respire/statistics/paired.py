@@ -7,7 +7,7 @@ or hard falls away. Which question that answers depends on what else might have 
 - new patients from where these came: the splits overlap, so that more of them say ever less that
   is new. The corrected resampled t-test (Nadeau and Bengio 2003) and the Bayesian correlated
   t-test (Corani and Benavoli 2015; Benavoli, Corani, Demsar and Zaffalon 2017) allow for it;
-- other test patients for two models trained once: ``intervals.bootstrap_difference``.
+- other test patients for two models trained once: ``intervals.difference_over_patients``.
 """
 
 import math

@@ -84,7 +84,8 @@ class Decomposition:
         share: sigma_b^2 / (sigma_b^2 + sigma_w^2), the intraclass correlation; None where all
             results are the same.
         single_half_width: half-width, a fraction, that should go with the result of one training
-            on one split as an estimate of this data set's average.
+            on one split as an estimate of this data set's average: a t quantile with
+            Satterthwaite's (1946) degrees of freedom times the standard deviation of one run.
         plan: how many splits would make that average known.
     """
 
@@ -151,7 +152,7 @@ def decompose(
         within=squares.within_split(),
         total=total,
         share=squares.share(),
-        single_half_width=total.root(z),
+        single_half_width=total.root(squares.t_of_one_run(level)),
         plan=Plan(
             HALF_WIDTH,
             1,

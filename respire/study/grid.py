@@ -225,7 +225,7 @@ class Grid:
         for stage, predictions in cell.predictions().groupby("stage"):
             measured = values(predictions, len(cell.study.recipe.classes))
             run.log_metrics({f"{stage}.{name}": value for name, value in measured.items()})
-            said = ", ".join(f"{LABELS[name]} {percent(v)}%" for name, v in measured.items())
+            said = ", ".join(f"{of} {percent(measured[name])}%" for name, of in LABELS.items())
         run.finish("FINISHED")
         return said
 

@@ -97,7 +97,7 @@ class Run:
     def measures(self, stage: str | None = None) -> tuple[Measure, ...]:
         """What its test predictions are worth, those of the last stage if none is named."""
         rows = self.predictions(stage or self.stages[-1])
-        return assess(rows, len(self.study.recipe.classes), self.study.seed)
+        return assess(rows, len(self.study.recipe.classes))
 
     def baseline_predictions(self) -> pd.DataFrame:
         """A row a test cycle and baseline, decided alike, with a column ``baseline``."""

@@ -8,21 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from respire.evaluation.assess import NAMES, Measured, values
+from respire.evaluation.assess import EVERY, NAMES, Measured, values
 from respire.evaluation.decided import SHOWN_PRIORS, along
 from respire.evaluation.evaluate import STAGE1
 from respire.labels import NORMAL
 from respire.statistics import coverage
 from respire.statistics.composition import by_patient, composition, correlate, shares
-from respire.statistics.intervals import bootstrap, bootstrap_difference, no_interval
-from respire.statistics.paired import compare, differences
+from respire.statistics.intervals import no_interval, over_patients
+from respire.statistics.paired import compare
 from respire.statistics.variance import Decomposition, decompose
 from respire.study import spread_summary as summary
+from respire.study.contrast import Sizes, compare_recipes, sizes_of, values_by_split
 from respire.study.grid import Coordinates, Grid
 from respire.study.tested import WATCHED, Tested, averaged_by, runs_of, tested_by
-
-Sizes = Mapping[str, Any]
-"""Patients on the test side of a split and off it, means over the splits."""
 
 
 def summarise(grid: Grid) -> summary.Spread:
@@ -38,7 +36,7 @@ def summarise(grid: Grid) -> summary.Spread:
         **grid.facts(),
         stages=list(grid.stages),
         variants=variants,
-        comparison=_comparison(grid, runs, tested, variants),
+        comparison=compare_recipes(grid, runs, tested, variants),
         runs=[summary.RunScores(**record) for record in records],
     )
 
@@ -86,7 +84,7 @@ def _variant(
         )
         for seed in seeds
     ]
-    sizes, last = _sizes(splits), grid.stages[-1]
+    sizes, last = sizes_of(splits), grid.stages[-1]
     devices = next(study.devices for at, study in grid.studies.items() if at.variant == name)
     scores = [split.scores[last].score for split in splits]
     order = np.argsort(scores, kind="stable")
@@ -148,10 +146,10 @@ def _split(
     ours = runs[runs["split_seed"] == split_seed]
     scores = {}
     for stage in grid.stages:
-        interval = bootstrap(tested[name, split_seed, stage], split_seed)
-        means = ours.loc[ours["stage"] == stage, list(NAMES)].mean()
+        interval = over_patients(tested[name, split_seed, stage])
+        means = ours.loc[ours["stage"] == stage, list(EVERY)].mean(skipna=False)
         scores[stage] = summary.StageMeans(
-            **{name: float(means[name]) for name in NAMES},
+            **{name: float(means[name]) for name in EVERY},
             interval=None if interval is None else summary.Covered(**vars(interval), coverage=held),
         )
     made_of = composition(test, study.devices)
@@ -181,22 +179,9 @@ def _averaged(
     )
 
 
-def _values(runs: pd.DataFrame, stage: str, metric: str) -> np.ndarray:
-    """A metric by split and training seed, float64 [J, K]."""
-    of_stage = runs[runs["stage"] == stage]
-    return of_stage.pivot(index="split_seed", columns="seed", values=metric).to_numpy()
-
-
-def _sizes(splits: Sequence[summary.SplitSpread]) -> Sizes:
-    return {
-        "n_test": float(np.mean([split.patients for split in splits])),
-        "n_train": float(np.mean([split.patients_off_test for split in splits])),
-    }
-
-
 def _decomposed(runs: pd.DataFrame, stage: str, metric: str, sizes: Sizes) -> Decomposition | None:
     """None with a single split or seed, which has no spread."""
-    values = _values(runs, stage, metric)
+    values = values_by_split(runs, stage, metric)
     return decompose(values, **sizes) if min(values.shape) > 1 else None
 
 
@@ -211,45 +196,11 @@ def _baseline(scores: pd.DataFrame, ours: Sequence[float]) -> summary.BaselineSp
     """A baseline's mean over the splits, and on how many the variant beats it."""
     score = scores["score"].to_numpy()
     return summary.BaselineSpread(
-        **{metric: float(scores[metric].to_numpy().mean()) for metric in NAMES},
+        **{metric: float(scores[metric].to_numpy().mean()) for metric in EVERY},
         standard_deviation=float(np.std(score, ddof=1)) if len(score) > 1 else None,
         splits=len(score),
         beaten_on=int((np.array(ours) > score).sum()),
     )
-
-
-def _comparison(
-    grid: Grid, runs: pd.DataFrame, tested: Tested, variants: Mapping[str, summary.VariantSpread]
-) -> summary.Contrast | None:
-    """Two recipes on the same plain splits, A less B; None where there is one."""
-    plain = [name for name, variant in grid.variants.items() if not variant.cut.stratify]
-    if len(plain) != 2:
-        return None
-    a, b = plain
-    split_seeds, sizes = grid.split_seeds, _sizes(variants[a].splits)
-    of_a, of_b = (runs[runs["variant"] == name] for name in plain)
-    stages = {}
-    for stage in grid.stages:
-        apart = {m: differences(_values(of_a, stage, m), _values(of_b, stage, m)) for m in NAMES}
-        stages[stage] = summary.StageContrast(
-            differences={metric: d.tolist() for metric, d in apart.items()},
-            patients={
-                str(seed): bootstrap_difference(
-                    tested[a, seed, stage], tested[b, seed, stage], seed
-                )
-                for seed in split_seeds
-            },
-            **{m: compare(d, **sizes) if len(d) > 1 else None for m, d in apart.items()},
-        )
-    overlap = sizes["n_test"] / (sizes["n_test"] + sizes["n_train"])
-    covered = [
-        summary.DifferenceCoverage(
-            correlation, coverage.of_differences(len(split_seeds), correlation, **sizes, seed=0)
-        )
-        for correlation in (0.0, overlap, 0.5)
-        if len(split_seeds) > 1
-    ]
-    return summary.Contrast(a, b, split_seeds, stages, covered)
 
 
 def _selection_cost(runs: pd.DataFrame, sizes: Sizes) -> summary.SelectionCost | None:

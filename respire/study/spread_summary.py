@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from respire.evaluation.assess import NAMES, Measured, by_name
+from respire.evaluation.assess import EVERY, Measured, by_name, mean
 from respire.recipe.recipe import Recipe
 from respire.report.typed import Number, stored
 from respire.statistics.composition import Correlation
 from respire.statistics.intervals import Intervals, PatientDifference
 from respire.statistics.paired import Comparison
 from respire.statistics.variance import Decomposition
+from respire.statistics.verdicts import Detectable, Verdict
 
 _Comparisons: Any = by_name(Comparison | None)
 
@@ -128,16 +129,16 @@ class VariantSpread:
 
 def _mean(measured: Sequence[Measured]) -> Measured:
     """Of every statistic."""
-    means = np.mean([one.measures for one in measured], axis=0).tolist()
-    return Measured(**dict(zip(NAMES, means, strict=True)))
+    return Measured(**mean([{name: getattr(one, name) for name in EVERY} for one in measured]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageContrast(_Comparisons):
-    """A less B by split, in their order and over patients; and the comparison of each statistic."""
+    """A less B by split, in their order and over patients; comparison and verdict by statistic."""
 
     differences: Mapping[str, Sequence[Number]]
     patients: Mapping[str, PatientDifference | None]
+    verdicts: Mapping[str, Verdict]
 
 
 @dataclass(frozen=True)
@@ -150,13 +151,14 @@ class DifferenceCoverage:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Two recipes on the same plain splits, A less B."""
+    """Two recipes on the same plain splits, A less B; the last stage's Score is primary."""
 
     a: str
     b: str
     split_seeds: Sequence[int]
     stages: Mapping[str, StageContrast]
     coverage: Sequence[DifferenceCoverage]
+    detectable: Detectable | None
 
 
 @dataclass(frozen=True)

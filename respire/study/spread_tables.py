@@ -1,13 +1,14 @@
 """Tables of a finished grid that more than one question shows: Scores, and two recipes compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from respire.evaluation.assess import LABELS
+from respire.evaluation.assess import ABOUT_BEYOND, BEYOND, LABELS, Measured
 from respire.metrics import percent
 from respire.report.numbers import NONE, between, ends, signed
 from respire.report.reproduction import STAGES
 from respire.report.table import Table
 from respire.statistics.variance import Estimate
+from respire.statistics.verdicts import POWER, Detectable, Verdict
 from respire.study.spread_summary import Contrast, DifferenceCoverage, RunScores, Spread
 
 
@@ -42,26 +43,55 @@ def scores(spread: Spread) -> Table:
     )
 
 
+def beyond(named: Mapping[tuple[str, str], Measured], means: str) -> list[Table]:
+    """What a Score hides, a row each of what was tested: of cycles, and of patients.
+
+    Args:
+        named: means by their group and name.
+        means: what they are means of, a sentence.
+    """
+    of_cycles = [statistic for statistic in BEYOND if statistic.counted == "cycles"]
+    of_patients = [statistic for statistic in BEYOND if statistic.counted != "cycles"]
+    note = f"{means} Each run is measured by itself, then averaged; –: undefined in some run."
+    return [
+        Table(
+            title,
+            ("", "", *(statistic.label for statistic in shown)),
+            tuple(
+                (*name, *(statistic.written(getattr(one, statistic.name)) for statistic in shown))
+                for name, one in named.items()
+            ),
+            text_columns=2,
+            note=said,
+        )
+        for title, shown, said in (
+            ("Beyond one threshold (%)", of_cycles, f"{note} {ABOUT_BEYOND}"),
+            ("Patients and recordings (%)", of_patients, note),
+        )
+    ]
+
+
 def comparison(contrast: Contrast) -> Table:
     """The paired comparison of two recipes."""
     return Table.of(
         f"{contrast.a} (A) less {contrast.b} (B), points",
         {
-            "": lambda what, _: what,
-            "Mean": lambda _, apart: signed(apart.mean),
-            "SD": lambda _, apart: percent(apart.standard_deviation),
-            "Interval, these patients": lambda _, apart: between(apart.this_data_set),
-            "Interval, new patients": lambda _, apart: between(
+            "": lambda what, *_: what,
+            "Mean": lambda _, apart, _verdict: signed(apart.mean),
+            "SD": lambda _, apart, _verdict: percent(apart.standard_deviation),
+            "Interval, these patients": lambda _, apart, _verdict: between(apart.this_data_set),
+            "Interval, new patients": lambda _, apart, _verdict: between(
                 (apart.new_patients.low, apart.new_patients.high)
             ),
-            "p": lambda _, apart: f"{apart.new_patients.p:.2g}",
-            "A better": lambda _, apart: f"{apart.posterior.a_better:.2f}",
-            "Equal": lambda _, apart: f"{apart.posterior.equal:.2f}",
-            "B better": lambda _, apart: f"{apart.posterior.b_better:.2f}",
-            "n": lambda _, apart: str(apart.splits),
+            "p": lambda _, apart, _verdict: f"{apart.new_patients.p:.2g}",
+            "A better": lambda _, apart, _verdict: f"{apart.posterior.a_better:.2f}",
+            "Equal": lambda _, apart, _verdict: f"{apart.posterior.equal:.2f}",
+            "B better": lambda _, apart, _verdict: f"{apart.posterior.b_better:.2f}",
+            "Verdict": lambda _, _apart, verdict: said(verdict),
+            "n": lambda _, apart, _verdict: str(apart.splits),
         },
         [
-            (f"{STAGES[stage]}, {label}", apart)
+            (f"{STAGES[stage]}, {label}", apart, of_stage.verdicts.get(metric))
             for stage, of_stage in contrast.stages.items()
             for metric, label in LABELS.items()
             if (apart := getattr(of_stage, metric)) is not None
@@ -69,7 +99,37 @@ def comparison(contrast: Contrast) -> Table:
         note="n: splits, training seeds averaged. These patients: t interval of the average over "
         "splits. New patients and p: corrected resampled t-test (Nadeau and Bengio 2003). A "
         "better, equal, B better: probabilities by the Bayesian correlated t-test (Benavoli et al. "
-        "2017), equal being within a point either way." + _held(contrast.coverage),
+        "2017), equal being within a point either way."
+        + _held(contrast.coverage)
+        + " "
+        + ABOUT_VERDICTS
+        + can_see(contrast.detectable),
+    )
+
+
+ABOUT_VERDICTS = (
+    "Verdict: equivalent where the 90% interval lies within ± 1 point; else better or worse where "
+    "the 95% interval, by Holm's correction for all contrasts but the primary one, excludes 0; of "
+    "new patients, and on a listed split over its test patients."
+)
+
+
+def said(verdict: Verdict | None) -> str:
+    """A verdict in a table's cell."""
+    if verdict is None:
+        return NONE
+    return f"{verdict.word} (primary)" if verdict.primary else verdict.word
+
+
+def can_see(known: Detectable | None) -> str:
+    """The smallest difference that a table can see, as the end of a note."""
+    if known is None:
+        return ""
+    return (
+        f" What this can see: with {known.splits} splits and differences of SD "
+        f"{percent(known.sd)} the smallest Score difference found {POWER:.0%} of the time is "
+        f"{percent(known.these_patients)} points for these patients, "
+        f"{percent(known.new_patients)} for new ones."
     )
 
 

@@ -53,14 +53,15 @@ def runs_of(grid: Grid) -> pd.DataFrame:
 
 
 def tested_by(grid: Grid) -> Tested:
-    """Test predictions of all training seeds, the seed within the recording's name.
+    """Test predictions of all training seeds, told by a column ``seed`` and in a recording's name.
 
-    Se, Sp and Score of them are the means over the seeds, whose cycles are the same.
+    Statistics of them (evaluation/assess.py) are the means over the seeds.
     """
 
     def seeded(at: Coordinates, run: Run) -> pd.DataFrame:
         rows = run.predictions()
-        return rows.assign(recording=f"{at.seed}:" + rows["recording"].astype(str))
+        recording = f"{at.seed}:" + rows["recording"].astype(str)
+        return rows.assign(recording=recording, seed=at.seed)
 
     frames = _of_seeds(grid, seeded)
     return {key: pd.concat(of, ignore_index=True) for key, of in frames.items()}

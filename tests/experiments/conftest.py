@@ -1,17 +1,22 @@
 """A run as experiments/full.py leaves it, with made-up but coherent numbers."""
 
+import json
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from respire.evaluation.assess import described, described_by_device
+from respire.evaluation.assess import described, described_by_device, intervals
+from respire.evaluation.beyond import look_beyond
 from respire.evaluation.decided import PRIORS
+from respire.evaluation.subgroups import subgroups
 from respire.metrics import Scores, overall
 from respire.recipe import presets
-from respire.statistics.intervals import bootstrap
+from respire.report.page import strict
+from respire.report.typed import stored
 
 NAMES = ("normal", "crackle", "wheeze", "both")
 SHARES = {
@@ -39,7 +44,7 @@ def _cycles(side: str) -> pd.DataFrame:
                 ),
                 "label": random.choice(4, CYCLES[device] * n, p=shares),
             }
-        )
+        ).assign(recording=lambda rows: rows["patient"] + "_" + (rows.index % 4).astype(str))
         for (device, shares), n in zip(SHARES.items(), PATIENTS[side].values(), strict=True)
     ]
     return pd.concat(frames, ignore_index=True)
@@ -49,15 +54,31 @@ def _predicted(cycles: pd.DataFrame, skill: float) -> pd.DataFrame:
     random = np.random.default_rng(7)
     guess = random.choice(4, len(cycles), p=(0.6, 0.2, 0.12, 0.08))
     right = random.random(len(cycles)) < skill
-    return cycles.assign(predicted=np.where(right, cycles["label"], guess))
+    return _said(cycles.assign(predicted=np.where(right, cycles["label"], guess)))
+
+
+def _said(rows: pd.DataFrame) -> pd.DataFrame:
+    """With probabilities, by which the class that is predicted is the likeliest."""
+    likely = 4 * np.eye(4)[rows["predicted"]] + np.random.default_rng(5).random((len(rows), 4))
+    p = likely / likely.sum(axis=1, keepdims=True)
+    return rows.assign(**{f"p_{name}": p[:, index] for index, name in enumerate(NAMES)})
+
+
+def _people(cycles: pd.DataFrame) -> pd.DataFrame:
+    """Every other one a woman, a third healthy, one with asthma."""
+    names = cycles["patient"].unique()
+    number = np.arange(len(names))
+    diagnosis = np.where(number == 0, "Asthma", np.where(number % 3, "COPD", "Healthy"))
+    sex = np.where(number % 2, "F", "M")
+    return pd.DataFrame({"sex": sex, "age": 3.0 * number, "diagnosis": diagnosis}, index=names)
 
 
 def _scored(predictions: pd.DataFrame) -> dict[str, Any]:
-    interval = bootstrap(predictions, seed=0, resamples=200)
+    interval = intervals(predictions, 4)
     assert interval is not None
     return {
         "overall": described(predictions, 4)
-        | {"interval": interval.to_json() | {"coverage": 0.913}, "no_interval": None},
+        | {"interval": interval | {"coverage": 0.913}, "no_interval": None},
         "by_device": described_by_device(predictions, 4),
     }
 
@@ -81,6 +102,11 @@ def _validated(n: int, score: float) -> dict[str, Any]:
 
 @pytest.fixture
 def results() -> dict[str, Any]:
+    return json.loads(_results())
+
+
+@cache
+def _results() -> str:
     test = _cycles("test")
     sides = {
         side: _described(_cycles(side), sum(patients.values()))
@@ -93,7 +119,7 @@ def results() -> dict[str, Any]:
         for side, patients in PATIENTS.items()
     }
     undecided = {"selecting_before": None, "selecting_after": None}
-    return {
+    made_up = {
         "experiment": "full",
         "name": "paper-80-20-seed0",
         "respire_version": "0.1.0",
@@ -150,9 +176,9 @@ def results() -> dict[str, Any]:
             },
         },
         "baselines": {
-            "majority": _scored(test.assign(predicted=0)),
+            "majority": _scored(_said(test.assign(predicted=0))),
             "device only": _scored(
-                test.assign(predicted=(test["device"] == "AKGC417L").astype(int))
+                _said(test.assign(predicted=(test["device"] == "AKGC417L").astype(int)))
             ),
             "mean mel bands": _scored(_predicted(test, 0.18)),
             "spectral statistics": _scored(_predicted(test, 0.16)),
@@ -162,6 +188,8 @@ def results() -> dict[str, Any]:
             "validation": [0.45 + 0.05 * prior for prior in PRIORS],
             "test": [0.44 + 0.04 * prior for prior in PRIORS],
         },
+        "beyond": stored(look_beyond(_predicted(test, 0.5))),
+        "subgroups": stored(subgroups(_predicted(test, 0.5), _people(test), {}, 4)),
         "stamps": [],
         "warnings": ["Litt3200 has 2 validation patients: its epoch is not chosen <on> them"],
         "skipped": ["103_2b2_Ar_mc_LittC2SE: no annotation beside the audio"],
@@ -183,6 +211,7 @@ def results() -> dict[str, Any]:
             "python": "3.11.7",
         },
     }
+    return json.dumps(strict(made_up))
 
 
 @pytest.fixture

@@ -9,9 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from respire.metrics import overall
-from respire.statistics import coverage, intervals
-from respire.statistics.coverage import over_patients
-from respire.statistics.intervals import bootstrap, no_interval
+from respire.statistics import coverage
+from respire.statistics.coverage import simulated_sides
+from respire.statistics.intervals import (
+    no_interval,
+    over_patients,
+    standard_error,
+    t_over_patients,
+)
 
 FRACTIONS = ("se", "sp", "score")
 
@@ -33,7 +38,7 @@ def side(seed: int, patients: int, most: int = 30, correlation: float = 0.2) -> 
 
 
 def tuples_of(predictions: pd.DataFrame) -> list[tuple[int, int, int, int]]:
-    """Each patient's abnormal and normal cycles and hits, in the order in which they are drawn."""
+    """Each patient's abnormal and normal cycles and hits."""
     tallies = []
     for _, cycles in predictions.groupby("patient"):
         abnormal = cycles["label"] != 0
@@ -41,31 +46,32 @@ def tuples_of(predictions: pd.DataFrame) -> list[tuple[int, int, int, int]]:
         tallies.append(
             (abnormal.sum(), (~abnormal).sum(), (abnormal & hit).sum(), (~abnormal & hit).sum())
         )
-    return sorted(tallies)
+    return tallies
 
 
-def test_intervals_are_those_of_a_loop_over_the_same_resamples():
+def test_intervals_are_those_of_a_loop_that_leaves_out_each_patient():
     predictions = side(1, patients=12)
-    found = bootstrap(predictions, seed=5, resamples=300, level=0.9)
-    by_patient = [cycles for _, cycles in predictions.groupby("patient")]
-    by_patient.sort(key=lambda cycles: tuples_of(cycles)[0])
-    draws = np.random.default_rng([5, 0]).multinomial(12, [1 / 12] * 12, size=300)
-    scores = [
-        overall(
-            pd.concat([c for c, times in zip(by_patient, draw, strict=True) for _ in range(times)]),
-            4,
-        )
-        for draw in draws
-    ]
-    assert found is not None
+    found = over_patients(predictions, level=0.9)
+    whole = overall(predictions, 4)
+    without = [overall(predictions[predictions["patient"] != p], 4) for p in range(12)]
+    assert (found.level, found.patients) == (0.9, 12)
     for name in FRACTIONS:
-        values = [getattr(score, name) for score in scores]
-        assert getattr(found, name) == pytest.approx(tuple(np.percentile(values, [5, 95])))
-    assert (found.level, found.patients, found.resamples, found.undefined) == (0.9, 12, 300, 0)
+        values = np.array([getattr(scores, name) for scores in without])
+        error = np.sqrt(11 / 12 * ((values - values.mean()) ** 2).sum())
+        expected = stats.t.interval(0.9, 11, getattr(whole, name), error)
+        assert getattr(found, name) == pytest.approx(np.clip(expected, 0, 1))
 
 
-def test_intervals_agree_with_scipys_bootstrap_of_the_same_ratios():
-    predictions = side(2, patients=40)
+def test_the_jackknife_of_a_mean_is_the_ordinary_t_interval():
+    values = np.random.default_rng(0).normal(size=15)
+    without = np.array([np.delete(values, n).mean() for n in range(15)])
+    assert standard_error(without) == pytest.approx(stats.sem(values))
+    found = t_over_patients(values.mean(), without)
+    assert found == pytest.approx(stats.t.interval(0.95, 14, values.mean(), stats.sem(values)))
+
+
+def test_of_many_alike_patients_it_is_scipys_bootstrap_of_the_same_ratios():
+    predictions = side(2, patients=150)
     abnormal, normal, abnormal_hits, normal_hits = np.array(tuples_of(predictions)).T
 
     def three(abnormal, normal, abnormal_hits, normal_hits, axis=-1):
@@ -78,15 +84,15 @@ def test_intervals_agree_with_scipys_bootstrap_of_the_same_ratios():
         three,
         paired=True,
         method="percentile",
-        n_resamples=20_000,
+        n_resamples=5_000,
         random_state=np.random.default_rng(0),
     ).confidence_interval
-    found = bootstrap(predictions, seed=0, resamples=20_000)
+    found = over_patients(predictions)
     ours = np.array([getattr(found, name) for name in FRACTIONS])
     np.testing.assert_allclose(ours.T, [reference.low, reference.high], atol=0.006)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.integers(10, 20))
 def test_neither_the_order_of_rows_nor_the_names_of_patients_matter(seed, patients):
     predictions = side(seed, patients, most=8)
@@ -94,14 +100,16 @@ def test_neither_the_order_of_rows_nor_the_names_of_patients_matter(seed, patien
     other = predictions.assign(patient=names[predictions["patient"]]).sample(
         frac=1, random_state=seed
     )
-    assert bootstrap(other, seed, 200) == bootstrap(predictions, seed, 200)
+    one, same = over_patients(predictions), over_patients(other)
+    for name in FRACTIONS:
+        assert getattr(same, name) == pytest.approx(getattr(one, name), abs=1e-12)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.floats(0.02, 0.98), st.floats(0.02, 0.98))
 def test_ends_are_fractions_in_order_and_a_higher_level_is_no_narrower(seed, one, other):
     predictions = side(seed, 10, most=8, correlation=0.6)
-    narrow, wide = (bootstrap(predictions, seed, 200, level) for level in sorted((one, other)))
+    narrow, wide = (over_patients(predictions, level) for level in sorted((one, other)))
     for name in FRACTIONS:
         (low, high), (lower, higher) = getattr(narrow, name), getattr(wide, name)
         assert 0 <= lower <= low <= high <= higher <= 1
@@ -110,7 +118,7 @@ def test_ends_are_fractions_in_order_and_a_higher_level_is_no_narrower(seed, one
 @pytest.mark.parametrize("seed", range(5))
 def test_what_was_measured_lies_inside(seed):
     predictions = side(seed, patients=25)
-    measured, found = overall(predictions, 4), bootstrap(predictions, seed)
+    measured, found = overall(predictions, 4), over_patients(predictions)
     for name in FRACTIONS:
         low, high = getattr(found, name)
         assert low < getattr(measured, name) < high
@@ -118,7 +126,8 @@ def test_what_was_measured_lies_inside(seed):
 
 def test_more_cycles_of_the_same_patients_that_say_the_same_narrow_nothing():
     predictions = side(3, patients=15)
-    assert bootstrap(pd.concat([predictions] * 4), 0) == bootstrap(predictions, 0)
+    four = over_patients(pd.concat([predictions] * 4))
+    assert four.score == pytest.approx(over_patients(predictions).score)
 
 
 def test_patients_heard_all_right_or_all_wrong_make_it_wider_than_as_many_hits_at_random():
@@ -127,7 +136,7 @@ def test_patients_heard_all_right_or_all_wrong_make_it_wider_than_as_many_hits_a
     for _, cycles in predictions.groupby("label"):
         order = np.random.default_rng(0).permutation(len(cycles))
         scattered.append(cycles.assign(predicted=cycles["predicted"].to_numpy()[order]))
-    widths = [np.ptp(bootstrap(p, 0).score) for p in (predictions, pd.concat(scattered))]
+    widths = [np.ptp(over_patients(p).score) for p in (predictions, pd.concat(scattered))]
     assert widths[0] > 2 * widths[1]
 
 
@@ -138,7 +147,7 @@ def test_patients_heard_all_right_or_all_wrong_make_it_wider_than_as_many_hits_a
 )
 def test_where_all_patients_are_alike_the_interval_is_a_point(predicted, se, sp):
     cycles = side(6, patients=12)
-    found = bootstrap(cycles.assign(predicted=predicted(cycles["label"])), 0)
+    found = over_patients(cycles.assign(predicted=predicted(cycles["label"])))
     assert (found.se, found.sp) == ((se, se), (sp, sp))
     assert found.score == ((se + sp) / 2, (se + sp) / 2)
 
@@ -166,83 +175,53 @@ def first_only_normal(predictions: pd.DataFrame, patients: int) -> pd.DataFrame:
     ],
 )
 def test_few_patients_get_no_interval_but_the_reason(predictions, reason):
-    assert bootstrap(predictions, 0) is None
+    assert over_patients(predictions) is None
     assert no_interval(predictions) == reason
 
 
 def test_ten_patients_with_normal_and_ten_with_abnormal_cycles_are_enough():
     for predictions in (side(0, 10), first_only_normal(side(0, 40), 30)):
         assert no_interval(predictions) is None
-        assert bootstrap(predictions, 0) is not None
-
-
-def test_resamples_without_abnormal_cycles_are_left_out_and_counted(monkeypatch):
-    monkeypatch.setattr(intervals, "MIN_PATIENTS", 1)
-    predictions = first_only_normal(side(0, 12), 11)
-    found = bootstrap(predictions, 0, resamples=4000)
-    expected = (11 / 12) ** 12
-    assert found.undefined / 4000 == pytest.approx(expected, abs=0.03)
-    only = overall(predictions, 4).se
-    assert found.se == (only, only)
-    assert np.isfinite([found.sp, found.score]).all()
-
-
-def test_the_seed_alone_decides_and_moves_the_ends_by_little():
-    predictions = side(7, patients=25)
-    found, again, other = (bootstrap(predictions, seed) for seed in (3, 3, 4))
-    assert found == again != other
-    np.testing.assert_allclose(found.score, other.score, atol=0.01)
+        assert over_patients(predictions) is not None
 
 
 def test_intervals_survive_strict_json():
-    found = bootstrap(side(8, patients=11), 0, resamples=100)
+    found = over_patients(side(8, patients=11))
     stored = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert stored == found.to_json()
     ends = {name: tuple(stored[name]) for name in FRACTIONS}
     assert replace(found, **ends) == found
-    assert stored.keys() == {"level", "patients", "resamples", "undefined", *FRACTIONS}
-
-
-@pytest.mark.parametrize("patients", [10, 25, 49])
-def test_simulated_coverage_is_that_of_the_bootstrap_on_beta_binomial_patients(patients):
-    predictions = side(9, patients, most=120)
-    normal = predictions["label"] == 0
-    random = np.random.default_rng(0)
-    held, sides = 0, 200
-    for _ in range(sides):
-        rate = random.beta(2, 2, size=(patients, 2))[predictions["patient"], normal.astype(int)]
-        hit = random.random(len(predictions)) < rate
-        simulated = predictions.assign(predicted=np.where(hit, predictions["label"], -1))
-        low, high = bootstrap(simulated, 0, resamples=500).score
-        held += low <= 0.5 <= high
-    assert over_patients(predictions, 0) == pytest.approx(held / sides, abs=0.06)
+    assert stored.keys() == {"level", "patients", *FRACTIONS}
 
 
 def test_simulated_coverage_is_that_of_a_loop_over_the_same_sides():
-    cycles = np.array([(normal, abnormal) for abnormal, normal, *_ in tuples_of(side(3, 12))])
-    random = np.random.default_rng([7, 1])
-    draws = random.multinomial(12, [1 / 12] * 12, size=100)
-    counts = np.broadcast_to(cycles[:, None], (12, 60, 2))
-    hits = random.binomial(counts, random.beta(2, 2, size=counts.shape))
+    predictions = side(3, 12).sort_values(["patient", "label"])
+    hits, cycles = simulated_sides(predictions, 7, sides=60)
+    assert cycles.tolist() == [[n, a] for a, n, *_ in tuples_of(predictions)]
     held = 0
     for simulated in hits.swapaxes(0, 1):
-        scores = [np.mean(draw @ simulated / (draw @ cycles)) for draw in draws]
-        low, high = np.percentile(scores, [2.5, 97.5])
+        right = [
+            [n < hit for n in range(of)]
+            for hit, of in zip(simulated.flat, cycles.flat, strict=True)
+        ]
+        hit = np.concatenate(right)
+        guess = np.where(hit, predictions["label"], -1)
+        low, high = over_patients(predictions.assign(predicted=guess)).score
         held += low <= 0.5 <= high
-    assert over_patients(side(3, 12), 7, sides=60, resamples=100) == held / 60
+    assert coverage.over_patients(predictions, 7, sides=60) == held / 60
 
 
 def test_simulated_coverage_nears_its_level_with_the_number_of_patients():
-    few, some, many = (over_patients(side(0, n), 0, sides=4000) for n in (10, 25, 150))
-    assert 0.86 < few < some < many
-    assert few < 0.925
+    few, some, many = (coverage.over_patients(side(0, n), 0, sides=4000) for n in (10, 25, 150))
+    assert 0.9 < few <= some + 0.01
+    assert some > 0.93
     assert many == pytest.approx(0.95, abs=0.02)
 
 
 def test_simulated_coverage_follows_the_asked_level():
     predictions = side(0, 60)
     for level in (0.5, 0.8):
-        assert over_patients(predictions, 0, level=level) == pytest.approx(level, abs=0.04)
+        assert coverage.over_patients(predictions, 0, level=level) == pytest.approx(level, abs=0.04)
 
 
 @pytest.mark.parametrize(
@@ -250,13 +229,13 @@ def test_simulated_coverage_follows_the_asked_level():
 )
 def test_simulated_coverage_hardly_depends_on_the_hit_rates_assumed(rates, monkeypatch):
     predictions = side(9, 25, most=120)
-    assumed = over_patients(predictions, 0)
+    assumed = coverage.over_patients(predictions, 0)
     monkeypatch.setattr(coverage, "HIT_RATES", rates)
-    assert over_patients(predictions, 0) == pytest.approx(assumed, abs=0.03)
+    assert coverage.over_patients(predictions, 0) == pytest.approx(assumed, abs=0.03)
 
 
 def test_simulated_coverage_is_a_fact_about_the_patients_and_not_about_the_model():
     predictions = side(5, patients=20)
-    assert over_patients(predictions, 0, sides=50) == over_patients(
+    assert coverage.over_patients(predictions, 0, sides=50) == coverage.over_patients(
         predictions.assign(predicted=0), 0, sides=50
     )

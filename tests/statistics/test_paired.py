@@ -10,7 +10,7 @@ from scipy import stats
 
 from respire.metrics import overall
 from respire.statistics.coverage import of_differences
-from respire.statistics.intervals import bootstrap, bootstrap_difference, no_interval
+from respire.statistics.intervals import difference_over_patients, no_interval, over_patients
 from respire.statistics.paired import ROPE, Comparison, compare, differences
 
 FRACTIONS = ("se", "sp", "score")
@@ -277,33 +277,30 @@ def pair(seed: int, patients: int, gain: float = 0.1) -> tuple[pd.DataFrame, pd.
     return a, b
 
 
-def test_differences_of_patients_are_those_of_a_loop_over_the_same_resamples():
+def test_differences_of_patients_are_those_of_a_loop_that_leaves_out_each():
     a, b = pair(0, 12)
-    found = bootstrap_difference(a, b, seed=5, resamples=300, level=0.9)
-    draws = np.random.default_rng([5, 2]).multinomial(12, [1 / 12] * 12, size=300)
-    values = {name: [] for name in FRACTIONS}
-    for draw in draws:
-        drawn = np.repeat(np.arange(100, 112), draw)
-        one, other = (
-            overall(pd.concat([model[model["patient"] == patient] for patient in drawn]), 4)
-            for model in (a, b)
-        )
-        for name, apart in values.items():
-            apart.append(getattr(one, name) - getattr(other, name))
-    for name, apart in values.items():
+    found = difference_over_patients(a, b, level=0.9)
+
+    def apart(name, kept):
+        one, other = (getattr(overall(model[kept], 4), name) for model in (a, b))
+        return one - other
+
+    for name in FRACTIONS:
         difference = getattr(found, name)
-        measured = getattr(overall(a, 4), name) - getattr(overall(b, 4), name)
-        assert difference.value == pytest.approx(measured)
-        expected = tuple(np.percentile(apart, [5, 95]))
-        assert (difference.low, difference.high) == pytest.approx(expected)
-    assert (found.level, found.patients, found.resamples, found.undefined) == (0.9, 12, 300, 0)
+        without = np.array([apart(name, a["patient"] != patient) for patient in range(100, 112)])
+        error = np.sqrt(11 / 12 * ((without - without.mean()) ** 2).sum())
+        value = apart(name, a["patient"] > 0)
+        low, high = stats.t.interval(0.9, 11, value, error)
+        assert (difference.value, difference.scale) == pytest.approx((value, error))
+        assert (difference.low, difference.high) == pytest.approx((low, high))
+    assert (found.level, found.patients) == (0.9, 12)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.integers(10, 16))
 def test_models_exchanged_mirror_their_difference(seed, patients):
     a, b = pair(seed, patients)
-    found, mirrored = bootstrap_difference(a, b, 0, 200), bootstrap_difference(b, a, 0, 200)
+    found, mirrored = difference_over_patients(a, b), difference_over_patients(b, a)
     for name in FRACTIONS:
         one, other = getattr(found, name), getattr(mirrored, name)
         assert (other.value, other.low, other.high) == pytest.approx(
@@ -311,17 +308,17 @@ def test_models_exchanged_mirror_their_difference(seed, patients):
         )
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6))
 def test_the_order_of_rows_does_not_matter_nor_that_they_differ(seed):
     a, b = pair(seed, 12)
     shuffled = [model.sample(frac=1, random_state=seed + n) for n, model in enumerate((a, b))]
-    assert bootstrap_difference(*shuffled, 0, 100) == bootstrap_difference(a, b, 0, 100)
+    assert difference_over_patients(*shuffled) == difference_over_patients(a, b)
 
 
 def test_a_model_differs_from_itself_by_nothing_at_all():
     a, _ = pair(1, 12)
-    found = bootstrap_difference(a, a, 0, 200)
+    found = difference_over_patients(a, a)
     for name in FRACTIONS:
         difference = getattr(found, name)
         assert (difference.value, difference.low, difference.high) == (0, 0, 0)
@@ -329,28 +326,21 @@ def test_a_model_differs_from_itself_by_nothing_at_all():
 
 def test_against_a_model_that_is_always_wrong_the_difference_is_the_model_itself():
     a, _ = pair(2, 40)
-    found = bootstrap_difference(a, a.assign(predicted=-1), 0)
-    alone = bootstrap(a, 0)
+    found = difference_over_patients(a, a.assign(predicted=-1))
+    alone = over_patients(a)
     for name in FRACTIONS:
         difference = getattr(found, name)
-        assert (difference.low, difference.high) == pytest.approx(getattr(alone, name), abs=0.015)
+        assert (difference.low, difference.high) == pytest.approx(getattr(alone, name))
 
 
-def test_resampling_the_same_patients_for_both_is_narrower_than_one_by_one():
+def test_leaving_out_the_same_patients_of_both_is_narrower_than_one_by_one():
     a, b = pair(3, 40, gain=0.05)
-    paired = bootstrap_difference(a, b, 0).score
-    alone = [np.ptp(bootstrap(model, 0).score) for model in (a, b)]
+    paired = difference_over_patients(a, b).score
+    alone = [np.ptp(over_patients(model).score) for model in (a, b)]
     assert paired.high - paired.low < 0.6 * math.hypot(*alone)
 
 
-def test_the_seed_alone_decides_and_moves_the_ends_by_little():
-    a, b = pair(4, 25)
-    found, again, other = (bootstrap_difference(a, b, seed) for seed in (3, 3, 4))
-    assert found == again != other
-    assert found.score.low == pytest.approx(other.score.low, abs=0.01)
-
-
-@pytest.mark.parametrize(("patients", "least"), [(10, 0.8), (40, 0.89)])
+@pytest.mark.parametrize(("patients", "least"), [(10, 0.85), (40, 0.9)])
 def test_the_interval_over_patients_holds_the_expected_difference_nearly_as_often_as_promised(
     patients, least
 ):
@@ -358,24 +348,24 @@ def test_the_interval_over_patients_holds_the_expected_difference_nearly_as_ofte
     # rates' mean 1/2 everywhere, A would gain .05
     random = np.random.default_rng(0)
     a, _ = pair(5, patients)
-    held, sides = 0, 250
+    held, sides = 0, 120
     label = a["label"].to_numpy()
     index = a["patient"].to_numpy() - 100, (label != 0).astype(int)
-    for seed in range(sides):
+    for _ in range(sides):
         hit = random.random(len(a)) < random.beta(2, 2, size=(patients, 2))[index]
         more = hit | (random.random(len(a)) < 0.1)
         models = [a.assign(predicted=np.where(right, label, -1)) for right in (more, hit)]
-        score = bootstrap_difference(*models, seed, 400).score
+        score = difference_over_patients(*models).score
         held += score.low <= 0.05 <= score.high
-    assert least < held / sides < 0.98
+    assert least < held / sides < 0.985
 
 
 def test_few_patients_get_no_interval():
     a, b = pair(0, 9)
     assert no_interval(a) is not None
-    assert bootstrap_difference(a, b, 0) is None
-    assert bootstrap_difference(*(model.iloc[:0] for model in (a, b)), 0) is None
-    assert bootstrap_difference(*pair(0, 10), 0) is not None
+    assert difference_over_patients(a, b) is None
+    assert difference_over_patients(*(model.iloc[:0] for model in (a, b))) is None
+    assert difference_over_patients(*pair(0, 10)) is not None
 
 
 def spoilt(predictions: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -409,11 +399,11 @@ def test_predictions_of_other_cycles_are_refused_with_the_first_that_differs(
         for change, model in zip((change_a, change_b), pair(0, 12), strict=True)
     ]
     with pytest.raises(ValueError, match=message):
-        bootstrap_difference(*models, 0)
+        difference_over_patients(*models)
 
 
 def test_a_difference_of_patients_survives_strict_json():
-    found = bootstrap_difference(*pair(6, 12), 0, resamples=100)
+    found = difference_over_patients(*pair(6, 12))
     stored = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert stored == found.to_json()
-    assert stored.keys() == {"level", "patients", "resamples", "undefined", *FRACTIONS}
+    assert stored.keys() == {"level", "patients", *FRACTIONS}

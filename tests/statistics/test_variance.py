@@ -250,9 +250,26 @@ def test_a_single_result_lies_within_its_half_width_of_the_average_as_often_as_p
     found = analysed(results(6, 2000, 3, 0.03, 0.02)[0])
     apart = results(7, 40_000, 1, 0.03, 0.02) - 0.6
     assert np.mean(np.abs(apart) < found.single_half_width.value) == pytest.approx(0.95, abs=0.01)
-    assert ends(found.single_half_width) == pytest.approx(
-        tuple(1.959964 * math.sqrt(end) for end in ends(found.total)), rel=1e-6
-    )
+
+
+@pytest.mark.parametrize(("between", "within"), [(0.05, 0.0), (0.03, 0.03), (0.01, 0.05)])
+def test_of_few_splits_too_where_1_96_would_be_too_narrow(between, within):
+    random, held = np.random.default_rng(0), np.zeros(2)
+    for values in results(8, 6, 2, between, within, experiments=1500):
+        found = analysed(values)
+        new = 0.6 + random.normal(0, math.hypot(between, within))
+        reach = np.array([found.single_half_width.value, 1.96 * found.total.root().value])
+        held += abs(new - 0.6) < reach
+    with_t, with_normal = held / 1500
+    assert 0.94 < with_t < 0.97
+    assert with_normal < with_t - 0.01
+
+
+def test_where_seeds_say_all_or_nothing_satterthwaites_degrees_are_the_splits_or_all():
+    splits = results(9, 8, 1, 0.03, 0)[0]
+    apart = analysed(np.repeat(splits, 3, axis=1))
+    t = apart.single_half_width.value / apart.total.root().value
+    assert t == pytest.approx(stats.t.ppf(0.975, 7))
 
 
 def test_as_many_splits_as_planned_know_the_average_to_a_point_and_one_fewer_do_not():
@@ -287,7 +304,7 @@ def test_for_new_patients_a_fifth_tested_leaves_a_half_width_that_no_number_of_s
     assert found.plan.new_patients.value is None
     assert found.plan.new_patients.high is None
     least = found.plan.least_half_width.value
-    assert least == pytest.approx(found.single_half_width.value / 2)
+    assert least == pytest.approx(1.959964 * found.total.root().value / 2)
     assert least > HALF_WIDTH
     assert found.plan.this_data_set.value is not None
 

@@ -3,8 +3,11 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from finished import EPOCHS, finished_grid, results_of
+from sklearn.metrics import roc_auc_score
+from statsmodels.stats.multitest import multipletests
 
 from respire.data.splits.split import Cut
 from respire.evaluation.assess import NAMES as METRICS
@@ -14,9 +17,10 @@ from respire.recipe.presets import small
 from respire.report.page import strict
 from respire.report.typed import read, stored
 from respire.runtime.storage import Storage
-from respire.statistics.intervals import bootstrap
+from respire.statistics.intervals import difference_over_patients, over_patients
 from respire.statistics.paired import compare
 from respire.statistics.variance import decompose
+from respire.statistics.verdicts import detectable
 from respire.study.grid import Coordinates, Grid, Variant
 from respire.study.one_run import PREDICTIONS
 from respire.study.spread import summarise
@@ -101,7 +105,7 @@ def test_the_interval_of_equal_seeds_is_that_of_one(tmp_path):
         (one.home / "predictions.parquet").read_table()
     )
     interval = summarise(grid).variants["smart"].splits[0].scores["stage1"].interval
-    expected = bootstrap(one.predictions(), 0)
+    expected = over_patients(one.predictions())
     assert expected is not None
     assert interval is not None
     assert interval.score == pytest.approx(expected.score)
@@ -116,6 +120,63 @@ def test_two_recipes_are_compared_split_by_split(grid, results):
         assert found["differences"][metric] == pytest.approx(apart.tolist(), abs=1e-12)
         expected = compare(np.array(found["differences"][metric]), **patients(grid)).to_json()
         assert found[metric] == expected
+
+
+def test_the_last_stages_score_is_the_primary_contrast_and_holm_corrects_the_others(results):
+    compared = results["comparison"]
+    told = {
+        (stage, metric): compared["stages"][stage]["verdicts"][metric]
+        for stage, metric in itertools.product(("stage1", "stage2"), METRICS)
+    }
+    assert [key for key, verdict in told.items() if verdict["primary"]] == [("stage2", "score")]
+    for (stage, metric), verdict in told.items():
+        assert verdict["p"] == pytest.approx(compared["stages"][stage][metric]["new_patients"]["p"])
+    primary = told.pop(("stage2", "score"))
+    assert primary["adjusted_p"] == primary["p"]
+    _, adjusted, *_ = multipletests([v["p"] for v in told.values()], method="holm")
+    assert [v["adjusted_p"] for v in told.values()] == pytest.approx(adjusted.tolist())
+
+
+def test_what_the_comparison_can_see_follows_from_the_pooled_sd_of_its_score_differences(results):
+    compared = results["comparison"]
+    apart = [compared["stages"][stage]["differences"]["score"] for stage in ("stage1", "stage2")]
+    sd = np.sqrt(np.mean(np.var(apart, axis=1, ddof=1)))
+    seen = compared["detectable"]
+    assert seen["sd"] == pytest.approx(sd)
+    assert seen["these_patients"] == pytest.approx(detectable(sd, SPLITS))
+    assert seen["new_patients"] > seen["these_patients"]
+
+
+def test_on_a_listed_split_the_verdict_is_over_its_test_patients(tmp_path):
+    cut = Cut("60-40-disjoint")
+    variants = {"smart": (Variant(small(), cut), 0.2), "zero": (Variant(ZERO, cut), 0.15)}
+    grid = finished_grid(tmp_path, variants, splits=2, seeds=1)
+    found = summarise(grid).comparison
+    sides = [
+        pd.concat(
+            grid.run_of(Coordinates(name, split, 0)).predictions().assign(draw=split)
+            for split in range(2)
+        )
+        for name in variants
+    ]
+    a, b = (side.assign(recording=side["recording"] + side["draw"].astype(str)) for side in sides)
+    apart = difference_over_patients(a, b).score
+    verdict = found.stages["stage1"].verdicts["score"]
+    assert (verdict.low + verdict.high) / 2 == pytest.approx(apart.value)
+    assert (verdict.low, verdict.high) == pytest.approx((apart.low, apart.high))
+
+
+def test_ranks_are_measured_run_by_run_and_averaged(grid, results):
+    for split in range(2):
+        told = results["variants"]["smart"]["splits"][split]["scores"]["stage1"]["auc"]
+        runs = [
+            run["auc"]
+            for run in results["runs"]
+            if (run["variant"], run["split_seed"], run["stage"]) == ("smart", split, "stage1")
+        ]
+        assert told == pytest.approx(np.mean(runs))
+        rows = grid.run_of(Coordinates("smart", split, 0)).predictions("stage1")
+        assert runs[0] == pytest.approx(roc_auc_score(rows["label"] > 0, 1 - rows["p_normal"]))
 
 
 def test_on_each_split_the_recipes_are_compared_on_the_same_patients(grid, results):

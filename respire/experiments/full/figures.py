@@ -8,8 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from respire.evaluation.beyond import GRID, Beyond
+from respire.evaluation.subgroups import Subgroups
 from respire.experiments.full.summary import AlongPrior, StoredScores
-from respire.report.style import BASELINE_LINES, beside, colours, count, drawing
+from respire.report.style import BASELINE_LINES, COLOURS, beside, colours, count, drawing
 
 
 def learning_curves(
@@ -130,6 +132,122 @@ def score_by_prior(
         axis.set_xlabel("Prior of the classes (0: equal; 1: as in the Score)")
         axis.set_ylabel("Score (%)")
         figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def operating_curve(
+    beyond: Beyond,
+    chosen: StoredScores,
+    baselines: Mapping[str, StoredScores],
+    stamps: Sequence[str] = (),
+) -> Figure:
+    """Se against Sp as the threshold moves, what was decided, and the baselines.
+
+    Args:
+        beyond: what is told of the predictions.
+        chosen: their Scores as in results.json.
+        baselines: those of the baselines.
+        stamps: banners.
+    """
+    both = {"axes.grid.axis": "both"}
+    with drawing("Operating curve", (6.2, 5.2), stamps, both) as figure:
+        axis = figure.subplots()
+        se = 100 * np.array(beyond.operating_curve, dtype=np.float64)
+        axis.plot(100 * np.array(GRID), se, color=COLOURS[0], lw=2, label="any threshold")
+        score = 200 * np.float64(chosen["score"])
+        axis.plot([score - 100, 100], [100, score - 100], ls="--", color="#888888", lw=1)
+        points = {
+            "as decided": chosen,
+            **{f"baseline: {name}": of for name, of in baselines.items()},
+        }
+        for (name, of), colour, marker in zip(
+            points.items(), (COLOURS[1], *["#333333"] * len(baselines)), "oXsD^", strict=False
+        ):
+            x, y = (100 * np.array(of[what], dtype=np.float64) for what in ("sp", "se"))
+            axis.plot(
+                x, y, marker, color=colour, mfc=colour if of is chosen else "white", label=name
+            )
+        axis.set_xlim(-2, 102)
+        axis.set_ylim(-2, 102)
+        axis.set_aspect("equal")
+        axis.set_xlabel("Sp: normal cycles called normal (%)")
+        axis.set_ylabel("Se: abnormal cycles given their class (%)")
+        axis.set_title(f"n = {chosen['n']:,} cycles")
+        figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def reliability(beyond: Beyond, stamps: Sequence[str] = ()) -> Figure:
+    """Share of abnormal cycles against their probability, of all devices and of each."""
+    panels = {name or "all devices": bins for name, bins in beyond.reliability.items()}
+    width = 2.1 * len(panels) + 0.4
+    with drawing(
+        "Reliability", (max(width, 4.2), 2.9), stamps, {"axes.grid.axis": "both"}
+    ) as figure:
+        axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+        for axis, (name, bins) in zip(axes, panels.items(), strict=True):
+            n = sum(b.n for b in bins)
+            said, happened = (100 * np.array([b[place] for b in bins]) for place in (1, 2))
+            axis.plot([0, 100], [0, 100], color="#888888", lw=1, ls="--")
+            axis.plot(said, happened, color=COLOURS[0], lw=1.5)
+            axis.scatter(said, happened, [4 + 300 * b.n / n for b in bins], color=COLOURS[0])
+            axis.set_title(f"{name}\nn = {n:,} cycles")
+            axis.set_aspect("equal")
+        axes[0].set_ylabel("Annotated as abnormal (%)")
+        figure.supxlabel("Probability of abnormal (%)", size="medium")
+    return figure
+
+
+def answers(beyond: Beyond, scores: StoredScores, stamps: Sequence[str] = ()) -> Figure:
+    """Share of abnormal cycles predicted against annotated, by recording and by patient."""
+    panels = {
+        "recording": (beyond.recordings, scores["recording_r"]),
+        "patient": (beyond.patients, scores["patient_r"]),
+    }
+    with drawing("Abnormal share", (8.6, 4.1), stamps, {"axes.grid.axis": "both"}) as figure:
+        for axis, (kind, (told, r)) in zip(
+            figure.subplots(1, 2, sharey=True), panels.items(), strict=True
+        ):
+            axis.plot([0, 100], [0, 100], color="#888888", lw=1, ls="--")
+            axis.scatter(
+                [100 * answer.annotated for answer in told],
+                [100 * answer.predicted for answer in told],
+                [3 * answer.cycles ** (1 if kind == "recording" else 0.7) for answer in told],
+                color=COLOURS[0],
+                alpha=0.35,
+                lw=0,
+            )
+            known = "" if r is None or np.isnan(r) else f", r = {r:+.2f}"
+            axis.set_title(f"{count(len(told), kind)}{known}")
+            axis.set_xlabel(f"Cycles of the {kind} annotated as abnormal (%)")
+            axis.set_aspect("equal")
+        figure.axes[0].set_ylabel("Predicted as abnormal (%)")
+    return figure
+
+
+def subgroups(told: Subgroups, overall: StoredScores, stamps: Sequence[str] = ()) -> Figure:
+    """Score and interval of each subgroup, beside that of all test patients."""
+    with drawing("Score by subgroup", (7.2, 1.2 + 0.3 * len(told.shown)), stamps) as figure:
+        axis = figure.subplots()
+        axis.axvline(100 * np.float64(overall["score"]), color="#888888", ls="--", lw=1.2)
+        whats = list(dict.fromkeys(of.what for of in told.shown))
+        for y, of in enumerate(told.shown):
+            colour = COLOURS[whats.index(of.what) % len(COLOURS)]
+            low, high = of.interval
+            axis.hlines(y, 100 * low, 100 * high, color=colour, lw=2.5)
+            axis.plot(100 * of.score, y, "o", color=colour, ms=7)
+        axis.set_yticks(
+            range(len(told.shown)),
+            [
+                f"{of.what}: {of.group} ({count(of.patients, 'patient')}, {of.cycles:,} cycles)"
+                for of in told.shown
+            ],
+        )
+        axis.set_ylim(len(told.shown) - 0.4, -0.6)
+        axis.grid(axis="y", visible=False)
+        axis.grid(axis="x", visible=True)
+        axis.tick_params(axis="y", length=0)
+        axis.set_xlabel("Score (%)")
     return figure
 
 

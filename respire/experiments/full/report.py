@@ -141,12 +141,56 @@ def _sections(
             [tables.scores(found), *tables.seeds(found), tables.recall(found)],
             [confusions],
         ),
+        Section("Beyond one threshold", [tables.beyond(found)], _beyond(header, found)),
         Section("Devices", [tables.scores_by_device(found)], [devices]),
+        *_subgroups(header, found),
         Section("Training", [tables.finetuning(found, header.selection)], [curves]),
         Section("Prior", [tables.along_prior(found)], [priors]),
         Section("Data", [tables.split(found)]),
         Section("Reproduction", made(results, {"": found.recipe})),
     ]
+
+
+def _beyond(header: Header, found: Summary) -> list[Picture]:
+    """What stage 2 would say at other thresholds, of probabilities, and of whole recordings."""
+    baselines = {name: model.overall for name, model in found.baselines.items()}
+    final, beyond = found.stages.stage2.overall, found.beyond
+    return [
+        Picture(
+            "operating-curve",
+            "Abnormal cycles that stage 2 gives their class against normal cycles it calls normal, "
+            "as the threshold between normal and abnormal moves; the dot is what was decided. On "
+            "the dashed line the Score is the same.",
+            figures.operating_curve(beyond, final, baselines, header.stamps),
+        ),
+        Picture(
+            "reliability",
+            "Share of cycles that are abnormal against the probability that stage 2 gives, in bins "
+            "of equal mass, the dots as large as they hold cycles: below the line too much is "
+            "called likely. Devices differ in how common abnormal cycles are.",
+            figures.reliability(beyond, header.stamps),
+        ),
+        Picture(
+            "answers",
+            "Share of a recording's, and of a patient's, cycles that stage 2 calls abnormal "
+            "against the share that is annotated so; a dot is as large as it holds cycles.",
+            figures.answers(beyond, final, header.stamps),
+        ),
+    ]
+
+
+def _subgroups(header: Header, found: Summary) -> list[Section]:
+    """By sex, age, location and diagnosis; nothing where the corpus tells none of them."""
+    told = found.subgroups
+    if not (told.shown or told.left_out):
+        return []
+    picture = Picture(
+        "subgroups",
+        "Score of stage 2 for test patients who have something in common, with its interval over "
+        "patients; the line is that of all. Subgroups are read, not tested.",
+        figures.subgroups(told, found.stages.stage2.overall, header.stamps),
+    )
+    return [Section("Subgroups", [tables.subgroups(found)], [picture] * bool(told.shown))]
 
 
 def _curves(header: Header, found: Summary, histories: pd.DataFrame) -> Figure:

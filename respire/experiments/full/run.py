@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 
 from respire.data.splits.split import Cut
-from respire.evaluation.assess import NAMES
+from respire.evaluation.assess import EVERY
 from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES
 from respire.experiments.full import report, summary
 from respire.recipe.identity import digest
@@ -149,4 +149,12 @@ def _log_results(
 
 
 def _measured(part: str, scores: summary.StoredScores) -> dict[str, float | None]:
-    return {f"{part}.{name}": scores[name] for name in NAMES}
+    """Every statistic and, where it has an interval, both its ends."""
+    intervals = scores.get("interval") or {}
+    ends = {
+        f"{part}.{name}.{end}": intervals[name][place]
+        for name in EVERY
+        for place, end in enumerate(("low", "high"))
+        if intervals.get(name)
+    }
+    return {f"{part}.{name}": scores[name] for name in EVERY} | ends

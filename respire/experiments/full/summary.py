@@ -7,16 +7,18 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from respire.evaluation.assess import described, described_by_device
+from respire.evaluation.assess import described, described_by_device, intervals
+from respire.evaluation.beyond import Beyond, look_beyond
 from respire.evaluation.decided import PRIORS, along, averaged, decided
 from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES, baseline_predictions, predict_stages
+from respire.evaluation.subgroups import Subgroups, subgroups
 from respire.metrics import Scores
 from respire.report.reproduction import STAGES as TITLES
 from respire.report.typed import Number
 from respire.runtime.resources import Stopwatch
 from respire.runtime.session import on_worker
 from respire.statistics.coverage import over_patients
-from respire.statistics.intervals import bootstrap, no_interval
+from respire.statistics.intervals import no_interval
 from respire.study.one_run import Run
 from respire.study.study import Study
 from respire.training.finetune import DeviceModel
@@ -140,7 +142,8 @@ class Seeds:
 class Summary:
     """What results.json has beside its header (experiments/results/SCHEMA.md).
 
-    With several training seeds, ``stages`` and ``along_prior`` are the first one's.
+    With several training seeds, all but ``seeds`` is the first one's. ``beyond`` is what figures
+    show of stage 2's predictions, ``subgroups`` the Score they have.
     """
 
     recipe: Mapping[str, Any]
@@ -148,6 +151,8 @@ class Summary:
     stages: Stages
     baselines: Mapping[str, Model]
     along_prior: AlongPrior
+    beyond: Beyond
+    subgroups: Subgroups
     seeds: Seeds | None = None
 
     @property
@@ -215,8 +220,8 @@ def summarise(study: Study, outcomes: Mapping[int, Outcome]) -> Summary:
 
     def model(rows: pd.DataFrame) -> Model:
         predictions = decided(rows, prior)
-        found = bootstrap(predictions, study.seed)
-        interval = None if found is None else found.to_json() | {"coverage": coverage}
+        found = intervals(predictions, classes)
+        interval = None if found is None else found | {"coverage": coverage}
         told = {"interval": interval, "no_interval": reason}
         return Model(
             overall=described(predictions, classes) | told,
@@ -224,7 +229,7 @@ def summarise(study: Study, outcomes: Mapping[int, Outcome]) -> Summary:
         )
 
     stage1, stage2 = (model(outcome.predictions[stage]) for stage in STAGES)
-    cut = study.split.cut
+    final, cut = decided(outcome.predictions[STAGE2], prior), study.split.cut
     return Summary(
         recipe=asdict(study.recipe),
         split=SplitSummary(
@@ -246,6 +251,8 @@ def summarise(study: Study, outcomes: Mapping[int, Outcome]) -> Summary:
             along(outcome.validated[STAGE2], PRIORS, classes) if outcome.validated else None,
             along(outcome.predictions[STAGE2], PRIORS, classes),
         ),
+        beyond=look_beyond(final),
+        subgroups=subgroups(final, study.patients, _locations(study.cycles), classes),
         seeds=None
         if len(outcomes) == 1
         else Seeds(
@@ -262,6 +269,13 @@ def summarise(study: Study, outcomes: Mapping[int, Outcome]) -> Summary:
             },
         ),
     )
+
+
+def _locations(cycles: pd.DataFrame) -> dict[str, str]:
+    """Of each recording, its place on the chest, where the corpus tells."""
+    if "location" not in cycles:
+        return {}
+    return dict(zip(cycles["recording"], cycles["location"], strict=True))
 
 
 def histories(outcome: Outcome) -> pd.DataFrame:

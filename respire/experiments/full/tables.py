@@ -1,8 +1,10 @@
 """The report's tables: results.json in, rows of text out."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from respire.evaluation.assess import LABELS, NAMES
+from respire.evaluation.assess import ABOUT_BEYOND, BEYOND, LABELS, NAMES, Statistic
 from respire.evaluation.decided import SHOWN_PRIORS
 from respire.experiments.full.summary import StoredScores, Summary
 from respire.labels import CLASSES
@@ -27,6 +29,52 @@ def scores(found: Summary) -> Table:
         note="n: test cycles. Score = (Se + Sp) / 2. Predicting normal for every cycle gives "
         f"Se 0, Sp 100, Score 50. {_about_interval(found.stages.stage2.overall)} "
         "One split, one training seed: read small differences as ties.",
+    )
+
+
+def beyond(found: Summary) -> Table:
+    """What a Score hides, one statistic a row."""
+    counted = found.stages.stage2.overall["counted"]
+    stages = {title: found.models[title].overall for title in TITLES.values()}
+    models = {title: model.overall for title, model in found.models.items()}
+    return Table(
+        "Beyond one threshold (%)",
+        ("", *models, "n"),
+        tuple(
+            (
+                statistic.label,
+                *(
+                    _with_interval(statistic, of)
+                    if title in stages
+                    else statistic.written(of[statistic.name])
+                    for title, of in models.items()
+                ),
+                f"{counted[statistic.counted]:,} {statistic.counted.split()[0]}",
+            )
+            for statistic in BEYOND
+            if any(not undefined(of[statistic.name]) for of in models.values())
+        ),
+        note=f"In brackets the interval over patients. {ABOUT_BEYOND}",
+    )
+
+
+def subgroups(found: Summary) -> Table:
+    """The Score of stage 2 for patients who have something in common."""
+    told = found.subgroups
+    few = "; ".join(f"{name} ({why})" for name, why in told.left_out.items())
+    return Table(
+        "Stage 2 by subgroup (%)",
+        ("", "Group", *LABELS.values(), "Interval of Score", "Patients", "n"),
+        tuple(
+            (
+                *(of.what, of.group, *map(percent, of.measures), ends(of.interval)),
+                *(f"{of.patients:,}", f"{of.cycles:,}"),
+            )
+            for of in told.shown
+        ),
+        text_columns=2,
+        note="n: test cycles. Subgroups are read, not tested: nobody was drawn by them, they "
+        "overlap, and of so many some differ by chance." + f" Left out: {few}." * bool(few),
     )
 
 
@@ -169,10 +217,27 @@ def _about_interval(stored: StoredScores) -> str:
     if found is None:
         return f"No interval of the Score ({stored['no_interval']})."
     return (
-        f"Interval: {found['level']:.0%}, percentile bootstrap over the {found['patients']:,} test "
+        f"Interval: {found['level']:.0%}, jackknife t over the {found['patients']:,} test "
         f"patients; on simulated test sides of such patients it holds the true Score "
         f"{found['coverage']:.0%} of the time."
     )
+
+
+def undefined(value: float | None) -> bool:
+    """Whether a number of results.json is none."""
+    return value is None or np.isnan(value)
+
+
+def _with_interval(statistic: Statistic, stored: StoredScores) -> str:
+    """A statistic and, where it has one, its interval over patients."""
+    written = statistic.written(stored[statistic.name])
+    known = stored["interval"] and stored["interval"][statistic.name]
+    return f"{written} ({_ends(statistic, known)})" if known else written
+
+
+def _ends(statistic: Statistic, known: Sequence[float]) -> str:
+    joined = "–" if statistic.least == 0 else " to "
+    return joined.join(map(statistic.written, known))
 
 
 def _scores(stored: StoredScores, *beside: str) -> tuple[str, ...]:

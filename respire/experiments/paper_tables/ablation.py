@@ -62,7 +62,12 @@ def question(recipe: Recipe, cut: Cut) -> Question:
         "validation."
     )
     return Question(
-        "Table 1 and section 3, ablation", variants, rows, note=note, seams=(CNN, *WITH_SEAMS)
+        "Table 1 and section 3, ablation",
+        variants,
+        rows,
+        note=note,
+        seams=(CNN, *WITH_SEAMS),
+        primary=CBA_BRC,
     )
 
 

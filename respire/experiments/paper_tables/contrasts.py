@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from respire.evaluation.assess import NAMES, values
+from respire.evaluation.assess import EVERY
 from respire.evaluation.decided import decided
 from respire.evaluation.evaluate import STAGE1, STAGE2
 from respire.evaluation.seams import ALONE, hear_seams
@@ -19,8 +19,16 @@ from respire.labels import NORMAL, Task
 from respire.metrics import overall
 from respire.runtime.session import on_worker
 from respire.statistics.composition import correlate
-from respire.statistics.paired import compare
+from respire.statistics.paired import Comparison, compare
 from respire.statistics.thresholds import t_interval
+from respire.statistics.verdicts import (
+    Detectable,
+    Verdict,
+    detectable_by,
+    of_new_patients,
+    verdicts,
+)
+from respire.study.contrast import of_test_patients, over_one_test_side
 from respire.study.grid import Grid
 from respire.study.one_run import Run
 from respire.study.spread import baselines, by_split
@@ -47,6 +55,8 @@ def summarise(grid: Grid, question: Question) -> summary.TableSummary:
         baselines=tuple(contrasts.baselines()),
         training_size=contrasts.training_size() if question.by_device else None,
         seams=tuple(map(contrasts.seam, question.seams)),
+        primary=question.primary,
+        detectable=contrasts.detectable(),
         recipes={name: asdict(variant.recipe) for name, variant in grid.variants.items()},
         runs=tuple(RunScores(**run) for run in runs),
     )
@@ -76,11 +86,21 @@ class _Contrasts:
         """The first of a variant."""
         return next(s for at, s in self.grid.studies.items() if at.variant == variant)
 
+    @cached_property
+    def scores(self) -> Mapping[str, pd.DataFrame]:
+        """What each row has on each split (``by_split``)."""
+        return {
+            row.name: by_split(
+                self.predictions[row.name], len(self.study(row.variant).recipe.classes)
+            )
+            for row in self.question.rows
+        }
+
     def row(self, row: Row) -> summary.TableRow:
         """All that is said of one row."""
         study, tested = self.study(row.variant), self.predictions[row.name]
         cut, classes = self.grid.variants[row.variant].cut, len(study.recipe.classes)
-        scores = by_split(tested, classes)
+        scores = self.scores[row.name]
         splits: Any = scores.reset_index().to_dict("records")
         return summary.TableRow(
             **_means(scores),
@@ -97,23 +117,70 @@ class _Contrasts:
             **_pooled(pd.concat(tested.values()), classes),
             printed=replace(row.printed, gain=self.question.gain(row)),
             against=row.against or None,
-            difference=self.difference(row, scores) if row.against else None,
+            difference=self.difference(row) if row.against else None,
             by_device=dict(self.by_device(row, classes)) if self.question.by_device else None,
         )
 
-    def difference(self, row: Row, ours: pd.DataFrame) -> summary.Difference:
+    def apart(self, row: Row) -> pd.DataFrame:
+        """What a row is better by than the one it is compared with, by split (``by_split``)."""
+        return self.scores[row.name] - self.scores[row.against]
+
+    def difference(self, row: Row) -> summary.Difference:
         """What a row is better by than the one it is compared with, over the same splits."""
-        study = self.study(row.variant)
-        apart = ours - by_split(self.predictions[row.against], len(study.recipe.classes))
-        these, new = t_interval(apart["score"]), None
-        n_test = float(ours["patients"].mean())
-        everybody = float(study.cycles["patient"].nunique())
-        # The overlap of random test sides says nothing of replicates on a single one, nor of sides
-        # that all have the same patients.
-        if these is not None and study.split.cut.random_test and n_test < everybody:
-            compared = compare(apart["score"].to_numpy(), n_test=n_test, n_train=everybody - n_test)
-            new = compared.new_patients
-        return summary.Difference(_means(apart), tuple(apart["score"]), these, new)
+        apart, compared = self.apart(row), self.compared.get(row.name)
+        return summary.Difference(
+            *(_means(apart), tuple(apart["score"]), t_interval(apart["score"])),
+            new_patients=None if compared is None else compared.new_patients,
+            verdict=self.verdicts.get(row.name),
+        )
+
+    @cached_property
+    def compared(self) -> dict[str, Comparison]:
+        """Rows compared for new patients.
+
+        The overlap of random test sides says nothing of replicates on a single one, nor of sides
+        that all have the same patients.
+        """
+        return {
+            row.name: compare(score.to_numpy(), **sizes)
+            for row in self.question.rows
+            if row.against and self.study(row.variant).split.cut.random_test
+            if (sizes := self.sizes(row))["n_train"] > 0
+            if t_interval(score := self.apart(row)["score"]) is not None
+        }
+
+    def sizes(self, row: Row) -> dict[str, float]:
+        """Patients on the test side of a row's splits, a mean, and off it."""
+        sides = self.predictions[row.name].values()
+        n_test = float(np.mean([rows["patient"].nunique() for rows in sides]))
+        everybody = float(self.study(row.variant).cycles["patient"].nunique())
+        return {"n_test": n_test, "n_train": everybody - n_test}
+
+    @cached_property
+    def verdicts(self) -> dict[str, Verdict]:
+        """On every row that is compared for new patients, or over those of a listed test side."""
+        known = {name: of_new_patients(of) for name, of in self.compared.items()}
+        rows = {row.name: row for row in self.question.rows}
+        for row in self.question.rows:
+            cuts = [
+                self.grid.variants[rows[name].variant].cut
+                for name in (row.name, row.against)
+                if name
+            ]
+            if row.against and cuts[0].needs_list and cuts[0].kind == cuts[1].kind:
+                sides = (self.predictions[name] for name in (row.name, row.against))
+                apart = over_one_test_side(*sides)
+                if apart is not None:
+                    known[row.name] = of_test_patients(apart, "score")
+        return verdicts(known, self.question.primary)
+
+    def detectable(self) -> Detectable | None:
+        """What the differences on random splits can see; None without any."""
+        rows = [row for row in self.question.rows if row.name in self.compared]
+        if not rows:
+            return None
+        samples = [self.apart(row)["score"].tolist() for row in rows]
+        return detectable_by(samples, **self.sizes(rows[0]))
 
     def by_device(self, row: Row, classes: int) -> Iterator[tuple[str, summary.TestedDevice]]:
         """Each device's test cycles, of all splits together, and the mean difference."""
@@ -125,12 +192,15 @@ class _Contrasts:
                 continue
             gains = pd.Series(dtype=float)
             if row.against:
-                a, b = (by_split(_of(device, by), classes)["score"] for by in (ours, theirs))
-                gains = (a - b).dropna()
+                a, b = (
+                    {seed: overall(of, classes).score for seed, of in _of(device, by).items()}
+                    for by in (ours, theirs)
+                )
+                gains = (pd.Series(a) - pd.Series(b)).dropna()
             yield (
                 device,
                 summary.TestedDevice(
-                    **_pooled(cycles, classes) | values(cycles, classes),
+                    **_pooled(cycles, classes) | overall(cycles, classes).fractions,
                     n=len(cycles),
                     patients=cycles["patient"].nunique(),
                     printed=row.devices.get(device),
@@ -205,7 +275,7 @@ class _Contrasts:
 
 def _means(scores: pd.DataFrame) -> dict[str, Any]:
     """Of every statistic over splits, by its name."""
-    return {name: float(scores[name].mean()) for name in NAMES}
+    return {name: float(scores[name].mean(skipna=False)) for name in EVERY}
 
 
 def _pooled(cycles: pd.DataFrame, classes: int) -> dict[str, Any]:

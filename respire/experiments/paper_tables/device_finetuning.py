@@ -20,5 +20,6 @@ def question(recipe: Recipe, cut: Cut) -> Question:
         ],
         by_device=True,
         confusions=(common, tuned),
+        primary=tuned,
         note="The paper's shares of samples are swapped between Litt3200 and LittC2SE.",
     )

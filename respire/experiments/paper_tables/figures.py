@@ -18,6 +18,7 @@ from respire.experiments.paper_tables.summary import (
     highest,
 )
 from respire.report.style import COLOURS, beside, count, drawing
+from respire.statistics.paired import ROPE
 
 PAPER: dict[str, Any] = {
     "marker": "D",
@@ -68,7 +69,11 @@ def differences(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
             _line(axis, y, difference.splits, mean, difference.these_patients)
             if row.printed.gain is not None:
                 axis.plot(row.printed.gain, y, **PAPER)
+            if difference.verdict is not None:
+                word = difference.verdict.word + "\n(primary)" * difference.verdict.primary
+                axis.text(1.02, y, word, transform=axis.get_yaxis_transform(), va="center")
         axis.axvline(0, color="#888888", lw=1, zorder=0)
+        axis.axvspan(-100 * ROPE, 100 * ROPE, color="#e6e6e6", lw=0, zorder=0)
         axis.set_title(f"n = {len(table.split_seeds)} splits")
         # Names of rows may be long, and there are two to each difference.
         _name(axis, [f"{row.name}\nless {row.against}" for row, _ in apart])

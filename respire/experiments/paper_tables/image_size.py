@@ -23,4 +23,5 @@ def question(recipe: Recipe, cut: Cut, sizes: tuple[int, ...]) -> Question:
         [Row(name, name, against="" if name == smallest else smallest) for name in names.values()],
         axis="Times enlarged",
         along={name: upsample for upsample, name in names.items()},
+        primary=names[max(names)],
     )

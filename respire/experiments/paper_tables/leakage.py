@@ -44,4 +44,5 @@ def question(recipe: Recipe, cut: Cut) -> Question:
         note="The official rows share their trainings' patients and differ in who is tested; "
         "those split by recording or by cycle test other cycles than the row they are compared "
         "with, and those by recording train on 60% of all, not on 80%.",
+        primary="epoch chosen on test",
     )

@@ -43,6 +43,7 @@ class Question:
         confusions: rows whose confusion matrices are drawn.
         seams: variants that are asked what a seam means to them (evaluation/seams.py).
         note: what a reader must know of all rows.
+        primary: the row whose difference is asked about; all others are corrected for (Holm).
     """
 
     title: str
@@ -54,6 +55,7 @@ class Question:
     confusions: Sequence[str] = ()
     seams: Sequence[str] = ()
     note: str = ""
+    primary: str = ""
 
     def gain(self, row: Row) -> float | None:
         """Points of Score that the paper gives a row over the one it is compared with."""

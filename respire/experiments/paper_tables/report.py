@@ -73,6 +73,12 @@ def lead(table: TableSummary) -> str:
 
 def verdict(table: TableSummary) -> Iterator[str]:
     """What follows, in sentences: which differences these patients show, and how sure that is."""
+    for row in table.rows:
+        if row.difference is not None and (told := row.difference.verdict) and told.primary:
+            yield (
+                f"Asked beforehand was {row.name} less {row.against}: {told.word} (90% interval "
+                f"{between(told.narrow)}, 95% {between((told.low, told.high))})."
+            )
     known = shown = 0
     for row in table.rows:
         apart = row.difference
@@ -116,11 +122,13 @@ def _sections(table: TableSummary, stamps: Sequence[str]) -> Iterator[Section]:
         )
         pictures.append(Picture("along", caption, draw.along(table, stamps)))
     yield Section("Scores", [tables.scores(table), tables.recall(table)], pictures)
+    yield Section("Beyond one threshold", tables.beyond(table))
     if differences := tables.differences(table):
         caption = (
             "Difference of Score from the row that each is compared with, on the same splits: "
             "rings are splits, the dot their mean with the interval for these patients, the thin "
-            "bar that for new ones; the diamond is what the paper prints."
+            "bar that for new ones; the diamond is what the paper prints. Grey: within a point, "
+            "where the 90% interval must lie to be called equivalent; right: the verdicts."
         )
         picture = Picture("differences", caption, draw.differences(table, stamps))
         yield Section("Differences", differences, [picture])

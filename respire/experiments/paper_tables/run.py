@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from respire.evaluation.assess import NAMES
+from respire.evaluation.assess import EVERY
 from respire.experiments.paper_tables.contrasts import summarise
 from respire.experiments.paper_tables.question import Question
 from respire.experiments.paper_tables.report import page, summary
@@ -45,7 +45,7 @@ def run_table(
         results = grid.experiment.finish(
             table,
             page,
-            {f"{row.name}.{name}": getattr(row, name) for row in table.rows for name in NAMES},
+            {f"{row.name}.{name}": getattr(row, name) for row in table.rows for name in EVERY},
             files=(PREDICTIONS,),
         )
     return summary(results)

@@ -30,6 +30,7 @@ def question(recipe: Recipe, cut: Cut) -> Question:
             *(Row(name, name, against=everything) for name in without),
         ],
         by_device=True,
+        primary=alone,
         note="Rows that hear fewer devices train on fewer cycles and patients too. The paper swaps "
         "Litt3200 and LittC2SE in Tables 3 to 5; whether in Table 6 too cannot be told.",
     )

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from respire.evaluation.assess import Measured
+from respire.evaluation.assess import Decided, Measured
 from respire.experiments.paper_tables.printed import Printed
 from respire.labels import Task
 from respire.report.typed import Number
 from respire.statistics.composition import Correlation
 from respire.statistics.paired import CorrectedTest
+from respire.statistics.verdicts import Detectable, Verdict
 from respire.study.spread_summary import RunScores
 
 Interval = tuple[float, float] | None
@@ -26,7 +27,7 @@ class TestedSplit(Measured):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TestedDevice(Measured):
+class TestedDevice(Decided):
     """A device's test cycles, of all splits and training seeds together."""
 
     n: int
@@ -41,12 +42,17 @@ class TestedDevice(Measured):
 
 @dataclass(frozen=True)
 class Difference:
-    """What a row is better by than another on the same splits: each statistic, and the Score's."""
+    """What a row is better by than another on the same splits: each statistic, and the Score's.
+
+    The verdict is of new patients and, on a listed split, over its test patients; None where
+    neither is to be had.
+    """
 
     mean: Mapping[str, Number]
     splits: tuple[Number, ...]
     these_patients: Interval
     new_patients: CorrectedTest | None
+    verdict: Verdict | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +151,8 @@ class TableSummary:
     baselines: tuple[Baseline, ...]
     training_size: TrainingSize | None
     seams: tuple[Seam, ...]
+    primary: str
+    detectable: Detectable | None
     recipes: Mapping[str, Mapping[str, Any]]
     runs: tuple[RunScores, ...]
 

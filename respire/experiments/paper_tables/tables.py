@@ -2,7 +2,7 @@
 
 from statistics import fmean, stdev
 
-from respire.evaluation.assess import LABELS, NAMES
+from respire.evaluation.assess import LABELS, NAMES, Measured
 from respire.evaluation.seams import PARTNERS
 from respire.experiments.paper_tables.printed import NOTHING
 from respire.experiments.paper_tables.summary import (
@@ -17,6 +17,8 @@ from respire.metrics import percent
 from respire.report.numbers import NONE, between, ends, points, signed
 from respire.report.table import Table
 from respire.statistics.paired import CorrectedTest
+from respire.study import spread_tables
+from respire.study.spread_tables import ABOUT_VERDICTS, can_see, said
 
 MEASURES = tuple(LABELS.values())
 PRINTED = [name for name in NAMES if hasattr(NOTHING, name)]
@@ -50,6 +52,14 @@ def scores(table: TableSummary) -> Table:
         "this data set's average over splits (t), from three splits on. Predicting normal for "
         f"every cycle gives Se 0, Sp 100, Score 50. {table.note}".rstrip(),
     )
+
+
+def beyond(table: TableSummary) -> list[Table]:
+    """What a Score hides, of every row and baseline."""
+    named: dict[tuple[str, str], Measured] = {(row.group, row.name): row for row in table.rows}
+    for one in table.baselines:
+        named[one.group, f"baseline: {one.name}"] = one
+    return spread_tables.beyond(named, "Means over splits.")
 
 
 def seams(table: TableSummary) -> Table:
@@ -100,7 +110,7 @@ def differences(table: TableSummary) -> list[Table]:
             *(_stamped(row), row.against or ""),
             *(signed(apart.mean[name]) for name in NAMES),
             between(apart.these_patients),
-            *_new_patients(apart.new_patients),
+            *(*_new_patients(apart.new_patients), said(apart.verdict)),
             *(_printed(row.printed.gain, "+"), _n(table, apart.splits)),
         )
         for row in table.rows
@@ -108,12 +118,12 @@ def differences(table: TableSummary) -> list[Table]:
     )
     columns = (
         *("", "Compared with", *MEASURES, "Interval, these patients"),
-        *("Interval, new patients", "p", "Paper: Score", "n"),
+        *("Interval, new patients", "p", "Verdict", "Paper: Score", "n"),
     )
     note = (
         "n: splits × training seeds. These patients: t interval of the average over splits. New "
         "patients and p: corrected resampled t-test (Nadeau and Bengio 2003); p is of one look, "
-        "and these are several."
+        f"and these are several. {ABOUT_VERDICTS}{can_see(table.detectable)}"
     )
     title = "Differences on the same splits (points)"
     return [Table(title, columns, lines, text_columns=2, note=note)] * bool(lines)

@@ -33,4 +33,5 @@ def question(recipe: Recipe, cut: Cut, windows: tuple[float, ...]) -> Question:
         ],
         axis="Window (s)",
         along={name: seconds for seconds, name in names.items()},
+        primary=names[min(names)],
     )

@@ -26,7 +26,7 @@ from respire.metrics import overall
 from respire.recipe.recipe import Recipe
 from respire.runtime.actors import run_grid
 from respire.runtime.storage import Storage
-from respire.statistics.intervals import bootstrap_difference
+from respire.statistics.intervals import difference_over_patients
 from respire.study.experiment import Experiment
 from respire.study.grid import Coordinates
 from respire.study.one_run import Run, train_and_test, train_and_validate
@@ -142,7 +142,7 @@ def summarise(
     """What an outer split is said to have gained.
 
     Args:
-        split_seed: of the outer split, and of the interval's draws.
+        split_seed: of the outer split.
         inner_seeds: of the validation splits.
         default: the default recipe's validation Scores on them, fractions.
         trials: every recipe that was tried, ranked by its gain.
@@ -157,7 +157,7 @@ def summarise(
         winner = Winner(
             *(best.name, gain(best.scores, default), test[WINNER]),
             test[WINNER].score - test[DEFAULT].score,
-            bootstrap_difference(predicted[WINNER], predicted[DEFAULT], split_seed),
+            difference_over_patients(predicted[WINNER], predicted[DEFAULT]),
         )
     told = (replace(t, gain=gain(t.scores, default) if t.scores else None) for t in trials)
     return OuterSplit(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from respire.evaluation.assess import Measured
 from respire.experiments.seed_variance import figures as draw
 from respire.experiments.seed_variance import tables
 from respire.metrics import percent
@@ -14,7 +15,7 @@ from respire.report.typed import Header, read
 from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
 from respire.statistics.variance import Decomposition, Splits
 from respire.study.spread_summary import Contrast, Spread, VariantSpread
-from respire.study.spread_tables import comparison, runs, scores, within
+from respire.study.spread_tables import beyond, comparison, runs, scores, within
 
 
 def page(results: Mapping[str, Any]) -> Page:
@@ -167,6 +168,7 @@ def _sections(spread: Spread, stamps: Sequence[str]) -> Iterator[Section]:
             )
         ],
     )
+    yield Section("Beyond one threshold", _beyond(spread))
     components = _components(spread)
     if components:
         caption = (
@@ -201,6 +203,15 @@ def _sections(spread: Spread, stamps: Sequence[str]) -> Iterator[Section]:
     sides = " or ".join(sorted({one.recipe.selection for one in spread.variants.values()}))
     note = f", also in runs.csv. Epoch: of stage 1, {epochs_of(sides)}."
     yield Section("Runs", [runs(spread.runs, "Recipe", note)])
+
+
+def _beyond(spread: Spread) -> list[Table]:
+    """The last stage of every recipe, and its baselines."""
+    stage, named = spread.stages[-1], dict[tuple[str, str], Measured]()
+    for name, variant in spread.variants.items():
+        named[name, STAGES[stage]] = variant.means(stage)
+        named |= {(name, f"baseline: {b}"): of for b, of in variant.baselines.items()}
+    return beyond(named, "Means over runs.")
 
 
 def _facts(spread: Spread, header: Header) -> str:

@@ -138,7 +138,7 @@ def splits(spread: Spread) -> Table:
         tuple(rows),
         text_columns=2,
         note=f"Score: mean of {len(spread.seeds)} training seeds; its interval is over the "
-        f"patients of that test side (percentile bootstrap{held}). Shares in % "
+        f"patients of that test side (jackknife t{held}). Shares in % "
         "of the test cycles; largest: of the five patients with the most.",
     )
 

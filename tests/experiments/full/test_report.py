@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pages import rows, shown_images
 
+from respire.evaluation.assess import BEYOND
 from respire.experiments.full import report
 from respire.experiments.full.report import page as page_of
 from respire.experiments.full.report import summary
@@ -19,7 +20,10 @@ from respire.runtime.storage import Storage
 STAMPS = ["selected on test", "test labels shaped the padding of test cycles"]
 FIGURES = [
     f"{name}.{form}"
-    for name in ("learning-curves", "confusion", "score-by-device", "score-by-prior")
+    for name in (
+        *("learning-curves", "confusion", "score-by-device", "score-by-prior"),
+        *("operating-curve", "reliability", "answers", "subgroups"),
+    )
     for form in ("png", "svg")
 ]
 
@@ -30,6 +34,18 @@ def lead(results: dict) -> str:
 
 def verdict(results: dict) -> str:
     return report.verdict(read(Header, results), read(Summary, results))
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Asked for by tests that are about figures; others need not wait for them."""
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request, monkeypatch) -> None:
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr("respire.report.page.png", lambda _: b"no picture")
+        monkeypatch.setattr("respire.report.page.svg", lambda _: b"no picture")
 
 
 @pytest.fixture
@@ -60,7 +76,7 @@ def test_the_page_needs_nothing_but_itself(page):
     tags = Page(page).tags
     assert "script" not in [tag for tag, _ in tags]
     sources = [attrs[name] for _, attrs in tags for name in ("src", "href") if name in attrs]
-    assert len(sources) == 5
+    assert len(sources) == 9
     assert all(source.startswith("data:") for source in sources)
     assert not re.search(r"url\(|@import|\son\w+=", page)
 
@@ -73,11 +89,12 @@ def test_every_warning_and_skipped_recording_is_on_the_page_as_text(page, result
 
 def test_every_figure_has_words_for_those_who_cannot_see_it(page):
     images = [attrs for tag, attrs in Page(page).tags if tag == "img"]
-    assert len(images) == 4
+    assert len(images) == 8
     assert all(len(image["alt"]) > 40 for image in images)
 
 
-def test_the_folder_holds_the_results_two_reports_and_four_figures(results, histories, tmp_path):
+@pytest.mark.usefixtures("drawn")
+def test_the_folder_holds_the_results_two_reports_and_every_figure(results, histories, tmp_path):
     page_of(results, histories).write(Storage.at(tmp_path / "new" / "folder"))
     written = {path.name for path in (tmp_path / "new" / "folder").iterdir()}
     assert written == {"results.json", "report.md", "report.html", *FIGURES}
@@ -143,10 +160,14 @@ def test_where_there_is_no_interval_a_dash_stands_in_the_table_and_the_reason_be
     assert "interval" not in lead(results)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_undefined_fractions_are_dashes_in_table_page_and_figure(results, histories, tmp_path):
     stages = [*results["stages"].values(), *results["baselines"].values()]
     for stage in stages:
         stage["by_device"]["Litt3200"] |= {"se": None, "score": None}
+        stage["overall"] |= {"recording_r": None, "auc_both": None}
+    results["beyond"]["operating_curve"] = [None] * 101
+    results["beyond"]["reliability"][""] = []
     assert re.search(r"\| Litt3200 \| Stage 1 +\| +– \| +[\d.]+ \| +– \| +92 \|", summary(results))
     page_of(results, histories).write(Storage.at(tmp_path))
 
@@ -194,13 +215,14 @@ def test_names_cannot_break_out_of_a_table_or_the_page(results, histories, tmp_p
     results["skipped"] = ["<img src=http://example.org>\nsecond line"]
     page_of(results, histories).write(Storage.at(tmp_path))
     page = Page((tmp_path / "report.html").read_text())
-    assert [tag for tag, _ in page.tags].count("img") == 4
+    assert [tag for tag, _ in page.tags].count("img") == 8
     assert "script" not in [tag for tag, _ in page.tags]
     markdown = (tmp_path / "report.md").read_text()
     assert "a\\|b&lt;script>" in markdown
     assert "- &lt;img src=http://example.org> second line" in markdown
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_run_in_which_no_device_was_fine_tuned_is_reported(results, histories, tmp_path):
     for tuned in results["stages"]["stage2"]["devices"].values():
         tuned |= {"decision": "kept stage 1", "epoch": None, "learning_rate": None}
@@ -218,9 +240,10 @@ def test_a_two_class_run_is_reported(results, histories, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_browser_shows_four_images_and_reports_no_error(results, histories, tmp_path):
+@pytest.mark.usefixtures("drawn")
+def test_a_browser_shows_eight_images_and_reports_no_error(results, histories, tmp_path):
     page_of(results, histories).write(Storage.at(tmp_path))
-    assert shown_images(tmp_path / "report.html", tmp_path / "profile") == 4
+    assert shown_images(tmp_path / "report.html", tmp_path / "profile") == 8
 
 
 def test_the_score_on_test_along_the_prior_is_marked_as_no_choice(results, histories) -> None:
@@ -245,3 +268,39 @@ def test_where_nothing_selects_the_page_says_the_last_epoch(results, histories) 
 
 def tables_of(results: dict, histories) -> list[Table]:
     return [table for section in page_of(results, histories).sections for table in section.tables]
+
+
+def test_what_one_threshold_hides_stands_one_statistic_a_row_with_interval_and_n(
+    results, histories
+) -> None:
+    (table,) = [one for one in tables_of(results, histories) if "Beyond" in one.title]
+    assert [row[0] for row in table.rows] == [statistic.label for statistic in BEYOND]
+    final = results["stages"]["stage2"]["overall"]
+    stage2 = table.columns.index("Stage 2 (fine-tuned)")
+    for statistic, row in zip(BEYOND, table.rows, strict=True):
+        assert statistic.written(final[statistic.name]) in row[stage2]
+        low, high = map(statistic.written, final["interval"][statistic.name])
+        assert low in row[stage2]
+        assert high in row[stage2]
+        assert row[-1].split()[1] == statistic.counted.split()[0]
+    assert table.rows[0][-1] == "1,311 cycles"
+
+
+def test_a_statistic_that_nothing_has_is_not_listed(results, histories) -> None:
+    for model in [*results["stages"].values(), *results["baselines"].values()]:
+        model["overall"]["auc_both"] = None
+    (table,) = [one for one in tables_of(results, histories) if "Beyond" in one.title]
+    assert "AUC both" not in [row[0] for row in table.rows]
+
+
+def test_subgroups_are_said_to_be_read_and_not_tested_and_small_ones_are_left_out(
+    results, histories
+) -> None:
+    (table,) = [one for one in tables_of(results, histories) if "subgroup" in one.title]
+    groups = {(row[0], row[1]): row for row in table.rows}
+    assert ("sex", "F") in groups
+    assert ("diagnosis", "Asthma") not in groups
+    assert "Subgroups are read, not tested" in table.note
+    assert "diagnosis Asthma (test patients: 1, fewer than 10)" in table.note
+    results["subgroups"] = {"shown": [], "left_out": {}}
+    assert not [one for one in tables_of(results, histories) if "subgroup" in one.title]

@@ -24,6 +24,7 @@ KEYS = {
     *("experiment", "name", "respire_version", "key", "numerics_version", "recipe", "split"),
     *("selection", "stages", "baselines", "stamps", "warnings", "skipped", "seconds"),
     *("peak_memory_mib", "environment", "weights", "along_prior", "seeds"),
+    *("beyond", "subgroups"),
 }
 
 
@@ -182,6 +183,7 @@ def test_mlflow_has_a_parent_with_the_recipe_and_final_metrics(uninterrupted: Pa
     assert parent.data.params["optimisation.epochs"] == str(EPOCHS)
     for stage, scored in results["stages"].items():
         assert parent.data.metrics[f"{stage}.score"] == scored["overall"]["score"]
+        assert parent.data.metrics[f"{stage}.auc"] == pytest.approx(scored["overall"]["auc"])
         for device, scores in scored["by_device"].items():
             assert parent.data.metrics[f"{stage}.{device}.sp"] == pytest.approx(scores["sp"])
     sides = {tag.value for dataset in parent.inputs.dataset_inputs for tag in dataset.tags}
@@ -217,8 +219,10 @@ def test_mlflow_keeps_figures_confusions_and_models_that_load(uninterrupted: Pat
     names = {str(path.relative_to(fetched)) for path in fetched.rglob("*") if path.is_file()}
     assert {"results.json", "report.md", "report.html", "predictions.parquet"} <= names
     assert {"confusion/stage1.json", "confusion/stage2.json", "models/stage1.pt"} <= names
-    assert sum(name.endswith(".png") for name in names) == 4
-    told = results_in(uninterrupted, NAME)["stages"]["stage2"]["devices"]
+    results = results_in(uninterrupted, NAME)
+    pictures = 7 + bool(results["subgroups"]["shown"])
+    assert sum(name.endswith(".png") for name in names) == pictures
+    told = results["stages"]["stage2"]["devices"]
     tuned = {device for device in DEVICES if told[device]["decision"] != "kept stage 1"}
     models = {path.stem for path in (fetched / "models").iterdir()}
     assert models == {"stage1", *tuned}

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import finished as made_up
+import numpy as np
 import pytest
 from finished import finished_grid, results_of
 from pages import rows, shown_images
@@ -44,6 +45,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         by_device=True,
         confusions=("better", "tuned"),
         note="A note.",
+        primary="better",
     )
     grid = finished_grid(tmp_path_factory.mktemp("grid"), variants, splits=8, seeds=1)
     return results_of(grid, summarise(grid, question))
@@ -66,7 +68,8 @@ def test_a_difference_stands_beside_the_gain_in_the_paper(results) -> None:
     (line,) = [row for row in rows(summary(results)) if row[:2] == ["better", "base"]]
     found = results["rows"][1]["difference"]
     assert line[4] == f"{100 * found['mean']['score']:+.1f}"
-    assert line[8] == "+1.5"
+    assert line[8] == f"{found['verdict']['word']} (primary)"
+    assert line[9] == "+1.5"
     assert "to" in line[5]
 
 
@@ -91,6 +94,19 @@ def test_a_difference_that_these_patients_show_is_said_and_others_are_not(result
     assert "points from base" in said
     assert "holds 0" in said
     assert "sketch" not in said
+
+
+def test_the_primary_contrast_is_named_its_verdict_said_and_what_the_table_can_see(results) -> None:
+    told = {row["name"]: row["difference"]["verdict"] for row in results["rows"] if row["against"]}
+    assert [name for name, verdict in told.items() if verdict["primary"]] == ["better"]
+    assert told["better"]["word"] == "better"
+    said = summary(results)
+    assert "Asked beforehand was better less base: better (90% interval" in said
+    assert "better (primary)" in said
+    seen = results["detectable"]
+    apart = [row["difference"]["splits"] for row in results["rows"] if row["difference"]]
+    assert seen["sd"] == pytest.approx(np.sqrt(np.mean(np.var(apart, axis=1, ddof=1))))
+    assert f"{percent(seen['these_patients'])} points for these patients" in said
 
 
 def test_few_splits_are_said_to_conclude_nothing(results) -> None:
@@ -155,7 +171,9 @@ def test_a_row_without_a_score_is_not_the_best_and_the_others_are_told(results, 
     broken = json.loads(json.dumps(results))
     for one in (broken["rows"][0], broken["baselines"][0], *broken["rows"][0]["splits"]):
         one["score"] = one["se"] = None
-    broken["rows"][1]["difference"] |= {"these_patients": None, "new_patients": None}
+    broken["rows"][1]["difference"] |= {
+        **{"these_patients": None, "new_patients": None, "verdict": None},
+    }
     broken["rows"][1]["difference"]["mean"] = {"se": None, "sp": 0.0, "score": None}
     broken["rows"][1]["difference"]["splits"] = [None] * 8
     page(broken).write(Storage.at(tmp_path))

@@ -28,11 +28,11 @@ def test_a_row_follows_its_results(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True, exist_ok=True)
         results = read(RESULTS, name)
         if name == SEEDS:
-            reach = results["variants"]["small"]["variance"]["stage1"]["score"]["single_half_width"]
-            reach |= {"value": 0.0123, "low": 0.01, "high": 0.2}
+            for run in results["runs"]:
+                run["score"] = 0.5 + (run["score"] - 0.5) / 10
         (tmp_path / name / "results.json").write_text(json.dumps(results))
-    assert "To ± 1.2 (1.0–20.0) points" in rows(tmp_path)
-    assert "± 1.2" not in rows(RESULTS)
+    assert "To ± 1.0 (0.7–1.9) points" in rows(tmp_path)
+    assert "To ± 10.0 (7.3–19.1) points" in rows(RESULTS)
 
 
 def test_only_what_stands_between_the_marks_is_made_anew() -> None:

@@ -53,8 +53,8 @@ def outer_split(seed: int, winner: bool = True) -> OuterSplit:
     test = Scores(np.array([[90, 10, 0, 0], [20, 30, 0, 0], [5, 5, 10, 0], [1, 1, 1, 7]]))
     better = Scores(np.array([[85, 15, 0, 0], [10, 40, 0, 0], [5, 5, 10, 0], [1, 1, 1, 7]]))
     majority = Scores(np.array([[100, 0, 0, 0], [50, 0, 0, 0], [20, 0, 0, 0], [10, 0, 0, 0]]))
-    apart = Difference(0.012, -0.03, 0.05)
-    on_patients = PatientDifference(0.95, 25, 5000, 0, apart, apart, apart)
+    apart = Difference(0.012, -0.03, 0.05, 0.02)
+    on_patients = PatientDifference(0.95, 25, apart, apart, apart)
     best = Winner(trials[0].name, 0.031, better, better.score - test.score, on_patients)
     return OuterSplit(
         seed,
