@@ -10,7 +10,7 @@ import os
 import tempfile
 import wave
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +52,7 @@ def _load_pyfunc(folder: str) -> Served:
     return Served(folder)
 
 
-def log_model(uri: str, run_id: str, name: str, folder: Storage) -> None:
+def log_model(uri: str, run_id: str, name: str, folder: Storage) -> str:
     """Log a model folder in a run.
 
     Args:
@@ -60,11 +60,14 @@ def log_model(uri: str, run_id: str, name: str, folder: Storage) -> None:
         run_id: the run's.
         name: of the model in it.
         folder: the model (inference/model_folder.py).
+
+    Returns:
+        MLflow's URI of it.
     """
     import mlflow
 
     with _told_to(uri), _local(folder) as here:
-        mlflow.models.Model.log(
+        logged = mlflow.models.Model.log(
             artifact_path=None,
             name=name,
             flavor=mlflow.pyfunc,
@@ -76,10 +79,11 @@ def log_model(uri: str, run_id: str, name: str, folder: Storage) -> None:
             input_example=_example(),
             pip_requirements=[f"{need}=={version(need).partition('+')[0]}" for need in NEEDS],
         )
+    return logged.model_uri
 
 
-def register_model(uri: str, run_id: str, name: str, register: str) -> None:
-    """Make the model that a run has under a name a version of one in the store's registry.
+def register_model(uri: str, model_uri: str, register: str) -> None:
+    """Make a model that was logged a version of one in the store's registry.
 
     Raises:
         InputError: the store has no registry, or refuses the name.
@@ -88,8 +92,8 @@ def register_model(uri: str, run_id: str, name: str, register: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        with _told_to(uri):
-            mlflow.register_model(f"runs:/{run_id}/{name}", register)
+        with _told_to(uri), redirect_stdout(None):
+            mlflow.register_model(model_uri, register)
     except MlflowException as error:
         raise InputError(
             f"--register {register}: MLflow refuses ({str(error).splitlines()[0]}); choose another "

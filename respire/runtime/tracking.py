@@ -187,14 +187,15 @@ class Tracker:
         Raises:
             InputError: the store has no registry, or refuses the name.
         """
-        tag = f"respire.{name}"
-        logged = client(self.uri).get_run(self.run_id).data.tags
-        if logged.get(tag) != key:
-            log_model(self.uri, self.run_id, name, folder)
-            self.log_tags({tag: key})
-        if register is not None and logged.get(f"{tag}.registered") != f"{register} {key}":
-            register_model(self.uri, self.run_id, name, register)
-            self.log_tags({f"{tag}.registered": f"{register} {key}"})
+        tag, tags = f"respire.{name}", client(self.uri).get_run(self.run_id).data.tags
+        before, _, model_uri = tags.get(tag, "").partition(" ")
+        if before != key:
+            model_uri = log_model(self.uri, self.run_id, name, folder)
+            self.log_tags({tag: f"{key} {model_uri}"})
+        version = f"{register} {model_uri}"
+        if register is not None and tags.get(f"{tag}.registered") != version:
+            register_model(self.uri, model_uri, register)
+            self.log_tags({f"{tag}.registered": version})
 
 
 def _resume_or_create(
