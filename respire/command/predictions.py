@@ -1,5 +1,6 @@
 """``respire predict``: its options, what it writes and what it says."""
 
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -63,6 +64,8 @@ def predict(options: PredictOptions) -> str:
         InputError: no such model or recording; or recordings were bad, told once the others have
             been heard and written.
     """
+    # Before torch is there: on cores that others use too, threads that spin slow it manyfold.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     import pandas as pd
     from tqdm import tqdm
 

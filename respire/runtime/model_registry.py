@@ -135,13 +135,16 @@ def fetched(uri: str) -> Iterator[str]:
     store = resolve_uri(os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"))
     with tempfile.TemporaryDirectory() as temporary:
         client(store)
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         try:
-            found = download_artifacts(f"{uri}/data", dst_path=temporary, tracking_uri=store)
-        except (MlflowException, OSError) as error:
+            found = download_artifacts(uri, dst_path=temporary, tracking_uri=store)
+            folder = next((Path(found) / "data").iterdir())
+        except (MlflowException, OSError, StopIteration) as error:
+            reason = str(error).partition("\n")[0]
             raise InputError(
-                f"{uri}: not in {store} ({str(error).splitlines()[0]}); see MLFLOW_TRACKING_URI"
+                f"{uri}: no model in {store} ({reason}); see MLFLOW_TRACKING_URI"
             ) from error
-        yield str(next(Path(found).iterdir()))
+        yield str(folder)
 
 
 @contextmanager
