@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from respire.errors import InputError
     from respire.evaluation.assess import assess
     from respire.evaluation.decided import decided
+    from respire.inference.model import load_model
     from respire.metrics import Measure
     from respire.recipe.presets import load_recipe
     from respire.recipe.recipe import Recipe
@@ -28,6 +29,7 @@ __all__ = [
     "__version__",
     "assess",
     "decided",
+    "load_model",
     "load_recipe",
     "open_study",
     "train",
@@ -41,6 +43,7 @@ _FROM = {
     "Recipe": "respire.recipe.recipe",
     "assess": "respire.evaluation.assess",
     "decided": "respire.evaluation.decided",
+    "load_model": "respire.inference.model",
     "load_recipe": "respire.recipe.presets",
     "open_study": "respire.study.by_hand",
     "train": "respire.study.by_hand",

@@ -9,3 +9,5 @@ CLASSES: dict[Task, tuple[str, ...]] = {
 }
 NORMAL = 0
 """Index of the normal class, in either task."""
+UNKNOWN = -1
+"""In place of a class: that of a cycle or window which nobody has labelled."""

@@ -1,11 +1,11 @@
 """The command that writes a manifest: its options, and what they are handed down as."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Literal
 
 import tyro
 
-from respire.command.main import concluded
+from respire.command.main import asked_with
 from respire.errors import InputError
 
 Layout = Literal["icbhi", "csv"]
@@ -13,7 +13,7 @@ Layout = Literal["icbhi", "csv"]
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """Recordings in a folder as one manifest, which --data takes."""
+    """Which recordings, and where their manifest goes."""
 
     corpus: Annotated[Layout, tyro.conf.Positional]
     """icbhi: ICBHI 2017's layout; csv: a folder with a CSV of file, patient, start, end, crackle,
@@ -28,18 +28,9 @@ class ImportOptions:
     """Leave recordings with errors out, and list them."""
 
 
-def command(description: str) -> NoReturn:
-    """``python -m respire import``, from the command line."""
-    prog: dict[str, Any] = {"prog": "respire import", "description": description}
-    concluded(lambda: print(import_corpus(tyro.cli(ImportOptions, **prog))))
-
-
+@asked_with(ImportOptions)
 def import_corpus(options: ImportOptions) -> str:
-    """Write the manifest; what is to be said of it.
-
-    Raises:
-        InputError: the recordings are bad, or the manifest cannot be written.
-    """
+    """``respire import``: writes the manifest."""
     from respire.data.corpora.corpus import import_manifest
     from respire.data.manifest import SUFFIXES, is_manifest, write_manifest
 

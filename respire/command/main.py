@@ -33,6 +33,8 @@ def concluded(work: Callable[[], None]) -> NoReturn:
     except (FloatingPointError, RunError) as error:  # training diverged, or nothing came of it
         print(f"error: {without_credentials(str(error))}", file=sys.stderr)
         sys.exit(1)
+    except BrokenPipeError:  # told above: whoever read what is printed has enough
+        raise
     except KeyboardInterrupt:
         print("interrupted; the same command resumes it", file=sys.stderr)
         sys.exit(130)
@@ -48,8 +50,9 @@ def asked_with(options: type[O]) -> Callable[[Callable[[O], str]], Callable[[str
     def commanded(question: Callable[[O], str]) -> Callable[[str], NoReturn]:
         @wraps(question)
         def asked(description: str) -> NoReturn:
-            command(options, lambda given: print(question(given)), description)
+            command(options, lambda given: print(question(given), flush=True), description)
 
+        asked.__dict__["options"] = options  # completion reads it
         return asked
 
     return commanded

@@ -15,7 +15,7 @@ from respire.recipe.fields import FineTune
 from respire.recipe.presets import PRESETS, load_recipe
 from respire.recipe.recipe import Recipe
 
-O = TypeVar("O", bound=StoredOptions)  # noqa: E741
+O = TypeVar("O")  # noqa: E741
 
 ANNOTATED: dict[tuple[type, str], Any] = {
     (Recipe, "preset"): tyro.conf.Suppress[str],
@@ -49,6 +49,8 @@ def parse(options: type[O], arguments: Sequence[str], description: str) -> O:
         InputError: the options contradict each other, or a recipe is impossible.
         SystemExit: --help, or an unknown option.
     """
+    if not issubclass(options, StoredOptions):
+        return tyro.cli(options, args=arguments, description=description, registry=RULES)
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--recipe")
     if issubclass(options, DataOptions):

@@ -38,6 +38,8 @@ class FullOptions(TrainingOptions):
     """Training workers; on GPUs, one a GPU."""
     seeds: int = 1
     """How many training seeds; --seed is the first. Their predictions are averaged too."""
+    register: str | None = None
+    """Name in MLflow's model registry, of which the model becomes a version."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,7 +53,7 @@ def full(options: FullOptions) -> str:
 
     place = dataclasses.replace(options.place, workers=options.workers)
     seeds = range(options.seed, options.seed + options.seeds)
-    return full(options.recipe, options.cut, seeds, place, options.name)
+    return full(options.recipe, options.cut, seeds, place, options.name, options.register)
 
 
 @dataclass(frozen=True)

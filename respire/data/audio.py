@@ -12,6 +12,11 @@ from respire.errors import REMEDY, InputError
 from respire.runtime.storage import Storage
 
 AGAIN = "copy or download it again"
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"),
+    *(".aif", ".aiff", ".au", ".caf", ".w64", ".rf64"),
+)
+"""Of what is looked for in a folder of recordings of any kind; libsndfile decodes more."""
 UNKNOWN_SIZE = 0xFFFFFFFF
 """What a WAV says of its length, of the whole and of the audio, that was written to a pipe."""
 
@@ -127,6 +132,15 @@ def read_channels(source: str) -> tuple[np.ndarray, int]:
         content = Storage(source).read_bytes()
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error}); check the path") from error
+    return decode_audio(content, source)
+
+
+def decode_audio(content: bytes, source: str) -> tuple[np.ndarray, int]:
+    """The same of a file's content; messages call it by its source.
+
+    Raises:
+        InputError: not audio, torn, empty, or with samples that are not finite.
+    """
     try:
         missing = _missing_bytes(pa.BufferReader(content))
     except ValueError as error:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from respire.labels import CLASSES, NORMAL, Task
+from respire.labels import CLASSES, NORMAL, UNKNOWN, Task
 from respire.recipe.fields import Partners
 
 GPU_SHARE = 1 / 8
@@ -59,7 +59,7 @@ class CycleBank:
         device: where windows of them are wanted.
         first: int64 [N], where each cycle starts in ``audio``.
         length: int64 [N], samples of each cycle.
-        label: int64 [N], class of each cycle under the task.
+        label: int64 [N], class of each cycle under the task, or UNKNOWN.
         previous: int64 [N], the cycle just before in the same recording, -1 where there is none.
         following: int64 [N], the cycle just after in the same recording, -1 where there is none.
         cycles: one row a cycle, in the same order: recording, patient, device, cycle, label.
@@ -100,7 +100,7 @@ class CycleBank:
         recording = np.repeat(np.arange(len(table)), counts)
         label = _flat(table, "label").astype(np.int64)
         if task == "2-class":
-            label = (label != NORMAL).astype(np.int64)
+            label = np.where(label == UNKNOWN, label, label != NORMAL).astype(np.int64)
         index = np.arange(len(lengths))
         same_as_next = recording[:-1] == recording[1:]
         columns = {

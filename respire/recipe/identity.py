@@ -27,6 +27,15 @@ def recipe_identity(recipe: Any) -> dict[str, Any]:
     return identity
 
 
+def before_fields(recipe: Any) -> dict[str, Any]:
+    """A Recipe, or a dataclass in it, as a tree whose later fields are as before there were."""
+    tree = {}
+    for field in dataclasses.fields(recipe):
+        value = field.metadata.get(AS_BEFORE, getattr(recipe, field.name))
+        tree[field.name] = before_fields(value) if dataclasses.is_dataclass(value) else value
+    return tree
+
+
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dictionaries to one level of dotted names."""
     flat: dict[str, Any] = {}

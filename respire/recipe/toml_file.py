@@ -11,6 +11,7 @@ import pydantic
 import tomli_w
 
 from respire.errors import InputError
+from respire.recipe.identity import before_fields
 from respire.recipe.presets import PRESETS
 from respire.recipe.recipe import Recipe
 
@@ -54,6 +55,21 @@ def recipe_toml(recipe: Recipe, preset: str, comment: str) -> str:
     """
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
     return f"{lines}{tomli_w.dumps(_given(asdict(recipe)) | {'preset': preset})}"
+
+
+def stored_recipe(tree: dict[str, Any]) -> Recipe:
+    """The recipe whose ``asdict`` was stored, maybe before some of its fields were there.
+
+    Raises:
+        ValueError: a field or value that recipes do not have.
+    """
+    try:
+        return _RECIPE.validate_json(json.dumps(_updated(before_fields(Recipe()), tree)))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"recipe.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except InputError as error:
+        raise ValueError(str(error)) from error
 
 
 def _given(tree: dict[str, Any]) -> dict[str, Any]:

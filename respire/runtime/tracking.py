@@ -21,6 +21,7 @@ from pyarrow import fs
 from respire import __version__
 from respire.errors import InputError
 from respire.recipe.recipe import Recipe
+from respire.runtime.model_registry import log_model, register_model
 from respire.runtime.storage import Storage
 from respire.runtime.tracking_store import client, preflight, run_page
 
@@ -173,6 +174,28 @@ class Tracker:
                 (target if folder_itself else target.parent).mkdir(parents=True, exist_ok=True)
                 fs.copy_files(source, str(target), filesystem, fs.LocalFileSystem())
             client(self.uri).log_artifacts(self.run_id, temporary)
+
+    def log_model(self, folder: Storage, name: str, key: str, register: str | None) -> None:
+        """Log a model folder, once: what a run resumed has logged before is not logged again.
+
+        Args:
+            folder: the model (inference/model_folder.py).
+            name: of the model in this run.
+            key: of all that can change its numbers.
+            register: name in the registry, of which it becomes a version; None for none.
+
+        Raises:
+            InputError: the store has no registry, or refuses the name.
+        """
+        tag, tags = f"respire.{name}", client(self.uri).get_run(self.run_id).data.tags
+        before, _, model_uri = tags.get(tag, "").partition(" ")
+        if before != key:
+            model_uri = log_model(self.uri, self.run_id, name, folder)
+            self.log_tags({tag: f"{key} {model_uri}"})
+        version = f"{register} {model_uri}"
+        if register is not None and tags.get(f"{tag}.registered") != version:
+            register_model(self.uri, model_uri, register)
+            self.log_tags({f"{tag}.registered": version})
 
 
 def _resume_or_create(

@@ -55,15 +55,28 @@ def count_votes(decided: Tensor, whole: Tensor, cycles: int, classes: int) -> Te
     return votes.index_put((whole.to(decided.device), decided), one, accumulate=True)
 
 
+class Predictor:
+    """A recipe's trained network on a processor, ready for any number of banks."""
+
+    def __init__(self, recipe: Recipe, learnt: Learnt, compute: Compute):
+        self.recipe, self.compute = recipe, compute
+        self.counts = learnt.counts.numpy()
+        self.network = on_device(network_of(recipe, learnt.weights), compute.device)
+        self.pipeline = Pipeline(recipe, compute.device)
+
+    def __call__(self, bank: CycleBank) -> pd.DataFrame:
+        """What it says of every cycle of a bank (``predictions``)."""
+        windows = self.pipeline.windows(bank)
+        every = torch.arange(len(windows))
+        logits = predict_logits(self.network, self.pipeline, windows, every, self.compute)
+        log_p = logits.log_softmax(1).cpu().numpy()
+        prior = self.recipe.optimisation.prior
+        return predictions(windows.cycles, log_p, self.counts, prior, self.recipe.classes)
+
+
 def predict(recipe: Recipe, bank: CycleBank, learnt: Learnt, compute: Compute) -> pd.DataFrame:
     """What a recipe's network says of every cycle of a bank (``predictions``)."""
-    network = on_device(network_of(recipe, learnt.weights), compute.device)
-    pipeline = Pipeline(recipe, compute.device)
-    windows = pipeline.windows(bank)
-    logits = predict_logits(network, pipeline, windows, torch.arange(len(windows)), compute)
-    log_p = logits.log_softmax(1).cpu().numpy()
-    counts, prior = learnt.counts.numpy(), recipe.optimisation.prior
-    return predictions(windows.cycles, log_p, counts, prior, recipe.classes)
+    return Predictor(recipe, learnt, compute)(bank)
 
 
 def predictions(

@@ -33,18 +33,21 @@ def test_another_name_is_not() -> None:
 
 
 def test_there_is_a_command_for_every_script() -> None:
-    assert COMMANDS.keys() == {script.stem for script in SCRIPTS.glob("*.py")}
+    scripts = {script.stem for script in SCRIPTS.glob("*.py")}
+    assert COMMANDS.keys() == scripts | {"predict"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([], 0, "seed_variance"),
-        (["fulll"], 2, "seed_variance"),
+        ([], 0, "seed-variance"),
+        (["fulll"], 2, "seed-variance"),
+        (["predict", "--help"], 0, "--annotations"),
+        (["completion", "bash"], 0, "--recipe.optimisation.epochs"),
         (["scale", "--help"], 0, "--gpu-gib"),
         (["seed-variance", "--splits", "0"], 2, "--splits 0: must be at least 1"),
     ],
-    ids=["none", "unknown", "help", "bad input"],
+    ids=["none", "unknown", "predict", "completion", "help", "bad input"],
 )
 def test_commands_are_found_by_their_names(arguments: list[str], code: int, said: str) -> None:
     command = [sys.executable, "-m", "respire", *arguments]

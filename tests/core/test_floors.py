@@ -35,7 +35,7 @@ ONLY = {
         "training/stage2",
         "experiments/search/trials",
     ),
-    "mlflow": ("runtime/tracking", "runtime/tracking_store"),
+    "mlflow": ("runtime/tracking", "runtime/tracking_store", "runtime/model_registry"),
     "tyro": ("command",),
     "optuna": ("experiments/search",),
     "soundfile": ("data/audio", "data/corpora/synthetic"),

@@ -1,7 +1,6 @@
 """RespireNet on one split: both stages, their report, and models that are kept."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 
 import pandas as pd
@@ -10,9 +9,10 @@ from respire.data.splits.split import Cut
 from respire.evaluation.assess import EVERY
 from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES
 from respire.experiments.full import report, summary
+from respire.inference.model_folder import COMMON, Card, write_model
+from respire.inference.whole import RULE
 from respire.recipe.identity import digest
 from respire.recipe.recipe import Recipe
-from respire.runtime.run_folder import dump_state
 from respire.runtime.storage import Storage
 from respire.runtime.tracking import Tracker
 from respire.study.experiment import Planned, open_setting
@@ -23,11 +23,17 @@ from respire.training.loop import OnEpoch
 from respire.training.sampling import share_of_batch
 from respire.training.stage2 import trial_name
 
-MODELS = "models"
+MODEL = "model"
+"""Folder of the first seed's model; the others' have the seed in their name."""
 
 
 def full(
-    recipe: Recipe, cut: Cut, seeds: Sequence[int], place: Place, name: str | None = None
+    recipe: Recipe,
+    cut: Cut,
+    seeds: Sequence[int],
+    place: Place,
+    name: str | None = None,
+    register: str | None = None,
 ) -> str:
     """Run both stages on one split and write the report; the same arguments resume.
 
@@ -38,6 +44,7 @@ def full(
             their predictions averaged.
         place: where things are.
         name: the run's own; None for one made of recipe, split and key.
+        register: name in MLflow's registry, of which the models become versions; None for none.
 
     Returns:
         The report's table.
@@ -70,14 +77,15 @@ def full(
         outcome = outcomes[study.seed]
         found = summary.summarise(study, outcomes)
         for seed, of in setting.studies.items():
-            models = experiment.folder / MODELS
-            _keep_models(models if of is study else models / f"seed-{seed}", of, outcomes[seed])
+            model = MODEL if of is study else f"{MODEL}-seed-{seed}"
+            _keep_model(experiment.folder / model, of, outcomes[seed])
+            experiment.tracker.log_model(experiment.folder / model, model, of.whole.key, register)
         _keep_predictions(experiment.folder / PREDICTIONS, outcomes)
         _log_results(experiment.tracker, study, outcome, found)
         results = experiment.finish(
             found,
             lambda results: report.page(results, summary.histories(outcome)),
-            files=(PREDICTIONS, MODELS),
+            files=(PREDICTIONS,),
             warnings=tuple(dict.fromkeys(w for of in outcomes.values() for w in of.warnings)),
         )
     return report.summary(results)
@@ -92,22 +100,30 @@ def _keep_predictions(file: Storage, outcomes: Mapping[int, summary.Outcome]) ->
     keep_predictions(file, by_stage, "stage")
 
 
-def _keep_models(folder: Storage, study: Study, outcome: summary.Outcome) -> None:
-    """Write both stages' models; each says what it started from and how to use it."""
+def _keep_model(folder: Storage, study: Study, outcome: summary.Outcome) -> None:
+    """Write both stages' models as one that travels (inference/model_folder.py)."""
     tuned = {device: model.learnt for device, model in outcome.devices.items()}
-    for device, learnt in {"stage1": outcome.stage1.learnt, **tuned}.items():
-        if learnt is None:
-            continue
-        state = {
-            "weights": learnt.weights,
-            "trained_on": learnt.counts.tolist(),
-            "recipe": asdict(study.recipe),
-            "classes": list(study.recipe.classes),
+    learnt = {COMMON: outcome.stage1.learnt, **tuned}
+    card = Card(
+        recipe=study.recipe,
+        classes=study.recipe.classes,
+        devices={device: model.decision for device, model in outcome.devices.items()},
+        locations=tuple(sorted(study.cycles["location"].unique())),
+        prior=study.recipe.prior,
+        rule=RULE,
+        training={
+            "key": study.whole.key,
+            "data": study.prepared.key,
+            "split": vars(study.split.cut),
+            "sides": study.split.describe(study.cycles),
+            "seed": study.seed,
             "initial_weights": study.recipe.model.weights,
             "initial_weights_fingerprint": study.identity["initial"],
-            "key": study.whole.key,
-        }
-        (folder / f"{device}.pt").write_bytes(dump_state(state))
+            "stamps": study.stamps,
+            "warnings": (*study.warnings, *outcome.warnings),
+        },
+    )
+    write_model(folder, card, {name: of for name, of in learnt.items() if of is not None})
 
 
 def _log_study(run: Tracker, study: Study) -> None:

@@ -1,7 +1,6 @@
 """experiments/full.py as users run it: from the command line to what it leaves behind."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from commands import client_of, finished, parent_and_children
 from small_run import BACKBONE, EPOCHS, FULL, NAME, SMALL, results_in
 
+import respire
 from respire.command.questions import full
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.evaluation.decided import averaged, decided
@@ -155,7 +155,7 @@ def test_the_released_code_on_two_classes_runs_to_its_stamped_end(
         assert (told["se"], told["sp"]) == (together.se, together.sp)
         first = results["stages"][stage]["overall"]["score"]
         assert results["seeds"]["members"]["0"][stage]["score"] == first
-    assert {p.name for p in tmp_path.glob("runs/full/*/models/*")} >= {"stage1.pt", "seed-1"}
+    assert len([*tmp_path.glob("runs/full/*/model*/model.json")]) == 2
     assert set(predictions["label"]) == {0, 1}
 
 
@@ -204,10 +204,7 @@ def test_mlflow_has_a_nested_run_for_stage_1_and_each_device(uninterrupted: Path
         assert children[device].data.tags["respire.decision"] == told["decision"]
 
 
-def test_mlflow_keeps_figures_confusions_and_models_that_load(uninterrupted: Path) -> None:
-    from respire.models.network import respirenet
-    from respire.runtime.run_folder import load_state
-
+def test_mlflow_keeps_figures_and_confusions(uninterrupted: Path) -> None:
     parent, _ = parent_and_children("full", uninterrupted)
     fetched = Path(
         mlflow.artifacts.download_artifacts(
@@ -218,17 +215,39 @@ def test_mlflow_keeps_figures_confusions_and_models_that_load(uninterrupted: Pat
     )
     names = {str(path.relative_to(fetched)) for path in fetched.rglob("*") if path.is_file()}
     assert {"results.json", "report.md", "report.html", "predictions.parquet"} <= names
-    assert {"confusion/stage1.json", "confusion/stage2.json", "models/stage1.pt"} <= names
-    results = results_in(uninterrupted, NAME)
-    pictures = 7 + bool(results["subgroups"]["shown"])
+    assert {"confusion/stage1.json", "confusion/stage2.json"} <= names
+    pictures = 7 + bool(results_in(uninterrupted, NAME)["subgroups"]["shown"])
     assert sum(name.endswith(".png") for name in names) == pictures
-    told = results["stages"]["stage2"]["devices"]
+
+
+def test_a_model_is_left_that_answers_as_the_run_did(uninterrupted: Path, corpus: Path) -> None:
+    """From the folder, and from MLflow, of the run's own test recordings as files."""
+    folder = uninterrupted / "runs" / "full" / NAME
+    told = results_in(uninterrupted, NAME)["stages"]["stage2"]["devices"]
     tuned = {device for device in DEVICES if told[device]["decision"] != "kept stage 1"}
-    models = {path.stem for path in (fetched / "models").iterdir()}
-    assert models == {"stage1", *tuned}
-    state = load_state((fetched / "models" / "stage1.pt").read_bytes())
-    network = respirenet(replace(quick().model, backbone=BACKBONE), 4)
-    network.load_state_dict(state["weights"])
-    assert state["recipe"]["preset"] == "quick"
-    assert state["classes"] == ["normal", "crackle", "wheeze", "both"]
-    assert state["initial_weights"] == "none"
+    model = respire.load_model(folder / "model", gpu="none")
+    assert set(model.models) == {"stage1", *tuned}
+    assert dict(model.card.devices) == {device: told[device]["decision"] for device in told}
+    rows = pd.read_parquet(folder / "predictions.parquet")
+    expected = decided(rows[rows["stage"] == "stage2"], model.card.prior)
+    names = dict.fromkeys(expected["recording"])
+    files = [str(next(corpus.rglob(f"{name}.wav"))) for name in names]
+    heard = model.predict(files, annotations=True)
+    p = [f"p_{name}" for name in model.card.classes]
+    within = 1e-5 if model.compute.precision == "fp32" else 1e-2
+    np.testing.assert_allclose(heard[p], expected[p], atol=within)
+    called = [model.card.classes[index] for index in expected["predicted"]]
+    assert (heard["class"] == called).mean() >= 0.99
+    parent, _ = parent_and_children("full", uninterrupted)
+    uri = parent.data.tags["respire.model"].partition(" ")[2]
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{uninterrupted}/mlflow.db")
+        logged = respire.load_model(uri, gpu="none")
+        pd.testing.assert_frame_equal(logged.predict(files[0]), model.predict(files[0]))
+        mlflow.set_tracking_uri(f"sqlite:///{uninterrupted}/mlflow.db")
+        served = mlflow.pyfunc.load_model(uri)
+        first = heard[heard["file"] == files[0]]
+        asked = first[["start_s", "end_s", "device"]].assign(audio=Path(files[0]).read_bytes())
+        answered = served.predict(asked)
+        np.testing.assert_allclose(answered[p], first[p], atol=within)
+        assert answered["row"].tolist() == list(range(len(first)))

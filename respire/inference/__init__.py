@@ -1,0 +1,1 @@
+"""A model folder, and answers for anyone's recordings; knows neither Ray nor MLflow."""

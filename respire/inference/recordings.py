@@ -1,0 +1,205 @@
+"""Recordings of any kind: found, and cut into windows or into annotated cycles."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyarrow import fs
+
+from respire.data.audio import AUDIO_SUFFIXES, decode_audio, read_audio
+from respire.data.corpora.icbhi_format import parse_annotation
+from respire.data.preprocess import preprocess, slice_cycles
+from respire.data.rows import WITHOUT_SPECTRAL
+from respire.errors import InputError
+from respire.labels import UNKNOWN
+from respire.recipe.recipe import Recipe
+from respire.runtime.storage import Storage
+
+SHORTEST_S = 0.2
+"""Shorter recordings are refused: no annotated cycle of ICBHI 2017 is."""
+PARTS_OF_A_NAME = 5
+"""Patient, session, location, mode and device, as ICBHI 2017 names recordings."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording that is to be heard.
+
+    Attributes:
+        file: path or URI, as answers call it.
+        device: that it was made with, a free string; "" where nobody says.
+        cycles: start and end in seconds of what is to be heard; None for all of it, in windows.
+        annotation: path or URI of the file that says where its cycles are; "" for none.
+        content: the file's bytes, where they need not be read.
+    """
+
+    file: str
+    device: str = ""
+    cycles: tuple[tuple[float, float], ...] | None = None
+    annotation: str = ""
+    content: bytes | None = None
+
+    @property
+    def stem(self) -> str:
+        """Its file's name without folder and suffix."""
+        return PurePosixPath(self.file.partition("?")[0]).stem
+
+
+def find_recordings(
+    sources: Sequence[str | Path], device: str = "", annotations: bool = False
+) -> list[Recording]:
+    """The recordings among files, folders (searched recursively) and URIs of either.
+
+    Args:
+        sources: where; what is named as a file is taken for a recording whatever it is called.
+        device: of those whose name does not say.
+        annotations: whether ``NAME.txt`` beside each, in ICBHI's layout, says what its cycles are.
+
+    Raises:
+        InputError: a source is not there, or a folder holds no recording.
+    """
+    files = [file for source in sources for file in _files(str(source))]
+    return [
+        Recording(
+            file,
+            device=device_in_name(file) or device,
+            annotation=str(_with_suffix(file, ".txt")) if annotations else "",
+        )
+        for file in files
+    ]
+
+
+def recordings_in(rows: pd.DataFrame) -> list[Recording]:
+    """The recordings, or parts of them, that a table's rows hold or name (``Model.answer``).
+
+    Raises:
+        InputError: a row has neither audio nor uri, or a start without an end.
+    """
+    found = []
+    for number, row in enumerate(rows.to_dict("records")):
+        given = {name: value for name, value in row.items() if not _missing(value)}
+        if "audio" not in given and "uri" not in given:
+            raise InputError(f"row {number}: neither audio nor uri; give one of them")
+        if ("start_s" in given) != ("end_s" in given):
+            raise InputError(f"row {number}: give start_s and end_s, or neither")
+        file = str(given.get("uri", f"row {number}"))
+        found.append(
+            Recording(
+                file,
+                device=str(given.get("device", "")) or device_in_name(file),
+                cycles=((given["start_s"], given["end_s"]),) if "start_s" in given else None,
+                content=given.get("audio"),
+            )
+        )
+    return found
+
+
+def _missing(value: object) -> bool:
+    return value is None or value != value or value == ""
+
+
+def device_in_name(file: str) -> str:
+    """The device that a file's name ends in, if it has the parts of ICBHI's names; else ""."""
+    parts = Recording(file).stem.split("_")
+    return parts[-1] if len(parts) == PARTS_OF_A_NAME else ""
+
+
+def _files(source: str) -> Iterator[str]:
+    filesystem, path = Storage.at(source).filesystem()
+    kind = filesystem.get_file_info(path).type
+    if kind == fs.FileType.NotFound:
+        raise InputError(f"{source}: no such file or folder; check the path")
+    if kind != fs.FileType.Directory:
+        yield source
+        return
+    found = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
+    # Names with a leading dot are a file system's own, such as macOS' "._NAME.wav".
+    names = sorted(
+        file.path[len(path.rstrip("/")) + 1 :]
+        for file in found
+        if file.type == fs.FileType.File
+        and PurePosixPath(file.base_name).suffix.lower() in AUDIO_SUFFIXES
+        and not file.base_name.startswith(".")
+    )
+    if not names:
+        raise InputError(f"{source}: no recording ({', '.join(AUDIO_SUFFIXES)}) below it")
+    yield from ((Storage(source.rstrip("/")) / name).uri for name in names)
+
+
+def _with_suffix(file: str, suffix: str) -> str:
+    where, question_mark, options = file.partition("?")
+    folder, slash, name = where.rpartition("/")
+    return f"{folder}{slash}{PurePosixPath(name).stem}{suffix}{question_mark}{options}"
+
+
+def window_times(duration_s: float, window_s: float) -> list[tuple[float, float]]:
+    """Start and end in seconds of half-overlapping windows over a recording.
+
+    One begins every half window, until one reaches the recording's end; that one may be shorter,
+    and is padded as a short cycle is.
+    """
+    hop = window_s / 2
+    count = 1 + max(0, int(np.ceil((duration_s - window_s) / hop - 1e-9)))
+    return [(n * hop, min(n * hop + window_s, duration_s)) for n in range(count)]
+
+
+def cut(recordings: Sequence[Recording], recipe: Recipe) -> pa.Table:
+    """Rows of the cycles' schema (data/rows.py), the windows of a recording in place of its cycles.
+
+    Recordings are called by the stem of their file; what nobody has labelled is UNKNOWN.
+
+    Raises:
+        InputError: a recording or its annotation is bad.
+    """
+    rows = [_row(recording, recipe) for recording in recordings]
+    return pa.Table.from_pylist(rows, schema=WITHOUT_SPECTRAL)
+
+
+def _row(recording: Recording, recipe: Recipe) -> dict[str, object]:
+    file, rate_hz = recording.file, recipe.preprocess.sample_rate_hz
+    content = recording.content
+    audio, rate = read_audio(file) if content is None else decode_audio(content, file)
+    if len(audio) < SHORTEST_S * rate:
+        raise InputError(
+            f"{file}: lasts {len(audio) / rate:g} s, and no cycle of breath is shorter than "
+            f"{SHORTEST_S} s; record it again"
+        )
+    if np.ptp(audio) == 0:
+        raise InputError(f"{file}: silent from beginning to end; record it again")
+    waveform = preprocess(audio, rate, recipe.preprocess)
+    cycles, labels = recording.cycles, None
+    if recording.annotation:
+        annotated = parse_annotation(_text(recording.annotation), recording.annotation, inf)
+        cycles = tuple((cycle.start_s, cycle.end_s) for cycle in annotated)
+        labels = [cycle.label for cycle in annotated]
+    elif cycles is None:
+        window_s = recipe.features.samples(rate_hz) / rate_hz
+        cycles = tuple(window_times(len(waveform) / rate_hz, window_s))
+    starts, ends = zip(*cycles, strict=True)
+    try:
+        samples, lengths = slice_cycles(waveform, starts, ends, rate_hz)
+    except InputError as error:
+        raise InputError(f"{recording.annotation or file}: {error}") from error
+    return {
+        **dict.fromkeys(("session", "location", "mode"), ""),
+        "recording": recording.stem,
+        "patient": UNKNOWN,
+        "device": recording.device,
+        "cycle": np.arange(len(cycles)),
+        "start_s": starts,
+        "end_s": ends,
+        "label": labels or [UNKNOWN] * len(cycles),
+        "samples": lengths,
+        "audio": samples,
+    }
+
+
+def _text(file: str) -> str:
+    try:
+        return Storage(file).read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: annotation cannot be read ({error}); check the path") from error

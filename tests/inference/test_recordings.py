@@ -1,0 +1,117 @@
+"""What is found, how it is cut, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_fit import RECIPE
+
+from respire.errors import InputError
+from respire.inference.recordings import (
+    Recording,
+    cut,
+    device_in_name,
+    find_recordings,
+    window_times,
+)
+from respire.labels import UNKNOWN
+
+
+def noise(file: Path, seconds: float = 3.0, rate: int = 4000, channels: int = 1) -> Path:
+    shape = (round(seconds * rate), channels)
+    sf.write(file, np.random.default_rng(0).normal(0, 0.1, shape), rate)
+    return file
+
+
+@given(st.floats(0.2, 200), st.floats(0.5, 10))
+def test_windows_overlap_by_half_and_reach_the_end(duration_s: float, window_s: float) -> None:
+    times = np.array(window_times(duration_s, window_s))
+    starts, ends = times.T
+    assert starts[0] == 0
+    assert ends[-1] == pytest.approx(duration_s)
+    np.testing.assert_allclose(np.diff(starts), window_s / 2)
+    np.testing.assert_allclose((ends - starts)[:-1], window_s)
+    # None is wholly within the one before it.
+    assert len(times) == 1 or ends[-1] - starts[-1] > window_s / 2 - 1e-6
+
+
+@pytest.mark.parametrize(
+    ("file", "device"),
+    [
+        ("a/101_1b1_Al_sc_Meditron.wav", "Meditron"),
+        ("s3://b/101_1b1_Al_sc_Walkman.flac?region=x", "Walkman"),
+        ("breath.wav", ""),
+        ("my_breath.wav", ""),
+    ],
+)
+def test_a_device_is_that_of_an_icbhi_name(file: str, device: str) -> None:
+    assert device_in_name(file) == device
+
+
+def test_folders_are_searched_and_files_taken_as_they_are_named(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    names = ("a.wav", "below/b.flac", "below/101_1b1_Al_sc_Meditron.wav")
+    for name in names:
+        noise(tmp_path / name)
+    (tmp_path / "a.txt").write_text("no recording")
+    (tmp_path / "._a.wav").write_text("macOS")
+    found = find_recordings([tmp_path, tmp_path / "a.txt"], "Walkman", annotations=True)
+    assert [Path(one.file).name for one in found] == [
+        *("a.wav", "101_1b1_Al_sc_Meditron.wav", "b.flac", "a.txt")
+    ]
+    assert [one.device for one in found] == ["Walkman", "Meditron", "Walkman", "Walkman"]
+    assert found[0].annotation == str(tmp_path / "a.txt")
+    with pytest.raises(InputError, match="no such file"):
+        find_recordings([tmp_path / "c.wav"])
+
+
+def test_any_rate_and_channels_become_windows_without_labels(tmp_path: Path) -> None:
+    file = noise(tmp_path / "stereo.wav", 2.6, 44100, 2)
+    (row,) = cut([Recording(str(file))], RECIPE).to_pylist()
+    assert row["start_s"] == [0, 0.5, 1.0, 1.5, 2.0]
+    assert row["samples"] == [4000, 4000, 4000, 4000, 2400]
+    assert set(row["label"]) == {UNKNOWN}
+
+
+def test_annotated_cycles_have_their_times_and_labels(tmp_path: Path) -> None:
+    file = noise(tmp_path / "a.wav")
+    (tmp_path / "a.txt").write_text("0.5\t1.0\t1\t0\n1.0\t2.5\t0\t1\n")
+    (row,) = cut(find_recordings([file], annotations=True), RECIPE).to_pylist()
+    assert (row["start_s"], row["end_s"]) == ([0.5, 1.0], [1.0, 2.5])
+    assert (row["label"], row["samples"]) == ([1, 2], [2000, 6000])
+
+
+def silent(file: Path) -> None:
+    sf.write(file, np.zeros(4000), 4000)
+
+
+def short(file: Path) -> None:
+    noise(file, 0.1)
+
+
+def not_a_number(file: Path) -> None:
+    sf.write(file, np.full(4000, np.nan), 4000, subtype="FLOAT")
+
+
+def text(file: Path) -> None:
+    file.write_text("these are not the sounds of lungs")
+
+
+BAD = {
+    "silent": (silent, "silent from beginning to end"),
+    "short": (short, "lasts 0.1 s"),
+    "NaN": (not_a_number, "not finite"),
+    "text": (text, "not decodable as audio"),
+}
+
+
+@pytest.mark.parametrize("how", BAD)
+def test_what_is_bad_is_refused_by_its_name(how: str, tmp_path: Path) -> None:
+    write, said = BAD[how]
+    file = tmp_path / "bad.wav"
+    write(file)
+    with pytest.raises(InputError, match=f"bad.wav.*{said}"):
+        cut([Recording(str(file))], RECIPE)
