@@ -125,8 +125,12 @@ def _write(
             {**of, "heard": windows[of["file"]].to_dict("records")}
             for of in whole.to_dict("records")
         ]
-        about = {"respire_version": model.card.respire_version, "rule": model.card.rule}
-        about |= {"classes": model.card.classes, "key": model.card.training["key"]}
+        about = {
+            "respire_version": model.card.respire_version,
+            "rule": model.card.rule,
+            "classes": model.card.classes,
+            "key": model.card.training["key"],
+        }
         Storage.at(out).write_json({"model": about, "recordings": told, "left_out": bad})
         return
     for file, table in ((out, rows), (f"{stem}-recordings{dot}{form}", whole)):

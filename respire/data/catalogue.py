@@ -71,8 +71,9 @@ def patients_of(manifest: pd.DataFrame) -> pd.Series:
     bare = manifest["corpus"] == BARE
     strange = bare & ~manifest["group"].str.fullmatch("[0-9]{1,9}")
     if strange.any():
+        first = manifest[strange].iloc[0]
         raise InputError(
-            f"row {strange.idxmax()}: group {manifest.loc[strange.idxmax(), 'group']!r} is no "
+            f"row {first.name}: group {first['group']!r} is no "
             f"number, as patients of corpus {BARE} have; call the corpus otherwise"
         )
     if bare.all():
@@ -95,11 +96,11 @@ def check_audio(
             duration_s, _ = read_header(*Storage.at(recording).filesystem())
         except InputError as error:
             return f"{where}, row {rows.index[0]}: {error}"
-        beyond = rows["end_s"] > duration_s + ROUNDING_S
+        beyond = rows.loc[rows["end_s"] > duration_s + ROUNDING_S, "end_s"]
         return (
-            f"{where}, row {beyond.idxmax()}: end_s {rows.loc[beyond.idxmax(), 'end_s']:g} is "
-            f"beyond the recording's {duration_s:g} s; {REMEDY}"
-            if beyond.any()
+            f"{where}, row {beyond.index[0]}: end_s {beyond.iloc[0]:g} is beyond the recording's "
+            f"{duration_s:g} s; {REMEDY}"
+            if len(beyond)
             else None
         )
 
@@ -121,9 +122,9 @@ def people(manifest: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """
     columns = ["age", "sex", "bmi", "diagnosis"]
     rows = manifest[columns].assign(patient=patients_of(manifest))
-    rows = rows[rows["patient"] != NOBODY].replace("", None).groupby("patient")
-    differ = rows.nunique() > 1
-    told = rows.first().mask(differ)
+    by_patient = rows[rows["patient"] != NOBODY].replace("", None).groupby("patient")
+    differ = by_patient.nunique() > 1
+    told = by_patient.first().mask(differ)
     warnings = [
         f"{column} of patients {', '.join(map(str, told.index[differ[column]][:5]))} is told in "
         f"several ways, and passed over"

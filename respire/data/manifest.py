@@ -169,8 +169,8 @@ def complete(rows: pd.DataFrame, where: str, folder: Storage, corpus: str) -> pd
     full["corpus"] = full["corpus"].where(full["corpus"] != "", corpus)
     for name in NUMBERS:
         numbers = pd.to_numeric(full[name], errors="coerce").astype(float)
-        bad = ~np.isfinite(numbers) & ~full[name].isin(_NO_NUMBER)
-        _refuse(full, bad, where, name, "is no number", "correct it")
+        unread = pd.Series(~np.isfinite(numbers), full.index) & ~full[name].isin(_NO_NUMBER)
+        _refuse(full, unread, where, name, "is no number", "correct it")
         full[name] = numbers
     for name, column in text.items():
         if column.allowed:
@@ -233,9 +233,9 @@ def _refuse(
     rows: pd.DataFrame, bad: pd.Series, where: str, column: str, what: str, remedy: str
 ) -> None:
     if bad.any():
-        row = bad.idxmax()
-        value = rows[column].astype(object)[row]
-        raise InputError(f"{where}, row {row}: {column} {value!r} {what}; {remedy}")
+        row = int(bad.to_numpy().argmax())
+        value = rows[column].astype(object).iloc[row]
+        raise InputError(f"{where}, row {rows.index[row]}: {column} {value!r} {what}; {remedy}")
 
 
 def folder_of(file: Storage) -> Storage:

@@ -74,11 +74,13 @@ class Model:
         """
         if isinstance(recordings, str | Path | Recording):
             recordings = [recordings]
-        wanted = []
+        wanted: list[Recording] = []
         for one in recordings:
-            found = isinstance(one, Recording)
-            wanted += [one] if found else find_recordings([one], device, annotations)
-        return pd.concat(self.hear(wanted), ignore_index=True)
+            if isinstance(one, Recording):
+                wanted.append(one)
+            else:
+                wanted += find_recordings([one], device, annotations)
+        return pd.concat(list(self.hear(wanted)), ignore_index=True)
 
     def answer(self, rows: pd.DataFrame) -> pd.DataFrame:
         """What it hears in recordings that a table holds or names, as MLflow serves it.

@@ -141,7 +141,7 @@ def _of_manifest(manifest: pd.DataFrame, where: str, data: str, skip_bad: bool) 
     manifest, skipped = check_audio(manifest, where, skip_bad)
     cycles = catalogue(manifest)
     patients, warnings = people(manifest)
-    sha256 = manifest.set_index("recording")["sha256"].to_dict()
+    sha256 = dict(zip(manifest["recording"], manifest["sha256"], strict=True))
     sided = manifest[manifest["official_side"] != ""]
     passed_over = len(manifest) - len(cycles)
     if passed_over:

@@ -157,7 +157,8 @@ def read_patients(directory: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
         any value; and why a file was not read, one line each: no number of a run needs them.
     """
     source = Source.at(directory)
-    tables, warnings = [], []
+    tables: list[pd.DataFrame | pd.Series] = []
+    warnings = []
     for name, parse in PARSERS.items():
         files = source.named(name)
         try:

@@ -64,9 +64,10 @@ def manifest(table: Storage, corpus: str) -> pd.DataFrame:
     for name in ("crackle", "wheeze"):
         bad = ~rows[name].str.strip().isin(_FLAGS)
         if bad.any():
-            row = bad.idxmax()
+            first = rows.loc[bad, name]
             raise InputError(
-                f"{table.uri}, row {row}: {name} {rows.loc[row, name]!r} must be 0 or 1; correct it"
+                f"{table.uri}, row {first.index[0]}: {name} {first.iloc[0]!r} must be 0 or 1; "
+                f"correct it"
             )
     crackle, wheeze = (rows.pop(name).str.strip() for name in ("crackle", "wheeze"))
     label = crackle.astype(int) + 2 * wheeze.astype(int)
