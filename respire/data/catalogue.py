@@ -10,14 +10,13 @@ import pandas as pd
 
 from respire.data.audio import read_header
 from respire.data.manifest import JUDGED, LABELS
+from respire.data.rows import NOBODY
 from respire.errors import REMEDY, InputError
 from respire.runtime.storage import Storage
 
 BARE = "icbhi"
 """The corpus whose recordings and patients keep their bare names, for its runs are found by them.
 All others' are called CORPUS:NAME."""
-NOBODY = ""
-"""The patient of a recording of which none is known."""
 ROUNDING_S = 0.5e-3
 """Annotations are written to the millisecond, so a cycle that ends with its recording may round
 to half a millisecond beyond it. (No recording of ICBHI needs it: its latest cycles end exactly

@@ -29,6 +29,8 @@ SCHEMA = pa.schema(
 All audio may be sorted or joined at once, and 32 bits count 149 hours of it at 4 kHz.
 """
 PATIENT = SCHEMA.get_field_index("patient")
+NOBODY = ""
+"""The patient of a recording of which none is known."""
 
 
 def schema_of(patient: pa.DataType) -> pa.Schema:

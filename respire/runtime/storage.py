@@ -92,8 +92,9 @@ class Storage:
                 return client, f"{bucket}{unquote(parts.path)}"
             return fs.FileSystem.from_uri(self.uri)
         except (pa.ArrowInvalid, OSError) as error:
+            told = str(error).replace(parts._replace(path="").geturl(), self.shown)
             raise InputError(
-                f"{self.uri}: no such storage ({error}); give a folder or an s3:// URI"
+                f"{self.uri}: no such storage ({told}); give a folder or an s3:// URI"
             ) from error
 
     def exists(self) -> bool:

@@ -33,6 +33,7 @@ from respire.training.loop import Fit, OnEpoch, fit
 from respire.training.sampling import share_of_batch
 
 CHECKPOINT_FILE = "fit.pt"
+ABORT_SECONDS = 5.0
 RETRIES = 3
 """Losses of workers, and errors of theirs, that one trainer bears."""
 
@@ -61,6 +62,14 @@ class _Trainer(TorchTrainer):
 
     def _register_sigint_handler(self, controller: Any) -> None:
         self.controller = controller
+
+    def abort(self) -> None:
+        """End the training: it gives back what it holds, or, where it waits, is killed."""
+        if self.controller is None:
+            return
+        with suppress(ray.exceptions.RayError):  # it has ended, or takes too long
+            ray.get(self.controller.abort.remote(), timeout=ABORT_SECONDS)
+        ray.kill(self.controller)
 
 
 def train_stage1(
@@ -132,8 +141,7 @@ def train_stage1(
             with interruptible():
                 result = trainer.fit()
         except KeyboardInterrupt:
-            if trainer.controller is not None:  # its workers, or their room, go with it
-                ray.kill(trainer.controller)
+            trainer.abort()
             raise
         except ray.train.TrainingFailedError as error:
             cell.check_room(initial)

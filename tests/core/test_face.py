@@ -34,7 +34,7 @@ def test_another_name_is_not() -> None:
 
 def test_there_is_a_command_for_every_script() -> None:
     scripts = {script.stem for script in SCRIPTS.glob("*.py")}
-    assert COMMANDS.keys() == scripts | {"predict"}
+    assert COMMANDS.keys() == scripts | {"import", "predict"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from respire.data.corpora.icbhi import read_catalogue
-from respire.data.prepare import ERROR, by_recording, prepare_block
+from respire.data.prepare import ERROR, NO_SOUND, by_recording, prepare_block
 from respire.data.rows import FULL_SCALE, SCHEMA, WITHOUT_SPECTRAL, in_order, pick, spectral_of
 from respire.data.spectral import SERIES, SPECTRAL_NAMES, STATISTICS, spectral_statistics
 from respire.data.splits.by_cycle import rows_apart
@@ -153,7 +153,7 @@ def test_the_numbers_are_those_of_the_kept_samples_in_whatever_blocks(
     rows = by_recording(catalogue)
     whole = prepare_block(rows, RECIPE)
     apart = [prepare_block(rows.slice(row, 1), RECIPE) for row in range(len(rows))]
-    assert whole.drop_columns(ERROR.name).schema.equals(SCHEMA)
+    assert whole.drop_columns([ERROR.name, NO_SOUND.name]).schema.equals(SCHEMA)
     assert pa.concat_tables(apart).equals(whole)
     bank = CycleBank.from_table(whole, "4-class")
     numbers = spectral_of(whole)
@@ -167,7 +167,7 @@ def test_the_numbers_are_those_of_the_kept_samples_in_whatever_blocks(
 def test_where_only_audio_is_needed_they_are_left_out(catalogue: pd.DataFrame) -> None:
     rows = by_recording(catalogue)
     without = prepare_block(rows, RECIPE, spectral=False)
-    assert without.drop_columns(ERROR.name).schema.equals(WITHOUT_SPECTRAL)
+    assert without.drop_columns([ERROR.name, NO_SOUND.name]).schema.equals(WITHOUT_SPECTRAL)
     assert without.equals(prepare_block(rows, RECIPE).drop_columns("spectral"))
 
 

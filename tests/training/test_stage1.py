@@ -98,7 +98,7 @@ def lost() -> Exception:
 
 def tries(monkeypatch: pytest.MonkeyPatch, folder: Path, *left: tuple[Exception, bool]) -> str:
     """How a training on such a trainer ends."""
-    monkeypatch.setattr(stage1, "TorchTrainer", LosingTrainer)
+    monkeypatch.setattr(stage1, "_Trainer", LosingTrainer)
     monkeypatch.setattr(LosingTrainer, "left", list(left))
     cycles = SimpleNamespace(dataset=lambda _: None)
     with pytest.raises((FloatingPointError, ray.train.TrainingFailedError)) as ended:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from respire.data.catalogue import NOBODY
+from respire.data.rows import NOBODY
 from respire.errors import InputError
 from respire.labels import CLASSES
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from respire.data.catalogue import NOBODY
+from respire.data.rows import NOBODY
 from respire.data.splits.by_cycle import draw_cycles, take_apart
 from respire.data.splits.by_recording import draw_recordings
 from respire.data.splits.draw import (

@@ -19,7 +19,6 @@ from respire.data.corpora import icbhi
 from respire.data.preprocess import preprocess, slice_cycles
 from respire.errors import InputError
 from respire.experiments.audit.run import audit, blank_rows
-from respire.experiments.audit.summary import BlankPart
 from respire.features.bank import CycleBank
 from respire.features.blank_region import BlankRegion
 from respire.features.pipeline import Pipeline
@@ -135,7 +134,7 @@ def test_sounds_of_low_frequencies_leave_the_rows_above_blank() -> None:
     assert found.devices["Litt3200"].top_row == 1
     assert found.devices["Litt3200"].cut > 0.5
     assert (found.devices["Meditron"].top_row, found.devices["Meditron"].cut) == (0, 0)
-    assert found.devices["AKGC417L"] == BlankPart(0, None, None, None)
+    assert set(found.devices) == {"Litt3200", "Meditron"}
     assert (found.all.windows, found.all.top_row) == (2, 0.5)
     assert list(found.row_hz) == sorted(found.row_hz, reverse=True)
     assert 1900 < found.row_hz[0] < 2000
