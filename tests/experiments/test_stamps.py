@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from commands import parent_and_children
-from small_run import BACKBONE
 
 from respire.data.splits.split import Cut
 from respire.errors import InputError
@@ -39,7 +38,6 @@ def recipe() -> Recipe:
         shape,
         selection="test",
         features=replace(shape.features, evaluation_padding="smart", **IMAGE),
-        model=replace(shape.model, backbone=BACKBONE),
         optimisation=replace(shape.optimisation, epochs=1, precision="fp32"),
         finetune=replace(shape.finetune, epochs=1, unselected_epochs=1),
     )
