@@ -105,9 +105,9 @@ def no_sound(channels: np.ndarray) -> str | None:
     return None
 
 
-def read_audio(source: str) -> tuple[np.ndarray, int]:
+def read_audio(source: str, content: bytes | None = None) -> tuple[np.ndarray, int]:
     """A recording's channels averaged, float32 [n], and its rate in Hz (``read_channels``)."""
-    channels, rate = read_channels(source)
+    channels, rate = read_channels(source, content)
     return channels.mean(axis=1), rate
 
 
@@ -118,29 +118,20 @@ def _refuse_encoding(audio: sf.SoundFile, path: str) -> None:
         )
 
 
-def read_channels(source: str) -> tuple[np.ndarray, int]:
+def read_channels(source: str, content: bytes | None = None) -> tuple[np.ndarray, int]:
     """Read a recording: wav, flac, or whatever else libsndfile decodes.
 
-    From a path, or a URI that pyarrow's filesystems understand: float32 [n, C] in (-1, 1) for
-    integer formats, and the sample rate in Hz.
+    From a path, or a URI that pyarrow's filesystems understand, or the file's content where it is
+    at hand: float32 [n, C] in (-1, 1) for integer formats, and the sample rate in Hz.
 
     Raises:
         InputError: no such file, not audio, torn, empty, or with samples that are not
             finite or far beyond 1.
     """
     try:
-        content = Storage(source).read_bytes()
+        content = Storage(source).read_bytes() if content is None else content
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error}); check the path") from error
-    return decode_audio(content, source)
-
-
-def decode_audio(content: bytes, source: str) -> tuple[np.ndarray, int]:
-    """The same of a file's content; messages call it by its source.
-
-    Raises:
-        InputError: not audio, torn, empty, or with samples that are not finite.
-    """
     try:
         missing = _missing_bytes(pa.BufferReader(content))
     except ValueError as error:

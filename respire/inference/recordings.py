@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import fs
 
-from respire.data.audio import AUDIO_SUFFIXES, decode_audio, read_audio
+from respire.data.audio import AUDIO_SUFFIXES, read_audio
 from respire.data.corpora.icbhi_format import parse_annotation
 from respire.data.preprocess import preprocess, slice_cycles
 from respire.data.rows import WITHOUT_SPECTRAL
@@ -161,8 +161,7 @@ def cut(recordings: Sequence[Recording], recipe: Recipe) -> pa.Table:
 
 def _row(recording: Recording, recipe: Recipe) -> dict[str, object]:
     file, rate_hz = recording.file, recipe.preprocess.sample_rate_hz
-    content = recording.content
-    audio, rate = read_audio(file) if content is None else decode_audio(content, file)
+    audio, rate = read_audio(file, recording.content)
     if len(audio) < SHORTEST_S * rate:
         raise InputError(
             f"{file}: lasts {len(audio) / rate:g} s, and no cycle of breath is shorter than "

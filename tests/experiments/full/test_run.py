@@ -244,7 +244,6 @@ def test_a_model_is_left_that_answers_as_the_run_did(uninterrupted: Path, corpus
         environment.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{uninterrupted}/mlflow.db")
         logged = respire.load_model(uri, gpu="none")
         pd.testing.assert_frame_equal(logged.predict(files[0]), model.predict(files[0]))
-        mlflow.set_tracking_uri(f"sqlite:///{uninterrupted}/mlflow.db")
         served = mlflow.pyfunc.load_model(uri)
         first = heard[heard["file"] == files[0]]
         asked = first[["start_s", "end_s", "device"]].assign(audio=Path(files[0]).read_bytes())
