@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,8 @@ from respire.statistics.variance import decompose
 BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
 """What the rows stand between."""
 SEEDS = "seed_variance/small-8x2"
-NAMES = (SEEDS, "ablation/small-3-all", "search/small-12x2", "audit/icbhi")
+OLD_NEW = "seed_variance/small-old-new"
+NAMES = (SEEDS, OLD_NEW, "ablation/small-3-all", "search/small-12x2", "audit/icbhi")
 """Experiments with their names."""
 
 
@@ -32,7 +34,7 @@ def with_rows(text: str, folder: Path) -> str:
 
 def rows(folder: Path) -> str:
     """A Markdown table: a question, its answer and the report."""
-    seeds, ablation, search, audit = (read(folder, name) for name in NAMES)
+    seeds, old_new, ablation, search, audit = (read(folder, name) for name in NAMES)
     variant = seeds["variants"]["small"]
     score, cost = variant["variance"]["stage1"]["score"], variant["selection_cost"]
     gain = cost["best_less_chosen"]
@@ -40,6 +42,9 @@ def rows(folder: Path) -> str:
         f"{points(at['value'])} ({ends((at['low'], at['high']))})"
         for at in (half_width(seeds), score["mean"])
     )
+    better = old_new["comparison"]["stages"]["stage1"]["score"]
+    today = [run["score"] for run in old_new["runs"] if run["variant"] == "small"]
+    classical = old_new["variants"]["small"]["baselines"]["spectral statistics"]["score"]
     row = next(row for row in ablation["rows"] if row["name"] == "CNN + CBA + BRC")
     apart, paper = row["difference"], audit["paper"]
     spread = apart["these_patients"]
@@ -54,6 +59,9 @@ def rows(folder: Path) -> str:
         "What is choosing the epoch on test worth?": f"{_gain(gain['mean'], gain['this_data_set'])}"
         f" in {cost['runs']} trainings: the best epoch on test, less the one that validation "
         f"patients chose.",
+        "What do the Score's prior, the last epoch and overlapping frames bring?": f"Recipe `small` "
+        f"{_gain(better['mean'], better['this_data_set'])} on {better['splits']} splits, to "
+        f"a mean of {points(fmean(today))}; the classical baseline has {points(classical)} there.",
         "Do the paper's CBA and BRC help?": f"{_gain(apart['mean']['score'], spread)}"
         f" on {len(apart['splits'])} splits, where the paper has {row['printed']['gain']:+.1f}: "
         f"{_shown(spread)}.",
