@@ -60,8 +60,8 @@ def rows(folder: Path) -> str:
         f" in {cost['runs']} trainings: the best epoch on test, less the one that validation "
         f"patients chose.",
         "What do the Score's prior, the last epoch and overlapping frames bring?": f"Recipe "
-        f"`small` {_gain(better['mean'], better['this_data_set'])} on {better['splits']} splits, to "
-        f"a mean of {points(fmean(today))}; the classical baseline has {points(classical)} there.",
+        f"`small` {_gain(better['mean'], better['this_data_set'])} on {better['splits']} splits, "
+        f"to a mean of {points(fmean(today))}; the classical baseline has {points(classical)} there.",
         "Do the paper's CBA and BRC help?": f"{_gain(apart['mean']['score'], spread)}"
         f" on {len(apart['splits'])} splits, where the paper has {row['printed']['gain']:+.1f}: "
         f"{_shown(spread)}.",
