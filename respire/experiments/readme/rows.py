@@ -44,7 +44,8 @@ def rows(folder: Path) -> str:
     )
     better = old_new["comparison"]["stages"]["stage1"]["score"]
     today = [run["score"] for run in old_new["runs"] if run["variant"] == "small"]
-    classical = old_new["variants"]["small"]["baselines"]["spectral statistics"]["score"]
+    baselines = old_new["variants"]["small"]["baselines"]
+    classical = points(baselines["spectral statistics"]["score"])
     row = next(row for row in ablation["rows"] if row["name"] == "CNN + CBA + BRC")
     apart, paper = row["difference"], audit["paper"]
     spread = apart["these_patients"]
@@ -61,7 +62,7 @@ def rows(folder: Path) -> str:
         f"patients chose.",
         "What do the Score's prior, the last epoch and overlapping frames bring?": f"Recipe "
         f"`small` {_gain(better['mean'], better['this_data_set'])} on {better['splits']} splits, "
-        f"to a mean of {points(fmean(today))}; the classical baseline has {points(classical)} there.",
+        f"to a mean of {points(fmean(today))}; the classical baseline has {classical} there.",
         "Do the paper's CBA and BRC help?": f"{_gain(apart['mean']['score'], spread)}"
         f" on {len(apart['splits'])} splits, where the paper has {row['printed']['gain']:+.1f}: "
         f"{_shown(spread)}.",
