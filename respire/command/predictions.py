@@ -56,7 +56,7 @@ class PredictOptions:
             raise InputError(f"--out {self.out}: must end in {', '.join(FORMS)}")
 
 
-@asked_with(PredictOptions)
+@asked_with(PredictOptions, interrupted="interrupted; nothing is written")
 def predict(options: PredictOptions) -> str:
     """``respire predict``: what it prints last.
 
