@@ -643,6 +643,8 @@ def test_a_quick_run_measures_everything_it_promises(corpus: Path, tmp_path: Pat
     measured = json.loads((folder / "results.json").read_text())
     parts = ("input", "step", "ray", "scaling", "recordings")
     slopes = measured["scaling"].pop("slopes")
+    traffic = [step.pop("traffic") for step in measured["step"]]
+    assert all(set(counts.values()) == {0} for counts in traffic)  # without a GPU there is none
     assert all(math.isfinite(slopes[name]) for name in ("prepare_s", "epoch_s"))
     for part in parts:
         unmeasured = {k: v for k, v in numbers(measured[part]).items() if not v > 0}
