@@ -124,10 +124,11 @@ class TrainingOptions(DataOptions):
 
     split: Kind = "80-20"
     """80-20: random patients; 60-40: the official list, two patients on both sides;
-    60-40-disjoint: the same without those patients' test recordings; by-recording, by-cycle: random
-    ones, their patients on all sides (stamped)."""
+    60-40-disjoint: the same without those patients' test recordings; 60-40-train: random patients
+    of the official training side, to choose a recipe by; by-recording, by-cycle: random ones, their
+    patients on all sides (stamped)."""
     stratify: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Draw an 80-20 split's patients stratified by device and class."""
+    """Draw random patients stratified by device and class."""
     split_seed: int = 0
     """Who is in test (not of the official list)."""
     inner_seed: int = 0

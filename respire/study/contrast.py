@@ -40,7 +40,7 @@ def compare_recipes(
     }
 
     def estimated(stage: str, metric: str) -> Estimated | None:
-        if not grid.variants[a].cut.needs_list:
+        if not grid.variants[a].cut.listed_test:
             over_splits = compared[stage][metric]
             return None if over_splits is None else of_new_patients(over_splits)
         ours, theirs = ({seed: tested[name, seed, stage] for seed in split_seeds} for name in plain)

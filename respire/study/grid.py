@@ -43,7 +43,7 @@ class Variant:
     @property
     def has_one_split(self) -> bool:
         """Whether all its splits are the same: of one test side, and with nobody in validation."""
-        return self.cut.needs_list and self.recipe.selection == "none" and not self.cut.validation
+        return self.cut.listed_test and self.recipe.selection == "none" and not self.cut.validation
 
 
 @dataclass(frozen=True)

@@ -174,12 +174,13 @@ def cut_study(
             tested lacks normal or abnormal cycles.
     """
     whole = corpus.cycles["recording"].isin(prepared.recordings())
-    cycles = cut.units(corpus.cycles[whole].reset_index(drop=True))
+    official = corpus.official if cut.needs_list else None
+    cycles = cut.units(corpus.cycles[whole].reset_index(drop=True), official)
     if cut.cycles_apart:
         prepared = CyclesApart.of(prepared)
     if recipe.selection == "none" and cut.validation is None:
         cut = replace(cut, validation=False)
-    split = cut.on(cycles, corpus.official if cut.needs_list else None)
+    split = cut.on(cycles, official)
     scored = "train" if recipe.selection == "none" else recipe.selection
     for side in dict.fromkeys(("train", scored, "test")):
         on_side = cycles["recording"].isin(getattr(split, side))

@@ -188,6 +188,17 @@ def absences(cycles: pd.DataFrame, sides: Mapping[str, tuple[str, ...]]) -> list
     ]
 
 
+def counted(cycles: pd.DataFrame) -> dict[str, Any]:
+    """Patients, recordings and cycles there, and cycles by class."""
+    by_class = np.bincount(cycles["label"], minlength=len(_CLASSES))
+    return {
+        "patients": int(cycles["patient"].nunique()),
+        "recordings": int(cycles["recording"].nunique()),
+        "cycles": len(cycles),
+        "by_class": dict(zip(_CLASSES, by_class.tolist(), strict=True)),
+    }
+
+
 def listed(things: Iterable[Any], limit: int = 5) -> str:
     """Some of the things, sorted, and how many more there are."""
     ordered = sorted(things)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from respire.data.rows import NOBODY
@@ -17,6 +16,7 @@ from respire.data.splits.by_cycle import draw_cycles, take_apart
 from respire.data.splits.by_recording import draw_recordings
 from respire.data.splits.draw import (
     absences,
+    counted,
     devices_of,
     draw_test_sides,
     draw_validation_side,
@@ -25,11 +25,8 @@ from respire.data.splits.draw import (
     official_test_side,
     shared_warning,
 )
-from respire.data.splits.kinds import LISTED, SHARING, Kind
+from respire.data.splits.kinds import LISTED, RANDOM, SHARING, Kind
 from respire.errors import InputError
-from respire.labels import CLASSES
-
-_CLASSES = CLASSES["4-class"]
 
 SIDES = ("train", "validation", "test")
 
@@ -41,8 +38,10 @@ class Cut:
     Attributes:
         kind: "80-20", a random fifth of the patients in test (paper section 3); "60-40", the
             official split as published, which shares patients between its sides;
-            "60-40-disjoint", the same without these patients' test recordings; "by-recording" and
-            "by-cycle", random ones, whoever their patients are (by_recording.py, by_cycle.py).
+            "60-40-disjoint", the same without these patients' test recordings; "60-40-train", a
+            random fifth of the patients of the official training side, to choose a recipe by:
+            nothing of the official test side is read; "by-recording" and "by-cycle", random ones,
+            whoever their patients are (by_recording.py, by_cycle.py).
         split_seed: outer seed, who is in test (unused by the official split).
         inner_seed: who is in validation, a fifth of the patients not in test. Equal for both
             official kinds.
@@ -83,33 +82,54 @@ class Cut:
 
     @property
     def needs_list(self) -> bool:
-        """Whether the test side is the official one, which a list in the data set names."""
+        """Whether official sides matter, which a list in the data set names."""
+        return self.kind in LISTED or self.inside_training
+
+    @property
+    def listed_test(self) -> bool:
+        """Whether the test side is the official one, the same for every outer seed."""
         return self.kind in LISTED
+
+    @property
+    def inside_training(self) -> bool:
+        """Whether it is the official training side that is cut, and the other is not there."""
+        return self.kind == "60-40-train"
 
     @property
     def holds_out(self) -> bool:
         """Whether nobody in test is heard in training."""
-        return self.kind in ("80-20", "60-40-disjoint")
-
-    @property
-    def leaves_out(self) -> bool:
-        """Whether some recordings are on no side."""
-        return self.kind == "60-40-disjoint"
+        return self.random_test or self.kind == "60-40-disjoint"
 
     @property
     def random_test(self) -> bool:
         """Whether test patients are drawn at random, anew for each outer seed."""
-        return self.kind == "80-20"
+        return self.kind in RANDOM
 
     def at(self, number: int) -> "Cut":
         """The cut of this number, from 0, in a grid: of one test side, another validation side."""
-        if self.needs_list:
+        if self.listed_test:
             return replace(self, inner_seed=self.inner_seed + number)
         return replace(self, split_seed=self.split_seed + number)
 
-    def units(self, catalogue: pd.DataFrame) -> pd.DataFrame:
-        """The catalogue (data/corpora/icbhi.py) with what is cut as its recordings."""
-        return take_apart(catalogue) if self.cycles_apart else catalogue
+    def units(
+        self, catalogue: pd.DataFrame, official: Mapping[str, str] | None = None
+    ) -> pd.DataFrame:
+        """The cycles of a catalogue (data/manifest.py) that are cut, by what is cut as a recording.
+
+        Args:
+            catalogue: all cycles.
+            official: each recording's official side, where ``needs_list``.
+
+        Raises:
+            InputError: the official training side is to be cut, and is not known.
+        """
+        if self.cycles_apart:
+            return take_apart(catalogue)
+        if not self.inside_training:
+            return catalogue
+        in_test, _ = official_test_side(pd.Index(catalogue["recording"].unique()), official)
+        trained = catalogue["recording"].isin(in_test.index[~in_test])
+        return catalogue[trained].reset_index(drop=True)
 
     def on(self, units: pd.DataFrame, official: Mapping[str, str] | None = None) -> "Split":
         """Cut.
@@ -156,7 +176,7 @@ class Cut:
         if (remaining == NOBODY).any():
             raise nobodys(remaining)
         shared = in_test & patient_of.isin(remaining)
-        if self.leaves_out:
+        if self.kind == "60-40-disjoint":
             in_test &= ~shared
         elif shared.any():
             warnings.append(shared_warning(cycles, patient_of[shared], patient_of.index[in_test]))
@@ -251,13 +271,10 @@ class Split:
         """
         sides = {recording: side for side in SIDES for recording in getattr(self, side)}
         of_cycle = cycles["recording"].map(sides)
-        strangers = cycles.loc[of_cycle.isna(), ["recording", "patient"]].drop_duplicates()
-        if self.cut.leaves_out:
-            seen = self._patients(self.train + self.validation)
-            strangers = strangers[~strangers["patient"].isin(seen)]
-        if len(strangers):
+        strangers = set(cycles.loc[of_cycle.isna(), "recording"]) - set(self.patients)
+        if strangers:
             raise InputError(
-                f"{listed(strangers['recording'])}: on no side of this split; "
+                f"{listed(strangers)}: on no side of this split; "
                 f"draw the split from the same recordings"
             )
         return of_cycle.dropna().astype(str).rename("side")
@@ -270,20 +287,10 @@ class Split:
         described = {}
         for side in SIDES:
             ours = cycles[side_of == side]
-            described[side] = _count(ours) | {
-                "by_device": {device: _count(ours[ours["device"] == device]) for device in devices}
+            described[side] = counted(ours) | {
+                "by_device": {device: counted(ours[ours["device"] == device]) for device in devices}
             }
         return described
 
     def _patients(self, recordings: Iterable[str]) -> set[int | str]:
         return {self.patients[recording] for recording in recordings}
-
-
-def _count(cycles: pd.DataFrame) -> dict[str, Any]:
-    by_class = np.bincount(cycles["label"], minlength=len(_CLASSES))
-    return {
-        "patients": int(cycles["patient"].nunique()),
-        "recordings": int(cycles["recording"].nunique()),
-        "cycles": len(cycles),
-        "by_class": dict(zip(_CLASSES, by_class.tolist(), strict=True)),
-    }

@@ -167,7 +167,7 @@ class _Contrasts:
                 for name in (row.name, row.against)
                 if name
             ]
-            if row.against and cuts[0].needs_list and cuts[0].kind == cuts[1].kind:
+            if row.against and cuts[0].listed_test and cuts[0].kind == cuts[1].kind:
                 sides = (self.predictions[name] for name in (row.name, row.against))
                 apart = over_one_test_side(*sides)
                 if apart is not None:

@@ -108,7 +108,7 @@ def check_honest(recipe: Recipe, cut: Cut, space: Space, outer_seeds: Sequence[i
     """
     if not cut.patients_apart:
         raise InputError(f"--split {cut.kind}: a search needs patients apart; use --split 80-20")
-    if cut.needs_list and len(outer_seeds) > 1:
+    if cut.listed_test and len(outer_seeds) > 1:
         raise InputError(
             f"--split {cut.kind} has one test side; use --split 80-20, or one outer seed"
         )

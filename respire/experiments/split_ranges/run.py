@@ -43,6 +43,8 @@ def describe(cut: Cut, place: Place, folds: str | None = None, name: str | None 
     Raises:
         InputError: bad input, or storage that cannot be written.
     """
+    if cut.inside_training:
+        raise InputError(f"--describe describes splits of everybody, not of {cut.kind}; use 80-20")
     stopwatch = Stopwatch()
     with stopwatch.part("catalogue"):
         corpus = open_corpus(place.data, place.skip_bad)

@@ -290,6 +290,30 @@ def test_the_description_counts_every_side() -> None:
         assert sum(side["by_class"].values()) == side["cycles"] == 4 * side["recordings"]
 
 
+@settings(max_examples=20)
+@given(patients=st.integers(20, 40), seed=st.integers(0, 2**32), split_seed=st.integers(0, 2**63))
+def test_a_recipe_is_chosen_on_the_official_training_side_alone(
+    patients: int, seed: int, split_seed: int
+) -> None:
+    cycles = crowd(patients, seed)
+    official = official_of(cycles, seed)
+    cut = Cut("60-40-train", split_seed)
+    units = cut.units(cycles, official)
+    trained = {recording for recording, side in official.items() if side == "train"}
+    assert set(units["recording"]) == trained & set(cycles["recording"])
+    drawn = cut.on(units, official)
+    assert {*drawn.train, *drawn.validation, *drawn.test} == set(units["recording"])
+    assert drawn.cut.holds_out
+    alike = Cut("80-20", split_seed).on(units)  # nothing but who is there differs
+    assert all(getattr(drawn, side) == getattr(alike, side) for side in SIDES)
+    assert cut.at(1).split_seed == split_seed + 1
+
+
+def test_the_official_training_side_cannot_be_cut_without_the_list() -> None:
+    with pytest.raises(InputError, match="list is missing"):
+        Cut("60-40-train").units(crowd(10, 0))
+
+
 @pytest.fixture(scope="module")
 def real() -> pd.DataFrame:
     """The published data set's cycles."""
@@ -306,6 +330,12 @@ def test_the_real_official_split_warns_of_the_120_shared_test_cycles(real: pd.Da
     assert (described["test"]["patients"], described["test"]["recordings"]) == (49, 381)
     assert described["train"]["patients"] + described["validation"]["patients"] == 79
     assert described["validation"]["patients"] == 16
+
+
+@needs_real_data
+def test_the_real_official_training_side_has_79_patients(real: pd.DataFrame) -> None:
+    units = Cut("60-40-train").units(real, icbhi.official_split(str(REAL)))
+    assert (units["patient"].nunique(), len(units)) == (79, 4142)
 
 
 @needs_real_data
