@@ -34,6 +34,8 @@ NEEDS = (
     *("soundfile", "pydantic", "tomli-w"),
 )
 """Packages that answering takes; respire itself, which is on no index, is logged with the model."""
+TRACKING = "MLFLOW_TRACKING_URI"
+"""The environment's word for a store; ``mlflow.set_tracking_uri`` sets it too."""
 EXAMPLE_S, EXAMPLE_HZ = 2, 4000
 
 
@@ -66,10 +68,16 @@ def log_model(uri: str, run_id: str, name: str, folder: Storage) -> str:
     """
     import mlflow
 
+    store = client(uri)
+    run = store.get_run(run_id)
+    # MLflow would make it in the active experiment, which is not the run's
+    model = store.create_logged_model(
+        run.info.experiment_id, name=name, source_run_id=run_id, params=run.data.params
+    )
     with _told_to(uri), _local(folder) as here:
         logged = mlflow.models.Model.log(
             artifact_path=None,
-            name=name,
+            model_id=model.model_id,
             flavor=mlflow.pyfunc,
             run_id=run_id,
             loader_module=__name__,
@@ -107,14 +115,16 @@ def _told_to(uri: str) -> Iterator[None]:
     import mlflow
 
     client(uri)  # signs in
-    log, before = logging.getLogger("mlflow"), mlflow.get_tracking_uri()
+    log, before = logging.getLogger("mlflow"), os.environ.get(TRACKING)
     level = log.level
     log.setLevel(logging.ERROR)
     mlflow.set_tracking_uri(uri)
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # unsets the variable too
+        if before is not None:
+            os.environ[TRACKING] = before
         log.setLevel(level)
 
 
@@ -132,9 +142,8 @@ def fetched(uri: str) -> Iterator[str]:
         from mlflow.exceptions import MlflowException
     except ModuleNotFoundError as error:
         raise InputError(f"{uri}: MLflow is not installed; pip install mlflow") from error
-    store = resolve_uri(os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"))
-    with tempfile.TemporaryDirectory() as temporary:
-        client(store)
+    store = resolve_uri(os.environ.get(TRACKING, "sqlite:///mlflow.db"))
+    with tempfile.TemporaryDirectory() as temporary, _told_to(store):
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         try:
             found = download_artifacts(uri, dst_path=temporary, tracking_uri=store)

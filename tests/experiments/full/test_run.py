@@ -220,6 +220,17 @@ def test_mlflow_keeps_figures_and_confusions(uninterrupted: Path) -> None:
     assert sum(name.endswith(".png") for name in names) == pictures
 
 
+def test_the_model_is_where_its_run_is(uninterrupted: Path) -> None:
+    """And not in the store's default experiment, whose files MLflow keeps where it was started."""
+    parent, _ = parent_and_children("full", uninterrupted)
+    model_id = parent.data.tags["respire.model"].rpartition("/")[2]
+    model = client_of(uninterrupted).get_logged_model(model_id)
+    assert model.experiment_id == parent.info.experiment_id
+    assert model.source_run_id == parent.info.run_id
+    assert model.params == parent.data.params
+    assert not (uninterrupted / "mlruns").exists()
+
+
 def test_a_model_is_left_that_answers_as_the_run_did(uninterrupted: Path, corpus: Path) -> None:
     """From the folder, and from MLflow, of the run's own test recordings as files."""
     folder = uninterrupted / "runs" / "full" / NAME
