@@ -32,12 +32,14 @@ class PredictOptions:
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """The folder "model" that full wrote, or the URI of one, such as models:/NAME/1."""
     recordings: Annotated[
-        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE|DIR|URI ...")
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE|DIR|MANIFEST|URI ...")
     ]
-    """Recordings of any sample rate and number of channels; folders are searched recursively."""
+    """Recordings of any sample rate and number of channels; folders are searched recursively. A
+    manifest (.csv, .parquet) says which cycles are heard, and what device made them."""
     device: str = ""
-    """Device (stethoscope) of recordings whose name does not end in one, as ICBHI's do. Where the
-    model has one of its own for a device, that answers, else the common one."""
+    """Device (stethoscope) of recordings where neither a manifest says nor their name ends in one,
+    as ICBHI's do. Where the model has one of its own for a device, that answers, else the common
+    one."""
     annotations: tyro.conf.FlagCreatePairsOff[bool] = False
     """Hear the annotated cycles (NAME.txt beside NAME.wav, in ICBHI's layout), in place of
     half-overlapping windows as long as the model's."""
@@ -51,7 +53,7 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         if not self.recordings:
-            raise InputError("predict: name a recording, a folder of them, or a URI")
+            raise InputError("predict: name a recording, a folder of them, a manifest, or a URI")
         if self.out is not None and PurePosixPath(self.out).suffix not in FORMS:
             raise InputError(f"--out {self.out}: must end in {', '.join(FORMS)}")
 
@@ -77,7 +79,11 @@ def predict(options: PredictOptions) -> str:
 
     set_up_torch()
     model = load_model(options.model, options.gpu)
-    recordings = find_recordings(options.recordings, options.device, options.annotations)
+    found = find_recordings(options.recordings, options.device, options.annotations)
+    recordings = [one for one in found if one.cycles != ()]
+    for one in found:
+        if one.cycles == ():
+            print(f"left out: {one.file}: none of its cycles has a settled label", file=sys.stderr)
     if options.out is not None:
         Storage.at(options.out.rpartition("/")[0] or ".").check_writable()
     bad: list[str] = []

@@ -54,12 +54,13 @@ class Model:
         device: str = "",
         annotations: bool = False,
     ) -> pd.DataFrame:
-        """What it hears in recordings: files, folders of them, or URIs of either.
+        """What it hears in recordings: files, folders of them, manifests, or URIs of these.
 
         Args:
-            recordings: what to hear, of any sample rate and number of channels.
-            device: that those were made with whose name does not say. One that the model does not
-                know is no error: its common model answers.
+            recordings: what to hear, of any sample rate and number of channels; of a manifest
+                (data/manifest.py) the annotated cycles.
+            device: that those were made with of which neither manifest nor name says. One that the
+                model does not know is no error: its common model answers.
             annotations: hear the annotated cycles (NAME.txt beside NAME.wav, in ICBHI's layout), in
                 place of half-overlapping windows of the recipe's length.
 
@@ -118,7 +119,7 @@ class Model:
             InputError: a recording is bad, or the recipe pads by labels and there are none.
         """
         with ThreadPoolExecutor(READERS) as pool:
-            for batch in _batches(recordings):
+            for batch in _batches(one for one in recordings if one.cycles != ()):
                 good: list[Recording] = []
                 tables: list[pa.Table] = []
                 readings = [(one, pool.submit(cut, [one], self.card.recipe)) for one in batch]

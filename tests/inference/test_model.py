@@ -106,6 +106,42 @@ def test_a_table_of_bytes_is_answered_as_the_files_are(folder: Path, recordings:
         model.answer(pd.DataFrame({"device": ["Meditron"]}))
 
 
+def test_a_manifests_cycles_are_heard_and_what_has_none_is_told(
+    folder: Path,
+    recordings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    units = pd.DataFrame(
+        {
+            "recording": ["breath.wav", "breath.wav", "102_1b1_Al_sc_Walkman.wav"],
+            "group": "1",
+            "start_s": [0.5, 1.5, 0.0],
+            "end_s": [1.5, 2.25, 1.0],
+            "label": ["normal", "wheeze", ""],
+            "label_state": ["", "", "unresolved"],
+            "device": ["Meditron", "Meditron", ""],
+        }
+    )
+    units.to_csv(recordings / "all.csv", index=False)
+    out = tmp_path / "answers.csv"
+    asked = ["respire predict", folder, recordings / "all.csv", "--out", out, "--gpu", "none"]
+    monkeypatch.setattr(sys, "argv", [*map(str, asked)])
+    with pytest.raises(SystemExit) as ended:
+        predict("a test")
+    assert ended.value.code == 0
+    said = capsys.readouterr()
+    (line,) = [line for line in said.err.splitlines() if "left out" in line]
+    assert "102_1b1_Al_sc_Walkman.wav: none of its cycles" in line
+    heard = pd.read_csv(out)
+    assert heard[["start_s", "end_s"]].to_numpy().tolist() == [[0.5, 1.5], [1.5, 2.25]]
+    assert set(heard["model"]) == {"Meditron"}
+    model = respire.load_model(folder, gpu="none")
+    again = model.predict(recordings / "all.csv")
+    np.testing.assert_allclose(again["confidence"], heard["confidence"], atol=1e-6)
+
+
 def test_a_recordings_class_is_that_of_most_windows() -> None:
     classes = [
         "wheeze",
