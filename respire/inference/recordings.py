@@ -89,9 +89,10 @@ def _in_manifest(manifest: str, device: str) -> Iterator[Recording]:
     for file, units in read_manifest(manifest).groupby("recording", sort=False):
         made_with = units["device"].iloc[0]
         judged = units[units["label_state"].isin(JUDGED)].sort_values("start_s", kind="stable")
+        named = device_in_name(str(file)) or device
         yield Recording(
-            file,
-            device=device_in_name(file) or device if made_with == UNKNOWN_DEVICE else made_with,
+            str(file),
+            device=named if made_with == UNKNOWN_DEVICE else made_with,
             cycles=tuple(zip(judged["start_s"], judged["end_s"], strict=True)),
         )
 
@@ -122,7 +123,7 @@ def recordings_in(rows: pd.DataFrame) -> list[Recording]:
 
 
 def _missing(value: object) -> bool:
-    return value is None or value != value or value == ""
+    return value is None or value != value or value in ("", b"")
 
 
 def device_in_name(file: str) -> str:
