@@ -1,6 +1,7 @@
 """A model's folder, its answers, and the command that asks for them."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -140,6 +141,35 @@ def test_a_manifests_cycles_are_heard_and_what_has_none_is_told(
     model = respire.load_model(folder, gpu="none")
     again = model.predict(recordings / "all.csv")
     np.testing.assert_allclose(again["confidence"], heard["confidence"], atol=1e-6)
+
+
+ALONE = """
+import sys
+
+sys.modules.update(dict.fromkeys(("ray", "mlflow", "optuna", "tyro")))  # as where they are not
+import respire
+from respire.errors import InputError
+
+heard = respire.load_model(sys.argv[1], gpu="none").predict(sys.argv[2])
+print(len(heard))
+try:
+    respire.load_model("models:/lungs/1")
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_notebook_needs_neither_ray_nor_mlflow(folder: Path, recordings: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, folder, recordings],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    windows, refused = done.stdout.splitlines()
+    assert int(windows) == len(respire.load_model(folder, gpu="none").predict(recordings))
+    assert refused == "models:/lungs/1: MLflow is not installed; pip install mlflow"
 
 
 def test_a_recordings_class_is_that_of_most_windows() -> None:
