@@ -50,6 +50,8 @@ class PredictOptions:
     """Stop at the first bad recording; without it they are listed and the others heard."""
     gpu: Gpu = field(default_factory=gpu_from_environment)
     """auto: a GPU where there is one; none; required."""
+    ray: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Hear them over Ray Data, in the cluster that this machine belongs to, or on all its cores."""
 
     def __post_init__(self) -> None:
         if not self.recordings:
@@ -78,7 +80,7 @@ def predict(options: PredictOptions) -> str:
     from respire.runtime.storage import Storage
 
     set_up_torch()
-    model = load_model(options.model, options.gpu)
+    model = load_model(options.model, "none" if options.ray else options.gpu)
     found = find_recordings(options.recordings, options.device, options.annotations)
     recordings = [one for one in found if one.cycles != ()]
     for one in found:
@@ -93,9 +95,15 @@ def predict(options: PredictOptions) -> str:
             raise error
         bad.append(str(error))
 
+    if options.ray:
+        from respire.study.answer import hear_in_cluster
+
+        hearing = hear_in_cluster(model, recordings, options.gpu, on_bad)
+    else:
+        hearing = model.hear(recordings, on_bad)
     heard = []
     with tqdm(total=len(recordings), unit="recording", disable=None) as progress:
-        for answers in model.hear(recordings, on_bad):
+        for answers in hearing:
             heard.append(answers)
             progress.update(answers["file"].nunique())
     if len(recordings) == len(bad) == 1:

@@ -17,7 +17,6 @@ from respire.evaluation.decided import decided
 from respire.features.bank import CycleBank
 from respire.inference.model_folder import COMMON, Card, read_model
 from respire.inference.recordings import Recording, cut, find_recordings, recordings_in
-from respire.labels import UNKNOWN
 from respire.models.network import Learnt
 from respire.runtime.choices import Gpu
 from respire.runtime.compute import Compute
@@ -120,6 +119,7 @@ class Model:
         """
         with ThreadPoolExecutor(READERS) as pool:
             for batch in _batches(one for one in recordings if one.cycles != ()):
+                self.check_labels(batch)
                 good: list[Recording] = []
                 tables: list[pa.Table] = []
                 readings = [(one, pool.submit(cut, [one], self.card.recipe)) for one in batch]
@@ -138,9 +138,21 @@ class Model:
         """Which of its models answers for a device: the device's own, or the common one."""
         return device if device in self.models else COMMON
 
+    def check_labels(self, recordings: Iterable[Recording]) -> None:
+        """Refuse recordings whose cycles nobody labelled, where the recipe pads by labels.
+
+        Raises:
+            InputError: there is one.
+        """
+        padding = self.card.recipe.features.evaluation_padding
+        if padding == "smart" and not all(one.annotation for one in recordings):
+            raise InputError(
+                "the model's recipe pads what it hears by the labels of neighbours "
+                "(features.evaluation_padding smart): give --annotations, or another model"
+            )
+
     def _answers(self, recordings: Sequence[Recording], rows: pa.Table) -> pd.DataFrame:
         """Answers for some recordings, whose rows are in the same order."""
-        self._check_labels(rows)
         answering = np.array([self.answering(one.device) for one in recordings])
         parts = []
         for name in dict.fromkeys(answering):
@@ -177,15 +189,6 @@ class Model:
             made = Predictor(self.card.recipe, self.models[name], self.compute)
             self._ready[name] = made
         return self._ready[name]
-
-    def _check_labels(self, rows: pa.Table) -> None:
-        padding = self.card.recipe.features.evaluation_padding
-        labels = _lists(rows, "label", range(len(rows)))
-        if padding == "smart" and any(UNKNOWN in of for of in labels):
-            raise InputError(
-                "the model's recipe pads what it hears by the labels of neighbours "
-                "(features.evaluation_padding smart): give annotations, or another model"
-            )
 
 
 def load_model(

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile as sf
 import torch
-from tiny_fit import CPU, RECIPE
+from small_model import COUNTS, SMALL, small_models, write_recordings, write_small_model
+from tiny_fit import CPU
 
 import respire
 from respire.command.predictions import predict
@@ -22,38 +22,26 @@ from respire.errors import InputError
 from respire.evaluation.decided import decided
 from respire.evaluation.evaluate import STAGE2, predict_stages
 from respire.inference.model import Model
-from respire.inference.model_folder import CARD, WEIGHTS, Card, read_model, write_model
+from respire.inference.model_folder import CARD, WEIGHTS, read_model
 from respire.inference.recordings import Recording, cut
-from respire.inference.whole import RULE, of_recordings
-from respire.models.network import Learnt, initial_weights
+from respire.inference.whole import of_recordings
+from respire.models.network import Learnt
 from respire.runtime.storage import Storage
-
-SMALL = replace(RECIPE, model=replace(RECIPE.model, backbone="shufflenet_v2_x0_5"))
-COUNTS = torch.tensor([40, 30, 20, 10])
 
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, Learnt]:
-    common, own = (initial_weights(SMALL.model, SMALL.task, seed) for seed in (0, 1))
-    shared = {name: common[name] if "stage" in name else of for name, of in own.items()}
-    return {"stage1": Learnt(common, COUNTS), "Meditron": Learnt(shared, COUNTS)}
+    return small_models()
 
 
 @pytest.fixture
 def folder(models: dict[str, Learnt], tmp_path: Path) -> Path:
-    devices = {"Meditron": "fine-tuned", "AKGC417L": "kept stage 1"}
-    card = Card(SMALL, SMALL.classes, devices, ("Al",), SMALL.prior, RULE, {"stamps": (), "key": 1})
-    write_model(Storage.at(tmp_path / "model"), card, models)
-    return tmp_path / "model"
+    return write_small_model(tmp_path / "model", models)
 
 
 @pytest.fixture
 def recordings(tmp_path: Path) -> Path:
-    random = np.random.default_rng(0)
-    (tmp_path / "heard").mkdir()
-    for name in ("101_1b1_Al_sc_Meditron", "102_1b1_Al_sc_Walkman", "breath"):
-        sf.write(tmp_path / "heard" / f"{name}.wav", random.normal(0, 0.1, 12000), 4000)
-    return tmp_path / "heard"
+    return write_recordings(tmp_path / "heard")
 
 
 def test_a_folder_is_read_as_it_was_written_and_shares_what_is_equal(
@@ -197,7 +185,7 @@ def test_a_recipe_that_pads_by_labels_refuses_what_has_none(
 ) -> None:
     card, _ = read_model(Storage.at(folder))
     smart = replace(SMALL, features=replace(SMALL.features, evaluation_padding="smart"))
-    with pytest.raises(InputError, match="give annotations"):
+    with pytest.raises(InputError, match="give --annotations"):
         Model(replace(card, recipe=smart), models, CPU).predict(recordings)
 
 
