@@ -83,9 +83,11 @@ def predict(options: PredictOptions) -> str:
     model = load_model(options.model, "none" if options.ray else options.gpu)
     found = find_recordings(options.recordings, options.device, options.annotations)
     recordings = [one for one in found if one.cycles != ()]
-    for one in found:
-        if one.cycles == ():
-            print(f"left out: {one.file}: none of its cycles has a settled label", file=sys.stderr)
+    unlabelled = [
+        f"{one.file}: none of its cycles has a settled label" for one in found if one.cycles == ()
+    ]
+    for line in unlabelled:
+        print(f"left out: {line}", file=sys.stderr)
     if options.out is not None:
         Storage.at(options.out.rpartition("/")[0] or ".").check_writable()
     bad: list[str] = []
@@ -116,7 +118,7 @@ def predict(options: PredictOptions) -> str:
     rows = pd.concat(heard, ignore_index=True)
     whole = of_recordings(rows)
     if options.out is not None:
-        _write(options.out, model, rows, whole, bad)
+        _write(options.out, model, rows, whole, unlabelled + bad)
     said = _said(model, rows, whole, options.out)
     if bad:
         print(said)
@@ -125,7 +127,7 @@ def predict(options: PredictOptions) -> str:
 
 
 def _write(
-    out: str, model: "Model", rows: "pd.DataFrame", whole: "pd.DataFrame", bad: list[str]
+    out: str, model: "Model", rows: "pd.DataFrame", whole: "pd.DataFrame", left_out: list[str]
 ) -> None:
     """Write both tables, each file whole or not at all."""
     import pyarrow as pa
@@ -145,7 +147,7 @@ def _write(
             "classes": model.card.classes,
             "key": model.card.training["key"],
         }
-        Storage.at(out).write_json({"model": about, "recordings": told, "left_out": bad})
+        Storage.at(out).write_json({"model": about, "recordings": told, "left_out": left_out})
         return
     for file, table in ((out, rows), (f"{stem}-recordings{dot}{form}", whole)):
         if form == "csv":
