@@ -32,12 +32,14 @@ class PredictOptions:
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """The folder "model" that full wrote, or the URI of one, such as models:/NAME/1."""
     recordings: Annotated[
-        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE|DIR|URI ...")
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE|DIR|MANIFEST|URI ...")
     ]
-    """Recordings of any sample rate and number of channels; folders are searched recursively."""
+    """Recordings of any sample rate and number of channels; folders are searched recursively. A
+    manifest (.csv, .parquet) says which cycles are heard, and what device made them."""
     device: str = ""
-    """Device (stethoscope) of recordings whose name does not end in one, as ICBHI's do. Where the
-    model has one of its own for a device, that answers, else the common one."""
+    """Device (stethoscope) of recordings where neither a manifest says nor their name ends in one,
+    as ICBHI's do. Where the model has one of its own for a device, that answers, else the common
+    one."""
     annotations: tyro.conf.FlagCreatePairsOff[bool] = False
     """Hear the annotated cycles (NAME.txt beside NAME.wav, in ICBHI's layout), in place of
     half-overlapping windows as long as the model's."""
@@ -48,10 +50,12 @@ class PredictOptions:
     """Stop at the first bad recording; without it they are listed and the others heard."""
     gpu: Gpu = field(default_factory=gpu_from_environment)
     """auto: a GPU where there is one; none; required."""
+    ray: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Hear them over Ray Data, in the cluster that this machine belongs to, or on all its cores."""
 
     def __post_init__(self) -> None:
         if not self.recordings:
-            raise InputError("predict: name a recording, a folder of them, or a URI")
+            raise InputError("predict: name a recording, a folder of them, a manifest, or a URI")
         if self.out is not None and PurePosixPath(self.out).suffix not in FORMS:
             raise InputError(f"--out {self.out}: must end in {', '.join(FORMS)}")
 
@@ -76,8 +80,14 @@ def predict(options: PredictOptions) -> str:
     from respire.runtime.storage import Storage
 
     set_up_torch()
-    model = load_model(options.model, options.gpu)
-    recordings = find_recordings(options.recordings, options.device, options.annotations)
+    model = load_model(options.model, "none" if options.ray else options.gpu)
+    found = find_recordings(options.recordings, options.device, options.annotations)
+    recordings = [one for one in found if one.cycles != ()]
+    unlabelled = [
+        f"{one.file}: none of its cycles has a settled label" for one in found if one.cycles == ()
+    ]
+    for line in unlabelled:
+        print(f"left out: {line}", file=sys.stderr)
     if options.out is not None:
         Storage.at(options.out.rpartition("/")[0] or ".").check_writable()
     bad: list[str] = []
@@ -87,9 +97,15 @@ def predict(options: PredictOptions) -> str:
             raise error
         bad.append(str(error))
 
+    if options.ray:
+        from respire.study.answer import hear_in_cluster
+
+        hearing = hear_in_cluster(model, recordings, options.gpu, on_bad)
+    else:
+        hearing = model.hear(recordings, on_bad)
     heard = []
     with tqdm(total=len(recordings), unit="recording", disable=None) as progress:
-        for answers in model.hear(recordings, on_bad):
+        for answers in hearing:
             heard.append(answers)
             progress.update(answers["file"].nunique())
     if len(recordings) == len(bad) == 1:
@@ -102,7 +118,7 @@ def predict(options: PredictOptions) -> str:
     rows = pd.concat(heard, ignore_index=True)
     whole = of_recordings(rows)
     if options.out is not None:
-        _write(options.out, model, rows, whole, bad)
+        _write(options.out, model, rows, whole, unlabelled + bad)
     said = _said(model, rows, whole, options.out)
     if bad:
         print(said)
@@ -111,7 +127,7 @@ def predict(options: PredictOptions) -> str:
 
 
 def _write(
-    out: str, model: "Model", rows: "pd.DataFrame", whole: "pd.DataFrame", bad: list[str]
+    out: str, model: "Model", rows: "pd.DataFrame", whole: "pd.DataFrame", left_out: list[str]
 ) -> None:
     """Write both tables, each file whole or not at all."""
     import pyarrow as pa
@@ -131,7 +147,7 @@ def _write(
             "classes": model.card.classes,
             "key": model.card.training["key"],
         }
-        Storage.at(out).write_json({"model": about, "recordings": told, "left_out": bad})
+        Storage.at(out).write_json({"model": about, "recordings": told, "left_out": left_out})
         return
     for file, table in ((out, rows), (f"{stem}-recordings{dot}{form}", whole)):
         if form == "csv":

@@ -17,7 +17,6 @@ from respire.evaluation.decided import decided
 from respire.features.bank import CycleBank
 from respire.inference.model_folder import COMMON, Card, read_model
 from respire.inference.recordings import Recording, cut, find_recordings, recordings_in
-from respire.labels import UNKNOWN
 from respire.models.network import Learnt
 from respire.runtime.choices import Gpu
 from respire.runtime.compute import Compute
@@ -54,12 +53,13 @@ class Model:
         device: str = "",
         annotations: bool = False,
     ) -> pd.DataFrame:
-        """What it hears in recordings: files, folders of them, or URIs of either.
+        """What it hears in recordings: files, folders of them, manifests, or URIs of these.
 
         Args:
-            recordings: what to hear, of any sample rate and number of channels.
-            device: that those were made with whose name does not say. One that the model does not
-                know is no error: its common model answers.
+            recordings: what to hear, of any sample rate and number of channels; of a manifest
+                (data/manifest.py) the annotated cycles.
+            device: that those were made with of which neither manifest nor name says. One that the
+                model does not know is no error: its common model answers.
             annotations: hear the annotated cycles (NAME.txt beside NAME.wav, in ICBHI's layout), in
                 place of half-overlapping windows of the recipe's length.
 
@@ -118,7 +118,8 @@ class Model:
             InputError: a recording is bad, or the recipe pads by labels and there are none.
         """
         with ThreadPoolExecutor(READERS) as pool:
-            for batch in _batches(recordings):
+            for batch in _batches(one for one in recordings if one.cycles != ()):
+                self.check_labels(batch)
                 good: list[Recording] = []
                 tables: list[pa.Table] = []
                 readings = [(one, pool.submit(cut, [one], self.card.recipe)) for one in batch]
@@ -137,9 +138,21 @@ class Model:
         """Which of its models answers for a device: the device's own, or the common one."""
         return device if device in self.models else COMMON
 
+    def check_labels(self, recordings: Iterable[Recording]) -> None:
+        """Refuse recordings whose cycles nobody labelled, where the recipe pads by labels.
+
+        Raises:
+            InputError: there is one.
+        """
+        padding = self.card.recipe.features.evaluation_padding
+        if padding == "smart" and not all(one.annotation for one in recordings):
+            raise InputError(
+                "the model's recipe pads what it hears by the labels of neighbours "
+                "(features.evaluation_padding smart): give --annotations, or another model"
+            )
+
     def _answers(self, recordings: Sequence[Recording], rows: pa.Table) -> pd.DataFrame:
         """Answers for some recordings, whose rows are in the same order."""
-        self._check_labels(rows)
         answering = np.array([self.answering(one.device) for one in recordings])
         parts = []
         for name in dict.fromkeys(answering):
@@ -176,15 +189,6 @@ class Model:
             made = Predictor(self.card.recipe, self.models[name], self.compute)
             self._ready[name] = made
         return self._ready[name]
-
-    def _check_labels(self, rows: pa.Table) -> None:
-        padding = self.card.recipe.features.evaluation_padding
-        labels = _lists(rows, "label", range(len(rows)))
-        if padding == "smart" and any(UNKNOWN in of for of in labels):
-            raise InputError(
-                "the model's recipe pads what it hears by the labels of neighbours "
-                "(features.evaluation_padding smart): give annotations, or another model"
-            )
 
 
 def load_model(

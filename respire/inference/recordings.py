@@ -12,6 +12,8 @@ from pyarrow import fs
 
 from respire.data.audio import AUDIO_SUFFIXES, read_audio
 from respire.data.corpora.icbhi_format import parse_annotation
+from respire.data.manifest import JUDGED, is_manifest, read_manifest
+from respire.data.manifest import UNKNOWN as UNKNOWN_DEVICE
 from respire.data.preprocess import preprocess, slice_cycles
 from respire.data.rows import WITHOUT_SPECTRAL
 from respire.errors import InputError
@@ -32,7 +34,8 @@ class Recording:
     Attributes:
         file: path or URI, as answers call it.
         device: that it was made with, a free string; "" where nobody says.
-        cycles: start and end in seconds of what is to be heard; None for all of it, in windows.
+        cycles: start and end in seconds of what is to be heard, () for nothing; None for all of it,
+            in windows.
         annotation: path or URI of the file that says where its cycles are; "" for none.
         content: the file's bytes, where they need not be read.
     """
@@ -52,25 +55,46 @@ class Recording:
 def find_recordings(
     sources: Sequence[str | Path], device: str = "", annotations: bool = False
 ) -> list[Recording]:
-    """The recordings among files, folders (searched recursively) and URIs of either.
+    """The recordings among files, folders (searched recursively), manifests, and URIs of them.
+
+    Those of a manifest (data/manifest.py) have the cycles that are annotated there; where none of
+    a recording's has a settled label, there is nothing of it to be heard.
 
     Args:
-        sources: where; what is named as a file is taken for a recording whatever it is called.
-        device: of those whose name does not say.
+        sources: where; what is named as a file is taken for a recording whatever it is called,
+            unless as a manifest is.
+        device: of those of which neither a manifest nor the name says.
         annotations: whether ``NAME.txt`` beside each, in ICBHI's layout, says what its cycles are.
 
     Raises:
-        InputError: a source is not there, or a folder holds no recording.
+        InputError: a source is not there, a folder holds no recording, or a manifest is bad.
     """
-    files = [file for source in sources for file in _files(str(source))]
-    return [
-        Recording(
-            file,
-            device=device_in_name(file) or device,
-            annotation=str(_with_suffix(file, ".txt")) if annotations else "",
+    found: list[Recording] = []
+    for source in map(str, sources):
+        if is_manifest(source):
+            found += _in_manifest(source, device)
+            continue
+        found += (
+            Recording(
+                file,
+                device=device_in_name(file) or device,
+                annotation=str(_with_suffix(file, ".txt")) if annotations else "",
+            )
+            for file in _files(source)
         )
-        for file in files
-    ]
+    return found
+
+
+def _in_manifest(manifest: str, device: str) -> Iterator[Recording]:
+    for file, units in read_manifest(manifest).groupby("recording", sort=False):
+        made_with = units["device"].iloc[0]
+        judged = units[units["label_state"].isin(JUDGED)].sort_values("start_s", kind="stable")
+        named = device_in_name(str(file)) or device
+        yield Recording(
+            str(file),
+            device=named if made_with == UNKNOWN_DEVICE else made_with,
+            cycles=tuple(zip(judged["start_s"], judged["end_s"], strict=True)),
+        )
 
 
 def recordings_in(rows: pd.DataFrame) -> list[Recording]:
@@ -99,7 +123,7 @@ def recordings_in(rows: pd.DataFrame) -> list[Recording]:
 
 
 def _missing(value: object) -> bool:
-    return value is None or value != value or value == ""
+    return value is None or value != value or value in ("", b"")
 
 
 def device_in_name(file: str) -> str:

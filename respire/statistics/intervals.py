@@ -125,8 +125,7 @@ def over_patients(predictions: pd.DataFrame, level: float = LEVEL) -> Intervals 
     """
     if no_interval(predictions) is not None:
         return None
-    hit = (predictions["label"] == predictions["predicted"]).to_numpy(dtype=np.float64)
-    found = _fractions(predictions, hit)
+    found = _fractions(predictions, _hit(predictions))
     ends = np.clip(t_over_patients(*found, level), 0, 1).T.tolist()
     return Intervals(level, len(found[1]), *map(tuple, ends))
 
@@ -149,7 +148,33 @@ def difference_over_patients(
         return None
     label = a["label"].to_numpy()
     gain = (label == a["predicted"].to_numpy()).astype(float) - (label == b["predicted"].to_numpy())
-    value, without = _fractions(a, gain)
+    return _difference(*_fractions(a, gain), level)
+
+
+def difference_of_units(
+    a: pd.DataFrame, b: pd.DataFrame, level: float = LEVEL
+) -> PatientDifference | None:
+    """The same of two ways to cut the same patients' recordings, such as windows less cycles.
+
+    Both are without the same patient at a time. Predictions are as for ``over_patients``. None
+    where ``no_interval`` says why, of either.
+
+    Raises:
+        ValueError: the two are not of the same patients.
+    """
+    if set(a["patient"]) != set(b["patient"]):
+        raise ValueError("A and B are of other patients")
+    if no_interval(a) is not None or no_interval(b) is not None:
+        return None
+    (of_a, without_a), (of_b, without_b) = (_fractions(rows, _hit(rows)) for rows in (a, b))
+    return _difference(of_a - of_b, without_a - without_b, level)
+
+
+def _hit(predictions: pd.DataFrame) -> np.ndarray:
+    return (predictions["label"] == predictions["predicted"]).to_numpy(dtype=np.float64)
+
+
+def _difference(value: np.ndarray, without: np.ndarray, level: float) -> PatientDifference:
     ends = np.clip(t_over_patients(value, without, level), -1, 1)
     known = np.array([value, *ends, standard_error(without)]).T.tolist()
     return PatientDifference(level, len(without), *(Difference(*one) for one in known))

@@ -33,6 +33,7 @@ ONLY = {
         "data/cycles",
         "training/stage1",
         "training/stage2",
+        "study/answer",
         "experiments/search/trials",
     ),
     "mlflow": ("runtime/tracking", "runtime/tracking_store", "runtime/model_registry"),

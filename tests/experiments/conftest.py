@@ -13,6 +13,7 @@ from respire.evaluation.assess import described, described_by_device, intervals
 from respire.evaluation.beyond import look_beyond
 from respire.evaluation.decided import PRIORS
 from respire.evaluation.subgroups import subgroups
+from respire.evaluation.windows import compare_windows
 from respire.metrics import Scores, overall
 from respire.recipe import presets
 from respire.report.page import strict
@@ -190,6 +191,9 @@ def _results() -> str:
         },
         "beyond": stored(look_beyond(_predicted(test, 0.5))),
         "subgroups": stored(subgroups(_predicted(test, 0.5), _people(test), {}, 4)),
+        "windows": stored(
+            compare_windows(_predicted(test[::2], 0.4), _predicted(test, 0.5), 4, window_s=7.0)
+        ),
         "stamps": [],
         "warnings": ["Litt3200 has 2 validation patients: its epoch is not chosen <on> them"],
         "skipped": ["103_2b2_Ar_mc_LittC2SE: no annotation beside the audio"],

@@ -1,6 +1,7 @@
 """A model's folder, its answers, and the command that asks for them."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile as sf
 import torch
-from tiny_fit import CPU, RECIPE
+from small_model import COUNTS, SMALL, small_models, write_recordings, write_small_model
+from tiny_fit import CPU
 
 import respire
 from respire.command.predictions import predict
@@ -21,38 +22,26 @@ from respire.errors import InputError
 from respire.evaluation.decided import decided
 from respire.evaluation.evaluate import STAGE2, predict_stages
 from respire.inference.model import Model
-from respire.inference.model_folder import CARD, WEIGHTS, Card, read_model, write_model
+from respire.inference.model_folder import CARD, WEIGHTS, read_model
 from respire.inference.recordings import Recording, cut
-from respire.inference.whole import RULE, of_recordings
-from respire.models.network import Learnt, initial_weights
+from respire.inference.whole import of_recordings
+from respire.models.network import Learnt
 from respire.runtime.storage import Storage
-
-SMALL = replace(RECIPE, model=replace(RECIPE.model, backbone="shufflenet_v2_x0_5"))
-COUNTS = torch.tensor([40, 30, 20, 10])
 
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, Learnt]:
-    common, own = (initial_weights(SMALL.model, SMALL.task, seed) for seed in (0, 1))
-    shared = {name: common[name] if "stage" in name else of for name, of in own.items()}
-    return {"stage1": Learnt(common, COUNTS), "Meditron": Learnt(shared, COUNTS)}
+    return small_models()
 
 
 @pytest.fixture
 def folder(models: dict[str, Learnt], tmp_path: Path) -> Path:
-    devices = {"Meditron": "fine-tuned", "AKGC417L": "kept stage 1"}
-    card = Card(SMALL, SMALL.classes, devices, ("Al",), SMALL.prior, RULE, {"stamps": (), "key": 1})
-    write_model(Storage.at(tmp_path / "model"), card, models)
-    return tmp_path / "model"
+    return write_small_model(tmp_path / "model", models)
 
 
 @pytest.fixture
 def recordings(tmp_path: Path) -> Path:
-    random = np.random.default_rng(0)
-    (tmp_path / "heard").mkdir()
-    for name in ("101_1b1_Al_sc_Meditron", "102_1b1_Al_sc_Walkman", "breath"):
-        sf.write(tmp_path / "heard" / f"{name}.wav", random.normal(0, 0.1, 12000), 4000)
-    return tmp_path / "heard"
+    return write_recordings(tmp_path / "heard")
 
 
 def test_a_folder_is_read_as_it_was_written_and_shares_what_is_equal(
@@ -106,6 +95,71 @@ def test_a_table_of_bytes_is_answered_as_the_files_are(folder: Path, recordings:
         model.answer(pd.DataFrame({"device": ["Meditron"]}))
 
 
+def test_a_manifests_cycles_are_heard_and_what_has_none_is_told(
+    folder: Path,
+    recordings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    units = pd.DataFrame(
+        {
+            "recording": ["breath.wav", "breath.wav", "102_1b1_Al_sc_Walkman.wav"],
+            "group": "1",
+            "start_s": [0.5, 1.5, 0.0],
+            "end_s": [1.5, 2.25, 1.0],
+            "label": ["normal", "wheeze", ""],
+            "label_state": ["", "", "unresolved"],
+            "device": ["Meditron", "Meditron", ""],
+        }
+    )
+    units.to_csv(recordings / "all.csv", index=False)
+    out = tmp_path / "answers.csv"
+    asked = ["respire predict", folder, recordings / "all.csv", "--out", out, "--gpu", "none"]
+    monkeypatch.setattr(sys, "argv", [*map(str, asked)])
+    with pytest.raises(SystemExit) as ended:
+        predict("a test")
+    assert ended.value.code == 0
+    said = capsys.readouterr()
+    (line,) = [line for line in said.err.splitlines() if "left out" in line]
+    assert "102_1b1_Al_sc_Walkman.wav: none of its cycles" in line
+    heard = pd.read_csv(out)
+    assert heard[["start_s", "end_s"]].to_numpy().tolist() == [[0.5, 1.5], [1.5, 2.25]]
+    assert set(heard["model"]) == {"Meditron"}
+    model = respire.load_model(folder, gpu="none")
+    again = model.predict(recordings / "all.csv")
+    np.testing.assert_allclose(again["confidence"], heard["confidence"], atol=1e-6)
+
+
+ALONE = """
+import sys
+
+sys.modules.update(dict.fromkeys(("ray", "mlflow", "optuna", "tyro")))  # as where they are not
+import respire
+from respire.errors import InputError
+
+heard = respire.load_model(sys.argv[1], gpu="none").predict(sys.argv[2])
+print(len(heard))
+try:
+    respire.load_model("models:/lungs/1")
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_notebook_needs_neither_ray_nor_mlflow(folder: Path, recordings: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, folder, recordings],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    windows, refused = done.stdout.splitlines()
+    assert int(windows) == len(respire.load_model(folder, gpu="none").predict(recordings))
+    assert refused == "models:/lungs/1: MLflow is not installed; pip install mlflow"
+
+
 def test_a_recordings_class_is_that_of_most_windows() -> None:
     classes = [
         "wheeze",
@@ -131,7 +185,7 @@ def test_a_recipe_that_pads_by_labels_refuses_what_has_none(
 ) -> None:
     card, _ = read_model(Storage.at(folder))
     smart = replace(SMALL, features=replace(SMALL.features, evaluation_padding="smart"))
-    with pytest.raises(InputError, match="give annotations"):
+    with pytest.raises(InputError, match="give --annotations"):
         Model(replace(card, recipe=smart), models, CPU).predict(recordings)
 
 

@@ -84,6 +84,29 @@ def test_annotated_cycles_have_their_times_and_labels(tmp_path: Path) -> None:
     assert (row["label"], row["samples"]) == ([1, 2], [2000, 6000])
 
 
+MANIFEST = """recording,group,start_s,end_s,label,label_state,device
+a.wav,1,1.5,2.5,normal,,Eko CORE-500
+a.wav,1,0.25,1.0,both,,Eko CORE-500
+below/101_1b1_Al_sc_Meditron.wav,2,0.0,1.0,wheeze,,
+below/101_1b1_Al_sc_Meditron.wav,2,1.0,2.0,,unresolved,
+b.flac,1,0.0,0.5,crackle,,
+c.wav,3,0.0,1.0,,not-annotated,
+"""
+
+
+def test_a_manifest_says_which_cycles_are_heard_and_of_which_device(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "all.csv").write_text(MANIFEST)
+    heard = find_recordings([tmp_path / "all.csv"], "Walkman")
+    names = ["a.wav", "below/101_1b1_Al_sc_Meditron.wav", "b.flac", "c.wav"]
+    assert [one.file for one in heard] == [str(tmp_path / name) for name in names]
+    assert [one.device for one in heard] == ["Eko CORE-500", "Meditron", "Walkman", "Walkman"]
+    assert [one.cycles for one in heard] == [((0.25, 1.0), (1.5, 2.5)), ((0, 1),), ((0, 0.5),), ()]
+    assert [one.device for one in find_recordings([tmp_path / "all.csv"])][2:] == ["", ""]
+    with pytest.raises(InputError, match="no-such-manifest"):
+        find_recordings([tmp_path / "no-such-manifest.csv"])
+
+
 def silent(file: Path) -> None:
     sf.write(file, np.zeros(4000), 4000)
 

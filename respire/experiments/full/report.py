@@ -138,7 +138,10 @@ def _sections(
     return [
         Section(
             "Results",
-            [tables.scores(found), *tables.seeds(found), tables.recall(found)],
+            [
+                *(tables.scores(found), *tables.seeds(found)),
+                *(tables.recall(found), *tables.windows(found)),
+            ],
             [confusions],
         ),
         Section("Beyond one threshold", [tables.beyond(found)], _beyond(header, found)),

@@ -1,16 +1,20 @@
 """RespireNet on one split: both stages, their report, and models that are kept."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
 
 from respire.data.splits.split import Cut
 from respire.evaluation.assess import EVERY
+from respire.evaluation.decided import decided
 from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES
 from respire.experiments.full import report, summary
+from respire.experiments.full.windows import can_hear_windows, hear_windows
 from respire.inference.model_folder import COMMON, Card, write_model
 from respire.inference.whole import RULE
+from respire.models.network import Learnt
 from respire.recipe.identity import digest
 from respire.recipe.recipe import Recipe
 from respire.runtime.storage import Storage
@@ -75,11 +79,16 @@ def full(
             for seed, of in setting.studies.items()
         }
         outcome = outcomes[study.seed]
-        found = summary.summarise(study, outcomes)
         for seed, of in setting.studies.items():
             model = MODEL if of is study else f"{MODEL}-seed-{seed}"
-            _keep_model(experiment.folder / model, of, outcomes[seed])
+            write_model(experiment.folder / model, *_model(of, outcomes[seed]))
             experiment.tracker.log_model(experiment.folder / model, model, of.whole.key, register)
+        found = summary.summarise(study, outcomes)
+        if can_hear_windows(study):
+            final = decided(outcome.predictions[STAGE2], recipe.prior)
+            with setting.stopwatch.part("windows"):
+                told = hear_windows(study, *_model(study, outcome), final, setting.lines)
+            found = replace(found, windows=told)
         _keep_predictions(experiment.folder / PREDICTIONS, outcomes)
         _log_results(experiment.tracker, study, outcome, found)
         results = experiment.finish(
@@ -100,8 +109,8 @@ def _keep_predictions(file: Storage, outcomes: Mapping[int, summary.Outcome]) ->
     keep_predictions(file, by_stage, "stage")
 
 
-def _keep_model(folder: Storage, study: Study, outcome: summary.Outcome) -> None:
-    """Write both stages' models as one that travels (inference/model_folder.py)."""
+def _model(study: Study, outcome: summary.Outcome) -> tuple[Card, dict[str, Learnt]]:
+    """Both stages' models as one that travels (inference/model_folder.py)."""
     tuned = {device: model.learnt for device, model in outcome.devices.items()}
     learnt = {COMMON: outcome.stage1.learnt, **tuned}
     card = Card(
@@ -123,7 +132,7 @@ def _keep_model(folder: Storage, study: Study, outcome: summary.Outcome) -> None
             "warnings": (*study.warnings, *outcome.warnings),
         },
     )
-    write_model(folder, card, {name: of for name, of in learnt.items() if of is not None})
+    return card, {name: of for name, of in learnt.items() if of is not None}
 
 
 def _log_study(run: Tracker, study: Study) -> None:

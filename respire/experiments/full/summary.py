@@ -12,6 +12,7 @@ from respire.evaluation.beyond import Beyond, look_beyond
 from respire.evaluation.decided import PRIORS, along, averaged, decided
 from respire.evaluation.evaluate import STAGE1, STAGE2, STAGES, baseline_predictions, predict_stages
 from respire.evaluation.subgroups import Subgroups, subgroups
+from respire.evaluation.windows import OnWindows
 from respire.metrics import Scores
 from respire.report.reproduction import STAGES as TITLES
 from respire.report.typed import Number
@@ -143,7 +144,7 @@ class Summary:
     """What results.json has beside its header (experiments/results/SCHEMA.md).
 
     With several training seeds, all but ``seeds`` is the first one's. ``beyond`` is what figures
-    show of stage 2's predictions, ``subgroups`` the Score they have.
+    show of stage 2's predictions, ``subgroups`` the Score they have, ``windows`` that of windows.
     """
 
     recipe: Mapping[str, Any]
@@ -154,6 +155,7 @@ class Summary:
     beyond: Beyond
     subgroups: Subgroups
     seeds: Seeds | None = None
+    windows: OnWindows | None = None
 
     @property
     def models(self) -> dict[str, Model]:

@@ -9,7 +9,7 @@ from respire.evaluation.decided import SHOWN_PRIORS
 from respire.experiments.full.summary import StoredScores, Summary
 from respire.labels import CLASSES
 from respire.metrics import percent
-from respire.report.numbers import NONE, ends
+from respire.report.numbers import NONE, between, ends, signed
 from respire.report.reproduction import STAGES as TITLES
 from respire.report.table import Table
 
@@ -76,6 +76,35 @@ def subgroups(found: Summary) -> Table:
         note="n: test cycles. Subgroups are read, not tested: nobody was drawn by them, they "
         "overlap, and of so many some differ by chance." + f" Left out: {few}." * bool(few),
     )
+
+
+def windows(found: Summary) -> list[Table]:
+    """What windows do to the Score of stage 2; none where they could not be heard."""
+    if (heard := found.windows) is None:
+        return []
+    difference = heard.difference
+    gain = {
+        name: NONE if difference is None else signed(difference[name]["value"]) for name in NAMES
+    }
+    score = None if difference is None else difference["score"]
+    within = None if score is None else (score["low"], score["high"])
+    why = f" No interval ({heard.no_interval})." * bool(heard.no_interval)
+    return [
+        Table(
+            "Stage 2 on windows in place of cycles (%)",
+            ("", *LABELS.values(), "Interval of Score", "n"),
+            (
+                ("annotated cycles", *_scores(heard.cycles, NONE)),
+                ("windows", *_scores(heard.windows, NONE)),
+                ("windows less cycles (points)", *gain.values(), between(within), NONE),
+            ),
+            note=f"Of the same {heard.recordings:,} test recordings: half-overlapping windows of "
+            f"{heard.window_s:g} s, as `respire predict` hears recordings that nobody annotated. A "
+            f"window is of the classes of all cycles whose midpoint lies in it; "
+            f"{heard.without_cycle:,} more hold none. Interval: jackknife t over patients, each "
+            f"with both.{why}",
+        )
+    ]
 
 
 def seeds(found: Summary) -> list[Table]:

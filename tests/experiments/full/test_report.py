@@ -137,6 +137,22 @@ def test_the_tables_numbers_are_the_metrics(results):
         assert [label, *map(percent, whole["recall"])] in cells
 
 
+def test_windows_stand_beside_the_cycles_of_the_same_recordings(results, histories):
+    heard = results["windows"]
+    cells = rows(page_of(results, histories).markdown())
+    for label, name in (("annotated cycles", "cycles"), ("windows", "windows")):
+        scores = heard[name]
+        assert [label, *shares(scores), "–", f"{scores['n']:,}"] in cells
+    score = heard["difference"]["score"]
+    gain = heard["windows"]["score"] - heard["cycles"]["score"]
+    assert score["value"] == pytest.approx(gain)
+    within = f"{100 * score['low']:+.1f} to {100 * score['high']:+.1f}"
+    (row,) = [row for row in cells if row[0] == "windows less cycles (points)"]
+    assert row[3:] == [f"{100 * gain:+.1f}", within, "–"]
+    results["windows"] = None
+    assert "windows less cycles" not in page_of(results, histories).markdown()
+
+
 def test_table_lead_and_page_give_the_scores_interval_and_how_far_to_trust_it(
     results, histories, tmp_path
 ):

@@ -1,5 +1,6 @@
 """experiments/full.py as users run it: from the command line to what it leaves behind."""
 
+import base64
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import client_of, finished, parent_and_children
+from servers import ModelServer
 from small_run import BACKBONE, EPOCHS, FULL, NAME, SMALL, results_in
 
 import respire
@@ -24,7 +26,7 @@ KEYS = {
     *("experiment", "name", "respire_version", "key", "numerics_version", "recipe", "split"),
     *("selection", "stages", "baselines", "stamps", "warnings", "skipped", "seconds"),
     *("peak_memory_mib", "environment", "weights", "along_prior", "seeds"),
-    *("beyond", "subgroups"),
+    *("beyond", "subgroups", "windows"),
 }
 
 
@@ -91,7 +93,14 @@ def test_results_are_complete(quick_run: tuple[Path, str]) -> None:
         assert side["cycles"] == sum(part["cycles"] for part in side["by_device"].values())
     test = split["sides"]["test"]["cycles"]
     assert {s["overall"]["n"] for s in results["stages"].values()} == {test}
-    parts = {"catalogue", "cycles", "stage1", "stage2", "evaluation"}
+    windows, tuned = results["windows"], results["stages"]["stage2"]["overall"]
+    assert windows["recordings"] == split["sides"]["test"]["recordings"]
+    assert windows["window_s"] == results["recipe"]["features"]["window_seconds"]
+    assert windows["cycles"].items() <= tuned.items()
+    assert windows["windows"]["n"] > 0
+    gain = windows["windows"]["score"] - tuned["score"]
+    assert windows["difference"]["score"]["value"] == pytest.approx(gain)
+    parts = {"catalogue", "cycles", "stage1", "stage2", "evaluation", "windows"}
     assert set(results["seconds"]) == parts | {"total"}
     assert results["seconds"]["total"] == pytest.approx(
         sum(results["seconds"][part] for part in parts), abs=0.1
@@ -129,6 +138,7 @@ def test_the_released_code_on_two_classes_runs_to_its_stamped_end(
         *("--recipe.model.backbone", BACKBONE, "--recipe.model.weights", "none"),
         *("--recipe.optimisation.epochs", "2", "--recipe.finetune.epochs", "1"),
         *("--recipe.finetune.unselected-epochs", "1", "--seeds", "2"),
+        *("--register", "two-classes"),
     )
     assert done.returncode == 0, done.stderr
     results = results_in(tmp_path)
@@ -155,8 +165,18 @@ def test_the_released_code_on_two_classes_runs_to_its_stamped_end(
         assert (told["se"], told["sp"]) == (together.se, together.sp)
         first = results["stages"][stage]["overall"]["score"]
         assert results["seeds"]["members"]["0"][stage]["score"] == first
-    assert len([*tmp_path.glob("runs/full/*/model*/model.json")]) == 2
     assert set(predictions["label"]) == {0, 1}
+    (folder,) = tmp_path.glob("runs/full/*")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+        for version, name in ((1, "model"), (2, "model-seed-1")):
+            registered = respire.load_model(f"models:/two-classes/{version}", gpu="none")
+            kept = respire.load_model(folder / name, gpu="none")
+            assert registered.card == kept.card
+            assert registered.card.training["seed"] == version - 1
+            for device, learnt in kept.models.items():
+                weights = registered.models[device].weights
+                assert all(of.equal(weights[part]) for part, of in learnt.weights.items())
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -220,10 +240,16 @@ def test_mlflow_keeps_figures_and_confusions(uninterrupted: Path) -> None:
     assert sum(name.endswith(".png") for name in names) == pictures
 
 
+def model_of(folder: Path) -> str:
+    """What MLflow calls the model of the run in a folder."""
+    parent, _ = parent_and_children("full", folder)
+    return parent.data.tags["respire.model"].partition(" ")[2]
+
+
 def test_the_model_is_where_its_run_is(uninterrupted: Path) -> None:
     """And not in the store's default experiment, whose files MLflow keeps where it was started."""
     parent, _ = parent_and_children("full", uninterrupted)
-    model_id = parent.data.tags["respire.model"].rpartition("/")[2]
+    model_id = model_of(uninterrupted).rpartition("/")[2]
     model = client_of(uninterrupted).get_logged_model(model_id)
     assert model.experiment_id == parent.info.experiment_id
     assert model.source_run_id == parent.info.run_id
@@ -249,8 +275,7 @@ def test_a_model_is_left_that_answers_as_the_run_did(uninterrupted: Path, corpus
     np.testing.assert_allclose(heard[p], expected[p], atol=within)
     called = [model.card.classes[index] for index in expected["predicted"]]
     assert (heard["class"] == called).mean() >= 0.99
-    parent, _ = parent_and_children("full", uninterrupted)
-    uri = parent.data.tags["respire.model"].partition(" ")[2]
+    uri = model_of(uninterrupted)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{uninterrupted}/mlflow.db")
         logged = respire.load_model(uri, gpu="none")
@@ -261,3 +286,31 @@ def test_a_model_is_left_that_answers_as_the_run_did(uninterrupted: Path, corpus
         answered = served.predict(asked)
         np.testing.assert_allclose(answered[p], first[p], atol=within)
         assert answered["row"].tolist() == list(range(len(first)))
+
+
+def test_a_served_model_answers_as_it_does_in_python(
+    uninterrupted: Path, corpus: Path, tmp_path: Path
+) -> None:
+    """By ``mlflow models serve``: a part of a recording, one as a whole, and what no name tells."""
+    model = respire.load_model(uninterrupted / "runs" / "full" / NAME / "model", gpu="none")
+    files = sorted(corpus.rglob("*.wav"))[:3]
+    asked = pd.DataFrame(
+        {
+            "audio": [files[0].read_bytes(), files[1].read_bytes(), b""],
+            "uri": [None, None, str(files[2])],
+            "device": ["Meditron", "Walkman", None],
+            "start_s": [0.5, None, None],
+            "end_s": [2.0, None, None],
+        }
+    )
+    expected = model.answer(asked)
+    assert expected["row"].nunique() == 3
+    encoded = asked.assign(audio=[base64.b64encode(audio).decode() for audio in asked["audio"]])
+    with ModelServer(tmp_path, model_of(uninterrupted), uninterrupted / "mlflow.db") as server:
+        answered = server.answers(encoded)
+    p = [f"p_{name}" for name in model.card.classes]
+    told = ["row", "file", "start_s", "end_s", "device", "model"]
+    pd.testing.assert_frame_equal(answered[told], expected[told])
+    within = 1e-5 if model.compute.precision == "fp32" else 1e-2
+    np.testing.assert_allclose(answered[p], expected[p], atol=within)
+    assert list(answered.columns) == list(expected.columns)
