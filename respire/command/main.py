@@ -1,5 +1,7 @@
 """A command from its arguments to its exit status."""
 
+import atexit
+import gc
 import io
 import sys
 import traceback
@@ -26,6 +28,8 @@ def command(
 
 def concluded(work: Callable[[], None], interrupted: str = RESUMES) -> NoReturn:
     """Do a command's work, and exit with its status."""
+    # Python's last collections walk through all of torch, for seconds, to free what ends anyway.
+    atexit.register(gc.freeze)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a sign that the terminal lacks ends no run
             stream.reconfigure(errors="replace")

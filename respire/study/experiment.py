@@ -149,12 +149,12 @@ def open_setting(
     Raises:
         InputError: bad input or an unusable setting, found before anything is trained.
     """
+    check_ray()  # a lost cluster, what cannot train and missing weights are told first
     plans = list(planned.values())
     initial = cache(initial_weights)
-    for plan in plans:  # what cannot train, and weights that cannot be had, are told first
+    for plan in plans:
         check_network(plan.recipe, place.workers)
         initial(plan.recipe.model, plan.recipe.task, plan.seed)
-    check_ray()
     storage = place.home
     storage.check_writable()
     uri = "" if place.tracking is None else resolve_uri(place.tracking)

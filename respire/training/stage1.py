@@ -33,7 +33,8 @@ from respire.training.loop import Fit, OnEpoch, fit
 from respire.training.sampling import share_of_batch
 
 CHECKPOINT_FILE = "fit.pt"
-ABORT_SECONDS = 5.0
+ABORT_SECONDS = 3.0
+"""How long an interrupted training may take to give back what it holds, before it is killed."""
 RETRIES = 3
 """Losses of workers, and errors of theirs, that one trainer bears."""
 
