@@ -19,6 +19,7 @@ from respire.models.pretrained import weights_sha256
 from respire.recipe.fields import Preprocess
 from respire.recipe.recipe import Recipe
 from respire.report.page import Page
+from respire.report.wording import worded
 from respire.runtime.address import check_ray
 from respire.runtime.choices import run_name
 from respire.runtime.resources import PeakMemory, Stopwatch
@@ -248,6 +249,7 @@ class Experiment:
                 "workers": setting.place.workers,
                 **setting.environment,
             },
+            groups=setting.corpus.groups,
             weights=weights_sha256({study.recipe.model for study in studies}),
         )
 
@@ -273,7 +275,7 @@ class Experiment:
             The content of results.json.
         """
         results = self.results(found, warnings)
-        figures = page(results).write(self.folder)
+        figures = worded(page(results), results["groups"]).write(self.folder)
         self.tracker.log_stamps(results["stamps"], results["warnings"])
         seconds = {f"seconds.{part}": took for part, took in results["seconds"].items()}
         peak = {"peak_memory_mib": results["peak_memory_mib"]}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from respire.data.rows import NOBODY
+from respire.data.rows import NOBODY, known
 from respire.errors import InputError
 from respire.labels import CLASSES
 
@@ -192,7 +192,7 @@ def counted(cycles: pd.DataFrame) -> dict[str, Any]:
     """Patients, recordings and cycles there, and cycles by class."""
     by_class = np.bincount(cycles["label"], minlength=len(_CLASSES))
     return {
-        "patients": int(cycles["patient"].nunique()),
+        "patients": int(known(cycles["patient"]).nunique()),
         "recordings": int(cycles["recording"].nunique()),
         "cycles": len(cycles),
         "by_class": dict(zip(_CLASSES, by_class.tolist(), strict=True)),

@@ -14,6 +14,7 @@ from respire.evaluation import grad_cam
 from respire.experiments.attention_maps import report, summary
 from respire.experiments.attention_maps.tables import GROUPS, PARTS
 from respire.recipe.recipe import Recipe
+from respire.report.wording import worded
 from respire.runtime.session import on_worker
 from respire.study.grid import Coordinates, Extent, Grid, Variant, start_grid
 from respire.study.one_run import PREDICTIONS
@@ -66,7 +67,7 @@ def attention_maps(
             _metrics(attention),
             files=(WINDOWS, MAPS, PREDICTIONS),
         )
-    return report.summary(results)
+    return worded(report.summary(results), results["groups"])
 
 
 def variants(recipe: Recipe, cut: Cut) -> dict[str, Variant]:

@@ -26,6 +26,7 @@ from respire.features.pipeline import Pipeline
 from respire.recipe.fields import Features, Preprocess
 from respire.recipe.identity import digest, recipe_identity
 from respire.recipe.recipe import Recipe
+from respire.report.wording import worded
 from respire.runtime.choices import run_name
 from respire.runtime.resources import Stopwatch, cores, set_up_torch
 from respire.runtime.run_folder import claim
@@ -78,17 +79,15 @@ def audit(recipe: Recipe, place: Place, name: str | None = None) -> str:
         counted = census(cycles, _headers(cycles), official)
     with stopwatch.part("blank rows"):
         blank = blank_rows(CycleBank.from_table(prepared, recipe.task), recipe)
-    unlisted = (
-        f"{corpus.directory}: no {icbhi.SPLIT_LIST} below it and no official_side, so the official "
-        f"split is not counted"
-    )
+    missing = f"no {icbhi.SPLIT_LIST} below it" if corpus.sides is None else "no official_side"
+    unlisted = f"{corpus.directory}: {missing}, so the official split is not counted"
     results = Survey("audit", name, key, folder, corpus, stopwatch).finish(
         _summarise(recipe, counted, blank),
         lambda results: page(results, lengths_s(cycles)),
         warnings=(*no_sound_warnings(prepared), *(() if listed else (unlisted,))),
         skipped=skipped,
     )
-    return summary(results)
+    return worded(summary(results), results["groups"])
 
 
 def _prepare(
