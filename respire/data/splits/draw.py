@@ -132,8 +132,8 @@ def official_test_side(
     if sides.isna().any():
         raise InputError(
             f"{listed(recordings[sides.isna()])}: {sides.isna().sum()} of {len(sides)} recordings "
-            f"are not in the official split list; add them, take them out of the data set's "
-            f"directory, or use --split 80-20"
+            f"are not in the official split list (official_side in a manifest); add them, take "
+            f"them out of the data set, or use --split 80-20"
         )
     if sides.nunique() == 1:
         raise InputError(
