@@ -138,6 +138,7 @@ def open_setting(
     place: Place,
     planned: Mapping[Any, Planned],
     check: Callable[[Sequence[str]], None] = lambda _: None,
+    corpus: Corpus | None = None,
 ) -> Iterator[Setting]:
     """Check storage and MLflow, find the recordings, open Ray, prepare the cycles, cut the studies.
 
@@ -146,6 +147,7 @@ def open_setting(
         place: where things are.
         planned: the studies it needs, at least one; those with the same recipe share its cycles.
         check: refuses recordings of devices that the question cannot be asked of.
+        corpus: the recordings, where the question itself hung on them; None for the place's.
 
     Raises:
         InputError: bad input or an unusable setting, found before anything is trained.
@@ -164,7 +166,7 @@ def open_setting(
     stopwatch = Stopwatch()
     with PeakMemory() as memory:
         with stopwatch.part("catalogue"):
-            corpus = open_corpus(place.data, place.skip_bad)
+            corpus = corpus or open_corpus(place.data, place.skip_bad)
             check(devices_of(corpus.cycles))
             if any(plan.cut.needs_list for plan in plans):
                 _ = corpus.official  # a missing list is told before anything is decoded
