@@ -14,7 +14,6 @@ from respire.evaluation import grad_cam
 from respire.experiments.attention_maps import report, summary
 from respire.experiments.attention_maps.tables import GROUPS, PARTS
 from respire.recipe.recipe import Recipe
-from respire.report.wording import worded
 from respire.runtime.session import on_worker
 from respire.study.grid import Coordinates, Extent, Grid, Variant, start_grid
 from respire.study.one_run import PREDICTIONS
@@ -67,7 +66,7 @@ def attention_maps(
             _metrics(attention),
             files=(WINDOWS, MAPS, PREDICTIONS),
         )
-    return worded(report.summary(results), results["groups"])
+    return report.summary(results)
 
 
 def variants(recipe: Recipe, cut: Cut) -> dict[str, Variant]:

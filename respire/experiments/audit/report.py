@@ -9,7 +9,7 @@ import numpy as np
 from respire.experiments.audit import figures, tables
 from respire.experiments.audit.summary import AuditSummary
 from respire.metrics import percent
-from respire.report.page import Page, Picture, Section
+from respire.report.page import Page, Picture, Section, printed
 from respire.report.style import count
 from respire.report.typed import read
 
@@ -72,7 +72,7 @@ def summary(results: Mapping[str, Any]) -> str:
     ]
     listed = [f"- {one.where}: {one.what}" + f" – {one.why}" * bool(one.why) for one in wrong]
     parts = [lead(audit), *(["\n".join(listed)] * bool(listed)), verdict(audit)]
-    return "\n\n".join([*parts, *(table.markdown() for table in shown)])
+    return printed(results, *parts, *shown)
 
 
 def lead(audit: AuditSummary) -> str:

@@ -26,7 +26,6 @@ from respire.features.pipeline import Pipeline
 from respire.recipe.fields import Features, Preprocess
 from respire.recipe.identity import digest, recipe_identity
 from respire.recipe.recipe import Recipe
-from respire.report.wording import worded
 from respire.runtime.choices import run_name
 from respire.runtime.resources import Stopwatch, cores, set_up_torch
 from respire.runtime.run_folder import claim
@@ -87,7 +86,7 @@ def audit(recipe: Recipe, place: Place, name: str | None = None) -> str:
         warnings=(*no_sound_warnings(prepared), *(() if listed else (unlisted,))),
         skipped=skipped,
     )
-    return worded(summary(results), results["groups"])
+    return summary(results)
 
 
 def _prepare(

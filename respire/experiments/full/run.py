@@ -13,7 +13,6 @@ from respire.inference.model_folder import COMMON, Card, write_model
 from respire.inference.whole import RULE
 from respire.recipe.identity import digest
 from respire.recipe.recipe import Recipe
-from respire.report.wording import worded
 from respire.runtime.storage import Storage
 from respire.runtime.tracking import Tracker
 from respire.study.experiment import Planned, open_setting
@@ -89,7 +88,7 @@ def full(
             files=(PREDICTIONS,),
             warnings=tuple(dict.fromkeys(w for of in outcomes.values() for w in of.warnings)),
         )
-    return worded(report.summary(results), results["groups"])
+    return report.summary(results)
 
 
 def _keep_predictions(file: Storage, outcomes: Mapping[int, summary.Outcome]) -> None:

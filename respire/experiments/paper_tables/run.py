@@ -7,7 +7,6 @@ from respire.evaluation.assess import EVERY
 from respire.experiments.paper_tables.contrasts import summarise
 from respire.experiments.paper_tables.question import Question
 from respire.experiments.paper_tables.report import page, summary
-from respire.report.wording import worded
 from respire.study.grid import Extent, start_grid
 from respire.study.one_run import PREDICTIONS
 from respire.study.place import Place
@@ -54,4 +53,4 @@ def run_table(
             {f"{row.name}.{name}": getattr(row, name) for row in table.rows for name in EVERY},
             files=(PREDICTIONS,),
         )
-    return worded(summary(results), results["groups"])
+    return summary(results)

@@ -13,7 +13,6 @@ from respire.experiments.search.summary import SearchPlan, SearchSummary, Surviv
 from respire.recipe.identity import digest
 from respire.recipe.recipe import Recipe
 from respire.recipe.toml_file import recipe_toml
-from respire.report.wording import worded
 from respire.study.experiment import Planned, open_setting
 from respire.study.place import Place
 
@@ -80,5 +79,7 @@ def search(
                 comment = f"Found by respire's search {experiment.name}, outer split {number}."
                 best = recipe_toml(apply(recipe, split.changes), recipe.preset, comment)
                 (experiment.folder / f"best-{number}.toml").write_bytes(best.encode())
-        experiment.finish(summary, lambda results: report.page(summary, results), summary.metrics)
-    return worded(report.summary(summary), setting.corpus.groups)
+        results = experiment.finish(
+            summary, lambda results: report.page(summary, results), summary.metrics
+        )
+    return report.summary(summary, results)

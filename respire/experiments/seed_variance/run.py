@@ -9,7 +9,6 @@ from respire.data.splits.split import Cut
 from respire.errors import InputError
 from respire.experiments.seed_variance.report import page, summary
 from respire.recipe.recipe import Recipe
-from respire.report.wording import worded
 from respire.study.grid import Extent, Variant, start_grid
 from respire.study.one_run import PREDICTIONS
 from respire.study.place import Place
@@ -49,7 +48,7 @@ def seed_variance(
         keep_all_predictions(folder / PREDICTIONS, grid.runs)
         files = (RUNS, PREDICTIONS)
         results = grid.experiment.finish(spread, page, _metrics(spread), files=files)
-    return worded(summary(results), results["groups"])
+    return summary(results)
 
 
 def _variants(recipes: Mapping[str, Recipe], cut: Cut) -> dict[str, Variant]:

@@ -13,7 +13,6 @@ from respire.data.splits.split import Cut
 from respire.errors import InputError
 from respire.experiments.split_ranges.report import Placed, RangesSummary, page, summary
 from respire.recipe.identity import digest
-from respire.report.wording import worded
 from respire.runtime.choices import run_name
 from respire.runtime.resources import Stopwatch
 from respire.runtime.run_folder import claim
@@ -90,7 +89,7 @@ def describe(cut: Cut, place: Place, folds: str | None = None, name: str | None 
     (folder / DRAWN).write_bytes(pd.concat(tables).to_csv(index=False).encode())
     survey = Survey(EXPERIMENT, name, key, folder, corpus, stopwatch)
     results = survey.finish(sides, lambda results: page(results, drawn))
-    return worded(summary(results), results["groups"])
+    return summary(results)
 
 
 def _known(corpus: Corpus, cycles: pd.DataFrame, folds: str | None) -> dict[str, pd.Series]:

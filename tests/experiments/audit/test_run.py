@@ -89,6 +89,7 @@ def test_groups_that_are_dates_are_nowhere_called_patients_but_in_the_warning(tm
     assert whole.results["groups"] == "date"
     report = (whole.folder / "report.md").read_text()
     assert "4 dates, 8 recordings" in report
+    assert re.search(r"\| Dates \|.*\n\| -+ \| -+: \| ----: \|", whole.summary)
     told = re.findall(r".*patient.*", report + whole.summary, re.IGNORECASE)
     assert told == [f"- {whole.results['warnings'][0]}"]
     assert "the groups are dates of recording, not patients" in told[0]

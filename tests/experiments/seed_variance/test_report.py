@@ -107,7 +107,7 @@ def test_over_dates_no_interval_is_said_to_be_over_patients(compared):
         for picture in section.figures
         for text in picture.figure.findobj(Text)
     ]
-    told = "\n".join([said.markdown(), worded(summary(compared), "date"), *drawn])
+    told = "\n".join([said.markdown(), summary(compared | {"groups": "date"}), *drawn])
     assert re.findall(r"\bpatient", told, re.IGNORECASE) == []  # a field of the recipe stays
     assert "interval for new dates" in told
     assert "interval over dates" in told
