@@ -24,12 +24,12 @@ def page(results: Mapping[str, Any], lengths_s: np.ndarray) -> Page:
     audit = read(AuditSummary, results)
     census, blank, recipe, paper = audit.census, audit.blank_rows, audit.recipe, audit.paper
     by_device = (
-        "Cycles of each class by device (the paper's Table 4).",
+        "Cycles of each class by device (as the paper's Table 4).",
         figures.cycles_by_device(census),
     )
     by_length = (
-        "Length of the cycles (the paper's Figure 4). Longer ones than the dashed line do not fit "
-        "the window.",
+        "Length of the cycles (as the paper's Figure 4). Longer ones than the dashed line do not "
+        "fit the window.",
         figures.cycle_lengths(lengths_s, recipe.features.window_seconds),
     )
     by_row = (
@@ -45,7 +45,7 @@ def page(results: Mapping[str, Any], lengths_s: np.ndarray) -> Page:
         Section("Blank rows", [tables.blank_rows(blank, recipe)], [Picture("blank-rows", *by_row)]),
     ]
     if split := census.official:
-        overlap = [tables.official(split), tables.shared_patients(split)]
+        overlap = [tables.official(split), *[tables.shared_patients(split)] * bool(split.shared)]
         sections.insert(-1, Section("Official split", overlap))
     if paper is not None:
         numbers = [tables.errata(paper), tables.against_the_paper(paper)]
