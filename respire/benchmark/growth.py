@@ -12,8 +12,7 @@ import pandas as pd
 from torch import nn
 
 from respire.benchmark.timing import SETTLED_S, peak_mib
-from respire.data.catalogue import fingerprint
-from respire.data.corpora import icbhi
+from respire.data.corpora.corpus import open_corpus
 from respire.data.corpora.synthetic import write_corpus
 from respire.data.cycles import PreparedCycles, prepare_cycles
 from respire.features.bank import CycleBank
@@ -38,7 +37,7 @@ class Preparation:
         cycles: the catalogue.
         prepared: the cycles in storage.
         skipped: recordings left out, one line each.
-        catalogue_s: seconds in which every file's header and annotation was read and checked.
+        catalogue_s: seconds in which all headers and annotations were checked, and files hashed.
         seconds: of reading, filtering, slicing and writing.
         at_rest_mib: what all processes held together before, Ray's included.
         peak_memory_mib: the most they held meanwhile.
@@ -53,27 +52,25 @@ class Preparation:
     peak_memory_mib: float
 
 
-def prepare(
-    directory: str, recipe: Preprocess, storage: Storage, skip_bad: bool = False
-) -> Preparation:
-    """Prepare all recordings of a directory, in a storage that has none of them yet.
+def prepare(data: str, recipe: Preprocess, storage: Storage, skip_bad: bool = False) -> Preparation:
+    """Prepare all recordings of a corpus, in a storage that has none of them yet.
 
     Raises:
         InputError: a recording is bad, and ``skip_bad`` was not given.
     """
     began = time.perf_counter()
-    catalogue = icbhi.read_catalogue(directory, skip_bad)
-    cycles = catalogue.cycles
+    corpus = open_corpus(data, skip_bad)
+    cycles = corpus.cycles
     catalogue_s = time.perf_counter() - began
     with PeakMemory() as memory:
         time.sleep(SETTLED_S)
         at_rest = memory.mebibytes
         began = time.perf_counter()
-        prepared = prepare_cycles(cycles, recipe, fingerprint(cycles), storage, skip_bad)
+        prepared = prepare_cycles(cycles, recipe, corpus.fingerprint, storage, skip_bad)
         seconds = time.perf_counter() - began
         # What was prepared faster than memory is sampled is still to be sampled once.
         time.sleep(max(0.0, SETTLED_S - seconds))
-    skipped = (*catalogue.skipped, *prepared.skipped)
+    skipped = (*corpus.skipped, *prepared.skipped)
     return Preparation(cycles, prepared, skipped, catalogue_s, seconds, at_rest, memory.mebibytes)
 
 

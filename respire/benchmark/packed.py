@@ -52,7 +52,7 @@ def pack(
     """Prepare recordings and write them in parts, with the sides of an 80-20 split.
 
     Args:
-        data: folder in ICBHI's layout.
+        data: manifest or folder (data/corpora/corpus.py).
         out: where the parts go.
         recipe: rate and band.
         parts: how many files.
@@ -62,10 +62,10 @@ def pack(
     Raises:
         InputError: a recording is bad.
     """
-    from respire.data.corpora import icbhi  # the audio packages are needed here only
-    from respire.data.prepare import ERROR, by_recording, prepare_block
+    from respire.data.corpora.corpus import open_corpus  # audio packages are needed here only
+    from respire.data.prepare import ERROR, NO_SOUND, by_recording, prepare_block
 
-    cycles = icbhi.read_catalogue(data).cycles
+    cycles = open_corpus(data).cycles
     if recordings:
         names = sorted(cycles["recording"].unique())
         chosen = names[:: max(1, len(names) // recordings)]
@@ -84,7 +84,9 @@ def pack(
     for part, file in enumerate(files):
         meta = {"part": part, "parts": parts, "preprocess": asdict(recipe), "sides": sides}
         rows = pa.concat_tables(prepared[part::parts] or [prepared[0].slice(0, 0)])
-        rows = rows.drop_columns(ERROR.name).replace_schema_metadata({META: json.dumps(meta)})
+        rows = rows.drop_columns([ERROR.name, NO_SOUND.name]).replace_schema_metadata(
+            {META: json.dumps(meta)}
+        )
         pq.write_table(rows, file, write_page_checksum=True, **SMALL)
     return files
 

@@ -139,10 +139,23 @@ def _table(
 
 ablation = _table("ablation")
 device_finetuning = _table("device_finetuning")
-single_device = _table("single_device")
 leakage = _table("leakage")
 window_length = _table("window_length", WindowLengthOptions, "windows")
 image_size = _table("image_size", ImageSizeOptions, "sizes")
+
+
+@asked_with(TableOptions)
+def single_device(options: TableOptions) -> str:
+    """``experiments/single_device.py``, whose rows are the recordings' devices."""
+    from respire.data.corpora.corpus import open_corpus
+    from respire.data.splits.draw import devices_of
+    from respire.experiments.paper_tables.run import run_table
+    from respire.experiments.paper_tables.single_device import question
+
+    corpus = open_corpus(options.place.data, options.place.skip_bad)
+    asked = question(options.recipe, options.cut, devices_of(corpus.cycles))
+    told = (options.rows, options.extent, options.place, options.name, corpus)
+    return run_table("single_device", asked, *told)
 
 
 @dataclass(frozen=True)

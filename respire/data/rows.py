@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
 
@@ -31,6 +32,11 @@ All audio may be sorted or joined at once, and 32 bits count 149 hours of it at 
 PATIENT = SCHEMA.get_field_index("patient")
 NOBODY = ""
 """The patient of a recording of which none is known."""
+
+
+def known(patients: pd.Series) -> pd.Series:
+    """Those of cycles' patients who are known."""
+    return patients[patients != NOBODY]
 
 
 def schema_of(patient: pa.DataType) -> pa.Schema:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from respire.data.rows import known
 from respire.evaluation import beyond
 from respire.metrics import Measure, overall, percent
 from respire.report.typed import Number
@@ -19,9 +20,9 @@ SEED = "seed"
 COUNTED: dict[str, Callable[[pd.DataFrame], int]] = {
     "cycles": len,
     "recordings": lambda rows: rows["recording"].nunique() if "recording" in rows else 0,
-    "patients": lambda rows: rows["patient"].nunique(),
-    "patients with abnormal cycles": lambda rows: beyond.abnormal(rows)["patient"].nunique(),
-    "patients with normal cycles": lambda rows: beyond.normal(rows)["patient"].nunique(),
+    "patients": lambda rows: known(rows["patient"]).nunique(),
+    "patients with abnormal cycles": lambda rows: known(beyond.abnormal(rows)["patient"]).nunique(),
+    "patients with normal cycles": lambda rows: known(beyond.normal(rows)["patient"]).nunique(),
 }
 """What a statistic may be of, and how many of them predictions hold."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from respire.data.rows import NOBODY
 from respire.labels import CLASSES, NORMAL
 from respire.report.typed import Number
 from respire.statistics.calibration import Bin, brier, expected_calibration_error, reliability
@@ -135,10 +136,14 @@ def _called_abnormal(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]
 
 
 def _shares(groups: pd.Series, *flags: np.ndarray) -> tuple[pd.Index, np.ndarray, list[np.ndarray]]:
-    """The groups' names, sorted, their rows, and the share of each group's rows with each flag."""
-    group, names = pd.factorize(groups, sort=True)
+    """The groups' names, sorted, their rows, and the share of each group's rows with each flag.
+
+    NOBODY is no group.
+    """
+    known = (groups != NOBODY).to_numpy()
+    group, names = pd.factorize(groups[known], sort=True)
     cycles = np.bincount(group, minlength=len(names))
-    return names, cycles, [np.bincount(group, flag, len(names)) / cycles for flag in flags]
+    return names, cycles, [np.bincount(group, flag[known], len(names)) / cycles for flag in flags]
 
 
 def _curve(predictions: pd.DataFrame, specificity: Sequence[float]) -> np.ndarray:

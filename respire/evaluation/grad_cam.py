@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from respire.data.rows import NOBODY
 from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.features.blank_region import BlankRegion
@@ -243,14 +244,14 @@ def patient_mean(
     Patients [N], whose each is, are resampled with all their windows (statistics/intervals.py).
 
     Returns:
-        value, low and high; the last two None with fewer than MIN_PATIENTS patients. None for no
-        value at all.
+        value, low and high; the last two None with fewer than MIN_PATIENTS patients, or where one
+        is NOBODY. None for no value at all.
     """
     if not len(values):
         return None
     patient, names = pd.factorize(patients)
     low = high = None
-    if len(names) >= MIN_PATIENTS:
+    if len(names) >= MIN_PATIENTS and NOBODY not in set(names):
         sums, counts = np.bincount(patient, values), np.bincount(patient)
         draws = np.random.default_rng(seed).multinomial(
             len(names), np.full(len(names), 1 / len(names)), size=resamples

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from respire.report.style import png, svg
 from respire.report.table import Table, escape
+from respire.report.wording import worded
 from respire.runtime.storage import Storage
 
 
@@ -143,6 +144,13 @@ class Page:
                 for figure in section.figures
             ]
         return "\n\n".join([*parts, *_listed("Skipped recordings", self.skipped)]) + "\n"
+
+
+def printed(results: Mapping[str, Any], *parts: str | Table) -> str:
+    """Sentences and tables as a command prints them last, of the content of results.json."""
+    groups, stamps = results.get("groups", "patient"), results.get("stamps", [])
+    said = (worded(part, groups) for part in parts)
+    return "\n\n".join(part.markdown(stamps) if isinstance(part, Table) else part for part in said)
 
 
 def strict(value: Any) -> Any:

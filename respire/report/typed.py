@@ -41,6 +41,7 @@ class Header:
         seconds: by part, and in total.
         peak_memory_mib: the most that was needed.
         environment: versions, and where something is trained device, precision, workers, memory.
+        groups: what is called a patient (data/corpora/corpus.py).
         weights: SHA-256 of each file that networks started from, by what the recipe calls it.
     """
 
@@ -56,6 +57,7 @@ class Header:
     seconds: Mapping[str, float]
     peak_memory_mib: float
     environment: Mapping[str, Any]
+    groups: str = "patient"
     weights: Mapping[str, str] = field(default_factory=dict)
 
 

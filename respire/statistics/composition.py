@@ -29,8 +29,9 @@ def composition(cycles: pd.DataFrame, devices: Sequence[str]) -> dict[str, float
     Returns:
         Counts ``cycles``, ``patients`` and ``both_cycles``; and fractions of the cycles:
         ``normal``, ``both``, the ``largest`` five patients together, and each device by its name.
+        Who is not known, "", is no patient.
     """
-    by_patient = cycles["patient"].value_counts()
+    by_patient = cycles.loc[cycles["patient"] != "", "patient"].value_counts()
     used = cycles["device"].value_counts(normalize=True)
     return {
         "cycles": len(cycles),

@@ -19,6 +19,7 @@ from respire.models.pretrained import weights_sha256
 from respire.recipe.fields import Preprocess
 from respire.recipe.recipe import Recipe
 from respire.report.page import Page
+from respire.report.wording import worded
 from respire.runtime.address import check_ray
 from respire.runtime.choices import run_name
 from respire.runtime.resources import PeakMemory, Stopwatch
@@ -137,6 +138,7 @@ def open_setting(
     place: Place,
     planned: Mapping[Any, Planned],
     check: Callable[[Sequence[str]], None] = lambda _: None,
+    corpus: Corpus | None = None,
 ) -> Iterator[Setting]:
     """Check storage and MLflow, find the recordings, open Ray, prepare the cycles, cut the studies.
 
@@ -145,6 +147,7 @@ def open_setting(
         place: where things are.
         planned: the studies it needs, at least one; those with the same recipe share its cycles.
         check: refuses recordings of devices that the question cannot be asked of.
+        corpus: the recordings, where the question itself hung on them; None for the place's.
 
     Raises:
         InputError: bad input or an unusable setting, found before anything is trained.
@@ -163,7 +166,7 @@ def open_setting(
     stopwatch = Stopwatch()
     with PeakMemory() as memory:
         with stopwatch.part("catalogue"):
-            corpus = open_corpus(place.data, place.skip_bad)
+            corpus = corpus or open_corpus(place.data, place.skip_bad)
             check(devices_of(corpus.cycles))
             if any(plan.cut.needs_list for plan in plans):
                 _ = corpus.official  # a missing list is told before anything is decoded
@@ -248,6 +251,7 @@ class Experiment:
                 "workers": setting.place.workers,
                 **setting.environment,
             },
+            groups=setting.corpus.groups,
             weights=weights_sha256({study.recipe.model for study in studies}),
         )
 
@@ -273,7 +277,7 @@ class Experiment:
             The content of results.json.
         """
         results = self.results(found, warnings)
-        figures = page(results).write(self.folder)
+        figures = worded(page(results), results["groups"]).write(self.folder)
         self.tracker.log_stamps(results["stamps"], results["warnings"])
         seconds = {f"seconds.{part}": took for part, took in results["seconds"].items()}
         peak = {"peak_memory_mib": results["peak_memory_mib"]}

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from respire.data.corpora.corpus import Corpus
 from respire.data.splits.split import Cut
 from respire.evaluation.assess import LABELS, values
 from respire.evaluation.evaluate import STAGE1, STAGE2
@@ -238,6 +239,7 @@ def start_grid(
     place: Place,
     name: str | None = None,
     check: Callable[[Sequence[str]], None] = lambda _: None,
+    corpus: Corpus | None = None,
 ) -> Iterator[Grid]:
     """Check everything, prepare the cycles, and lay out the runs.
 
@@ -248,6 +250,7 @@ def start_grid(
         place: where things are.
         name: the experiment's own; None for one made of variants and key.
         check: refuses recordings of devices that the question cannot be asked of.
+        corpus: the recordings, where the question itself hung on them; None for the place's.
 
     Raises:
         InputError: bad input or an unusable setting, found before anything is trained.
@@ -259,7 +262,7 @@ def start_grid(
         for variant, of in variants.items()
         for number, seed in product(range(1 if of.has_one_split else extent.splits), extent.seeds)
     }
-    with open_setting(question, place, planned, check) as setting:
+    with open_setting(question, place, planned, check, corpus) as setting:
         identity = {at.name: study.whole.key for at, study in setting.studies.items()}
         identity["stages"] = STAGE2 if extent.stage2 else STAGE1
         identity |= {variant: STAGE2 for variant, of in variants.items() if of.stage2}

@@ -34,7 +34,7 @@ class Study:
 
     Attributes:
         recipe: every choice that changes a number.
-        cycles: the catalogue (data/corpora/icbhi.py).
+        cycles: the catalogue (data/catalogue.py).
         prepared: the same cycles, cut and in storage.
         skipped: recordings left out because of ``--skip-bad``, one line each.
         warnings: what a reader must know about corpus, recipe and split.

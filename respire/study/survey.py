@@ -11,6 +11,7 @@ from respire.data.corpora.corpus import Corpus
 from respire.recipe.identity import NUMERICS_VERSION
 from respire.report.page import Page, strict
 from respire.report.typed import Header, stored
+from respire.report.wording import worded
 from respire.runtime.resources import Stopwatch, own_peak_mib
 from respire.runtime.storage import Storage
 
@@ -65,9 +66,10 @@ class Survey:
             skipped=(*self.corpus.skipped, *skipped),
             seconds=self.stopwatch.rounded,
             peak_memory_mib=round(own_peak_mib(), 1),
+            groups=self.corpus.groups,
             environment={"torch": version("torch"), "python": platform.python_version()},
         )
-        page(results).write(self.folder)
+        worded(page(results), results["groups"]).write(self.folder)
         print(f"report: {(self.folder / 'report.html').shown}", flush=True)
         return results
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 import pyarrow as pa
 
+from respire.data.rows import known
 from respire.evaluation.assess import values
 from respire.evaluation.decided import averaged, decided
 from respire.evaluation.evaluate import STAGE1
@@ -43,7 +44,7 @@ def runs_of(grid: Grid) -> pd.DataFrame:
                     "stage": stage,
                     **values(predictions, len(cell.study.recipe.classes)),
                     "cycles": len(predictions),
-                    "patients": predictions["patient"].nunique(),
+                    "patients": known(predictions["patient"]).nunique(),
                     "epoch": fit.epoch,
                     **_watched(fit, str(stage)),
                     "key": cell.study.stage1.key,

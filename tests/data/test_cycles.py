@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import soundfile as sf
 from cycle_rows import cycles_table
 
 from respire.data import cycles as cycles_module
@@ -114,6 +115,20 @@ def test_prepared_cycles_are_not_computed_again(
     monkeypatch.delattr(cycles_module, "_write")
     storage = Storage(prepared.storage.uri.split("/cycles/")[0])
     assert prepare_cycles(catalogue, RECIPE, "corpus", storage) == prepared
+
+
+def test_a_silent_recording_is_prepared_and_named_then_and_later(
+    few: pd.DataFrame, tmp_path: Path
+) -> None:
+    recording = few["recording"].iloc[0]
+    silent = tmp_path / f"{recording}.wav"
+    sf.write(silent, np.zeros(4000 * 120), 4000)
+    cycles = few.assign(audio=few["audio"].mask(few["recording"] == recording, str(silent)))
+    storage = Storage.at(tmp_path / "storage")
+    prepared = prepare_cycles(cycles, RECIPE, "one silent", storage)
+    assert prepared.warnings == (f"recordings without sound: {recording} (silent)",)
+    assert recording in prepared.recordings()
+    assert prepare_cycles(cycles, RECIPE, "one silent", storage) == prepared
 
 
 def test_the_key_follows_everything_that_changes_a_sample(few: pd.DataFrame) -> None:

@@ -185,6 +185,22 @@ def test_too_few_patients_have_no_interval_and_the_measures_say_why():
         assert measure.why_no_interval == no_interval(rows) != ""
 
 
+def test_who_is_not_known_is_no_patient_and_leaves_no_interval():
+    rows = predictions(12)
+    rows["patient"] = rows["patient"].astype(str)
+    known = rows[rows["patient"] != "3"]
+    rows["patient"] = rows["patient"].where(rows["patient"] != "3", "")
+    assert intervals(rows, 4) is None
+    assert described(rows, 4)["counted"]["patients"] == 11
+    for name in ("se_patients", "sp_patients", "score_patients"):
+        assert values(rows, 4)[name] == values(known, 4)[name]
+    assert values(rows, 4)["recording_r"] != values(known, 4)["recording_r"]
+    assert [answer.name for answer in look_beyond(rows).patients] == sorted(set(known["patient"]))
+    nobody = values(rows.assign(patient=""), 4)
+    assert math.isnan(nobody["score_patients"])
+    assert nobody["score"] == values(rows, 4)["score"]
+
+
 def test_what_hangs_on_one_patient_has_no_interval():
     rows = predictions(12)
     rows["label"] = rows["label"].where((rows["label"] < 3) | (rows["patient"] == 0), 1)

@@ -313,3 +313,5 @@ def test_the_interval_of_a_mean_is_over_patients_not_windows() -> None:
     few = patient_mean(values[:360], patients[:360], seed=0)
     assert few == {"value": pytest.approx(values[:360].mean()), "low": None, "high": None}
     assert patient_mean(values[:0], patients[:0], seed=0) is None
+    unknown = patient_mean(values, np.where(patients == 7, "", patients.astype(str)), seed=0)
+    assert unknown == {"value": pytest.approx(values.mean()), "low": None, "high": None}

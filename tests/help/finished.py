@@ -77,6 +77,7 @@ def finished_grid(
     setting = SimpleNamespace(
         question="seed_variance",
         place=Place(),
+        corpus=SimpleNamespace(groups="patient"),
         stopwatch=Stopwatch(),
         memory=PeakMemory(),
         studies=studies,

@@ -58,7 +58,7 @@ class Rates:
         cycle_share: of the recorded time, what lies within cycles.
         file_bytes: of audio files, an hour.
         parquet_bytes: of a second of cycles.
-        catalogue_s: core-seconds a recording, to find it and check header and annotation.
+        catalogue_s: core-seconds a recording, to find, check and hash it.
         fingerprint_s: core-seconds a byte of audio files, to hash it.
         prepare_s: seconds a recording, times the cores, to read, filter and slice it over Ray.
         scan_s: core-seconds a second of cycles in Parquet, to look for some.

@@ -37,6 +37,7 @@ class Corpus:
         patients: who they are, as far as it is told: a row a patient, by ``patient``, with those of
             the columns age (years), sex, bmi (kg/m²) and diagnosis that have any value.
         sides: each recording's official side by a manifest; None where a list of ICBHI's tells.
+        groups: what is called a patient here: "patient", "date", or "group" where some are dates.
     """
 
     cycles: pd.DataFrame
@@ -46,6 +47,7 @@ class Corpus:
     fingerprint: str
     patients: pd.DataFrame = field(default_factory=pd.DataFrame)
     sides: Mapping[str, str] | None = None
+    groups: str = "patient"
 
     @cached_property
     def official(self) -> Mapping[str, str]:
@@ -149,11 +151,12 @@ def _of_manifest(manifest: pd.DataFrame, where: str, data: str, skip_bad: bool) 
     (unit,) = manifest.loc[manifest["label_state"].isin(JUDGED), "unit"].unique()
     if unit != "cycle":
         warnings.append(f"what is called a cycle here is a whole {unit} of the manifest")
-    if (manifest["group_kind"] == "date").any():
+    kinds = set(manifest["group_kind"]) - {"none"}
+    if "date" in kinds:
+        which = "the" if kinds == {"date"} else "some"
         warnings.append(
-            "the groups are dates of recording, not patients: what is called a patient here is a "
-            "date, intervals over patients are intervals over dates, and one patient may be on "
-            "two sides"
+            f"{which} groups are dates of recording, not patients: intervals are over them, and "
+            f"one patient may be on two sides"
         )
     return Corpus(
         cycles=cycles,
@@ -163,4 +166,5 @@ def _of_manifest(manifest: pd.DataFrame, where: str, data: str, skip_bad: bool) 
         fingerprint=fingerprint(cycles, sha256),
         patients=patients,
         sides=dict(zip(names_of(sided), sided["official_side"], strict=True)),
+        groups=kinds.pop() if len(kinds) == 1 else "group" if kinds else "patient",
     )

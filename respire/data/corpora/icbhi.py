@@ -230,8 +230,10 @@ def _recordings(source: Source) -> dict[str, list[str]]:
 
     def meant_as_annotation(path: PurePosixPath) -> bool:
         # Generous among recordings: there a misspelt name must not go unnoticed.
-        named = is_name(path.stem) or (path.parent in folders and resembles_name(path.stem))
-        return path.suffix.lower() == ".txt" and (path.with_suffix("") in stems or named)
+        named = is_name(path.stem) or path.parent in folders
+        return path.suffix.lower() == ".txt" and (
+            path.with_suffix("") in stems or (named and resembles_name(path.stem))
+        )
 
     files: dict[str, list[str]] = defaultdict(list)
     for path in paths:

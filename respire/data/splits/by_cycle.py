@@ -14,7 +14,7 @@ from respire.data.splits.draw import TEST_SHARE, cut_share, validation_share
 
 
 def take_apart(cycles: pd.DataFrame) -> pd.DataFrame:
-    """A catalogue (data/corpora/icbhi.py) in which each cycle is the one cycle of a recording.
+    """A catalogue (data/catalogue.py) in which each cycle is the one cycle of a recording.
 
     Such a recording keeps patient, location, mode and device; the cycle's number joins its session.
     """

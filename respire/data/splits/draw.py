@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from respire.data.rows import NOBODY
+from respire.data.rows import NOBODY, known
 from respire.errors import InputError
 from respire.labels import CLASSES
 
@@ -132,8 +132,8 @@ def official_test_side(
     if sides.isna().any():
         raise InputError(
             f"{listed(recordings[sides.isna()])}: {sides.isna().sum()} of {len(sides)} recordings "
-            f"are not in the official split list; add them, take them out of the data set's "
-            f"directory, or use --split 80-20"
+            f"are not in the official split list (official_side in a manifest); add them, take "
+            f"them out of the data set, or use --split 80-20"
         )
     if sides.nunique() == 1:
         raise InputError(
@@ -192,7 +192,7 @@ def counted(cycles: pd.DataFrame) -> dict[str, Any]:
     """Patients, recordings and cycles there, and cycles by class."""
     by_class = np.bincount(cycles["label"], minlength=len(_CLASSES))
     return {
-        "patients": int(cycles["patient"].nunique()),
+        "patients": int(known(cycles["patient"]).nunique()),
         "recordings": int(cycles["recording"].nunique()),
         "cycles": len(cycles),
         "by_class": dict(zip(_CLASSES, by_class.tolist(), strict=True)),

@@ -114,7 +114,7 @@ class Cut:
     def units(
         self, catalogue: pd.DataFrame, official: Mapping[str, str] | None = None
     ) -> pd.DataFrame:
-        """The cycles of a catalogue (data/manifest.py) that are cut, by what is cut as a recording.
+        """The cycles of a catalogue (data/catalogue.py) that are cut, what is cut as a recording.
 
         Args:
             catalogue: all cycles.

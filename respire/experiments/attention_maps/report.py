@@ -10,7 +10,7 @@ from respire.experiments.attention_maps.summary import AttentionSpread, Mean
 from respire.experiments.attention_maps.tables import by_split, change, level, shares
 from respire.metrics import MIN_SE, percent
 from respire.report.numbers import NONE
-from respire.report.page import Page, Picture, Section
+from respire.report.page import Page, Picture, Section, printed
 from respire.report.reproduction import made
 from respire.report.style import count
 from respire.report.typed import Header, read
@@ -42,8 +42,8 @@ def page(results: Mapping[str, Any], maps: Maps) -> Page:
 def summary(results: Mapping[str, Any]) -> str:
     """What the command prints last: sentences and the tables they follow from."""
     spread, stamps = read(AttentionSpread, results), read(Header, results).stamps
-    text = [table.markdown(stamps) for table in (shares(spread.attention), scores(spread))]
-    return "\n\n".join([*conclusions(spread, stamps), *text])
+    shown = shares(spread.attention), scores(spread)
+    return printed(results, *conclusions(spread, stamps), *shown)
 
 
 def conclusions(spread: AttentionSpread, stamps: Sequence[str] = ()) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from respire.data.rows import NOBODY
 from respire.evaluation.grad_cam import MEASURES, patient_mean
 from respire.study.spread_summary import Spread
 
@@ -127,7 +128,7 @@ def _shares(windows: pd.DataFrame) -> Shares:
 
     return Shares(
         windows=len(known),
-        patients=int(known["patient"].nunique()),
+        patients=len(set(patients) - {NOBODY}),
         without_attention=len(windows) - len(known),
         blank=part("blank"),
         lower=part("lower"),

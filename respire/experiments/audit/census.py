@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from respire.data.rows import known
 from respire.data.splits.draw import devices_of
 from respire.labels import CLASSES
 from respire.statistics.composition import BOTH
@@ -82,7 +83,7 @@ class Locations:
     recordings: Mapping[str, int]
     patients_by_number: Mapping[str, int]
     patients_at_all: int
-    share_at_all: float
+    share_at_all: float | None
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ def official_overlap(cycles: pd.DataFrame, official: Mapping[str, str]) -> Offic
     """
     side = cycles["recording"].map(official)
     train, test = (cycles[side == name] for name in ("train", "test"))
-    shared = sorted({*train["patient"].tolist()} & {*test["patient"].tolist()})
+    heard, tested = (set(known(part["patient"]).tolist()) for part in (train, test))
+    shared = sorted(heard & tested)
     touched = test[test["patient"].isin(shared)]
     return Official(
         sides={
@@ -200,7 +202,7 @@ def _made_of(cycles: pd.DataFrame) -> dict[str, Any]:
     counts = np.bincount(cycles["label"], minlength=len(NAMES))
     return {
         "recordings": _distinct(cycles, "recording"),
-        "patients": _distinct(cycles, "patient"),
+        "patients": int(known(cycles["patient"]).nunique()),
         "cycles": len(cycles),
         "classes": dict(zip(NAMES, counts.tolist(), strict=True)),
     }
@@ -223,7 +225,7 @@ def _shared(patient: int, train: pd.DataFrame, test: pd.DataFrame) -> SharedPati
 
 def _several_devices(cycles: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """Patients who were recorded on more than one device, by their number as text."""
-    used = cycles.groupby("patient")["device"].unique()
+    used = cycles["device"].groupby(known(cycles["patient"])).unique()
     return {
         str(patient): tuple(device for device in devices_of(cycles) if device in devices)
         for patient, devices in used.items()
@@ -232,7 +234,7 @@ def _several_devices(cycles: pd.DataFrame) -> dict[str, tuple[str, ...]]:
 
 
 def _locations(cycles: pd.DataFrame) -> Locations:
-    visited = cycles.groupby("patient")["location"].nunique()
+    visited = cycles["location"].groupby(known(cycles["patient"])).nunique()
     places = sorted(cycles["location"].unique())
     everywhere = int((visited == len(places)).sum())
     parts = {place: cycles[cycles["location"] == place] for place in places}
@@ -243,7 +245,7 @@ def _locations(cycles: pd.DataFrame) -> Locations:
             str(number): int((visited == number).sum()) for number in range(1, len(places) + 1)
         },
         patients_at_all=everywhere,
-        share_at_all=everywhere / len(visited),
+        share_at_all=_share(everywhere, len(visited)),
     )
 
 

@@ -1,11 +1,11 @@
 """The paper's numbers beside those of a data set, and what explains a difference."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from respire.experiments.audit.census import Part
-from respire.experiments.audit.claims import PATIENTS, RECORDINGS, Claim, number_of
+from respire.experiments.audit.claims import DEVICES, PATIENTS, RECORDINGS, Claim, number_of
 
 Status = Literal["agrees", "differs", "depends on the copy", "not checked"]
 SWAPPED = {"Litt3200": "LittC2SE", "LittC2SE": "Litt3200"}
@@ -48,9 +48,9 @@ class Erratum:
     why: str
 
 
-def is_published(census: Part) -> bool:
-    """Whether a census looks like that of the data set the paper writes about."""
-    return (census.recordings, census.patients) == (RECORDINGS, PATIENTS)
+def is_published(whole: Part, devices: Collection[str]) -> bool:
+    """Whether a census, its devices named, looks like that of the paper's data set."""
+    return (whole.recordings, whole.patients, set(devices)) == (RECORDINGS, PATIENTS, DEVICES)
 
 
 def check(measured: Mapping[str, Any], claims: Sequence[Claim]) -> list[Checked]:

@@ -1,5 +1,6 @@
 """Figures of a data set: cycles by device and class, their lengths, and blank rows."""
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def cycles_by_device(census: Census) -> Figure:
         axis.margins(y=0.08)
         axis.set_xlabel("Device")
         axis.set_ylabel("Cycles")
-        axis.legend(title="Class")
+        axis.legend(title="Class", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
@@ -59,13 +60,13 @@ def cycle_lengths(lengths_s: np.ndarray, window_s: float) -> Figure:
         left.set_ylabel("Cycles")
         ordered = np.sort(lengths_s)
         right.step(ordered, 100 * np.arange(1, len(ordered) + 1) / len(ordered), color=COLOURS[0])
-        for mark in MARKS_S:
-            below = 100 * float((lengths_s < mark).mean())
+        shares = np.array([100 * (lengths_s < mark).mean() for mark in MARKS_S])
+        for mark, below, height in zip(MARKS_S, shares, _apart(shares - 5, 7), strict=True):
             right.plot(mark, below, "o", color=COLOURS[1], ms=5)
             right.annotate(
                 f"{below:.1f}% under {mark:g} s",
                 (mark, below),
-                (window_s + 0.6, below - 5),
+                (window_s + 0.6, height),
                 va="center",
                 fontsize=8,
                 arrowprops={"arrowstyle": "-", "color": COLOURS[1], "lw": 0.7},
@@ -83,14 +84,20 @@ def cycle_lengths(lengths_s: np.ndarray, window_s: float) -> Figure:
     return figure
 
 
+def _apart(heights: np.ndarray, least: float) -> np.ndarray:
+    """Rising heights [n] of texts, moved down or off the ground until none is over another."""
+    steps = least * np.arange(len(heights))
+    below_the_next = np.minimum.accumulate((heights - steps)[::-1])[::-1] + steps
+    return np.maximum(below_the_next, least / 2 + steps)
+
+
 def blank_rows(blank: BlankRows) -> Figure:
     """Share of windows whose top row is blank by device, and the same of every row."""
     parts = {name: part for name, part in blank.devices.items() if part.windows}
     with drawing(f"Blank rows (n = {blank.all.windows:,} windows)", (8.6, 3.8)) as figure:
         left, right = figure.subplots(1, 2)
-        for place, (part, colour, hatch) in enumerate(
-            zip(parts.values(), COLOURS, HATCHES, strict=False)
-        ):
+        looks = list(zip(parts.items(), cycle(COLOURS), cycle(HATCHES), cycle(LINES)))
+        for place, ((_, part), colour, hatch, _) in enumerate(looks):
             bars = left.bar(
                 place, 100 * (part.top_row or 0), 0.6, color=colour, hatch=hatch, edgecolor="white"
             )
@@ -103,7 +110,7 @@ def blank_rows(blank: BlankRows) -> Figure:
         left.set_ylim(0, 108)
         left.set_xlabel("Device")
         left.set_ylabel("Windows whose top row is blank (%)")
-        for (name, part), colour, line in zip(parts.items(), COLOURS, LINES, strict=False):
+        for (name, part), colour, _, line in looks:
             shares = 100 * np.array(part.rows)
             right.plot(blank.row_hz, shares, color=colour, ls=line, lw=1.6, label=name)
         right.set_title("Every row")

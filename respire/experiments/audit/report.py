@@ -9,7 +9,7 @@ import numpy as np
 from respire.experiments.audit import figures, tables
 from respire.experiments.audit.summary import AuditSummary
 from respire.metrics import percent
-from respire.report.page import Page, Picture, Section
+from respire.report.page import Page, Picture, Section, printed
 from respire.report.style import count
 from respire.report.typed import read
 
@@ -24,12 +24,12 @@ def page(results: Mapping[str, Any], lengths_s: np.ndarray) -> Page:
     audit = read(AuditSummary, results)
     census, blank, recipe, paper = audit.census, audit.blank_rows, audit.recipe, audit.paper
     by_device = (
-        "Cycles of each class by device (the paper's Table 4).",
+        "Cycles of each class by device (as the paper's Table 4).",
         figures.cycles_by_device(census),
     )
     by_length = (
-        "Length of the cycles (the paper's Figure 4). Longer ones than the dashed line do not fit "
-        "the window.",
+        "Length of the cycles (as the paper's Figure 4). Longer ones than the dashed line do not "
+        "fit the window.",
         figures.cycle_lengths(lengths_s, recipe.features.window_seconds),
     )
     by_row = (
@@ -45,7 +45,7 @@ def page(results: Mapping[str, Any], lengths_s: np.ndarray) -> Page:
         Section("Blank rows", [tables.blank_rows(blank, recipe)], [Picture("blank-rows", *by_row)]),
     ]
     if split := census.official:
-        overlap = [tables.official(split), tables.shared_patients(split)]
+        overlap = [tables.official(split), *[tables.shared_patients(split)] * bool(split.shared)]
         sections.insert(-1, Section("Official split", overlap))
     if paper is not None:
         numbers = [tables.errata(paper), tables.against_the_paper(paper)]
@@ -72,7 +72,7 @@ def summary(results: Mapping[str, Any]) -> str:
     ]
     listed = [f"- {one.where}: {one.what}" + f" – {one.why}" * bool(one.why) for one in wrong]
     parts = [lead(audit), *(["\n".join(listed)] * bool(listed)), verdict(audit)]
-    return "\n\n".join([*parts, *(table.markdown() for table in shown)])
+    return printed(results, *parts, *shown)
 
 
 def lead(audit: AuditSummary) -> str:

@@ -18,7 +18,7 @@ from respire.data.splits.draw import devices_of
 from respire.errors import InputError
 from respire.experiments.audit.census import Census, census, lengths_s
 from respire.experiments.audit.check import check, errata, is_published
-from respire.experiments.audit.claims import CLAIMS, PATIENTS, RECORDINGS
+from respire.experiments.audit.claims import CLAIMS, DEVICES, PATIENTS, RECORDINGS
 from respire.experiments.audit.report import page, summary
 from respire.experiments.audit.summary import AuditSummary, BlankPart, BlankRows, Paper
 from respire.features.bank import CycleBank
@@ -78,10 +78,8 @@ def audit(recipe: Recipe, place: Place, name: str | None = None) -> str:
         counted = census(cycles, _headers(cycles), official)
     with stopwatch.part("blank rows"):
         blank = blank_rows(CycleBank.from_table(prepared, recipe.task), recipe)
-    unlisted = (
-        f"{corpus.directory}: no {icbhi.SPLIT_LIST} below it and no official_side, so the official "
-        f"split is not counted"
-    )
+    missing = f"no {icbhi.SPLIT_LIST} below it" if corpus.sides is None else "no official_side"
+    unlisted = f"{corpus.directory}: {missing}, so the official split is not counted"
     results = Survey("audit", name, key, folder, corpus, stopwatch).finish(
         _summarise(recipe, counted, blank),
         lambda results: page(results, lengths_s(cycles)),
@@ -170,10 +168,10 @@ def _row_hz(features: Features) -> tuple[float, ...]:
 
 
 def _summarise(recipe: Recipe, counted: Census, blank: BlankRows) -> AuditSummary:
-    if not is_published(counted):
+    if not is_published(counted, counted.devices):
         other = (
             f"{counted.recordings:,} recordings of {counted.patients:,} patients are not the "
-            f"paper's {RECORDINGS} of {PATIENTS}"
+            f"paper's {RECORDINGS} of {PATIENTS} on its {len(DEVICES)} devices"
         )
         return AuditSummary(recipe, counted, blank, None, other)
     checked = check(asdict(counted) | {"blank_rows": asdict(blank)}, CLAIMS)

@@ -15,7 +15,7 @@ from respire.labels import CLASSES
 from respire.metrics import MIN_SE, Scores, percent, shortcomings
 from respire.report.confusion import confusion
 from respire.report.numbers import epochs_of
-from respire.report.page import Page, Picture, Section
+from respire.report.page import Page, Picture, Section, printed
 from respire.report.reproduction import made
 from respire.report.typed import Header, read
 
@@ -46,8 +46,7 @@ def summary(results: Mapping[str, Any]) -> str:
         *(tables.scores(found), *tables.seeds(found)),
         *(tables.scores_by_device(found), tables.recall(found)),
     )
-    text = [each.markdown(header.stamps) for each in shown]
-    return "\n\n".join([lead(header, found), *text, verdict(header, found)])
+    return printed(results, lead(header, found), *shown, verdict(header, found))
 
 
 def lead(header: Header, found: Summary) -> str:

@@ -141,7 +141,9 @@ def training_size(size: TrainingSize, stamps: Sequence[str] = ()) -> Figure:
     with drawing("Training size and abnormal cycles recognised", (7.2, 3.8), stamps) as figure:
         axis = figure.subplots()
         devices = size.by_device
-        for (device, points, _, colour), marker in zip(beside(devices), MARKERS, strict=False):
+        for (device, points, _, colour), marker in zip(
+            beside(devices), MARKERS * len(devices), strict=False
+        ):
             axis.plot(
                 [point.training_cycles for point in points],
                 _percents([point.se for point in points]),

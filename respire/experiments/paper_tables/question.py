@@ -69,19 +69,13 @@ class Question:
         """Refuse recordings of devices that the question cannot be asked of.
 
         Raises:
-            InputError: a variant would hear a device that there is none of, or models would be
-                fine-tuned for the only one.
+            InputError: models would be fine-tuned for the only device.
         """
-        there = f"the recordings have {', '.join(devices)}"
-        for name, variant in self.variants.items():
-            missing = [device for device in variant.cut.heard or () if device not in devices]
-            if missing:
-                raise InputError(
-                    f"--data: {name!r} needs {' and '.join(missing)}, and {there} only; give "
-                    f"recordings of it, or leave the row out with --rows"
-                )
         if len(devices) == 1 and all(variant.stage2 for variant in self.variants.values()):
-            raise InputError(f"--data: {there} only: fine-tuning by device needs at least two")
+            raise InputError(
+                f"--data: the recordings have {devices[0]} only: fine-tuning by device needs at "
+                f"least two"
+            )
 
     def only(self, names: Sequence[str] | None) -> "Question":
         """The same with some rows, and those that they are compared with.

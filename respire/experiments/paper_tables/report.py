@@ -12,7 +12,7 @@ from respire.labels import CLASSES
 from respire.metrics import percent
 from respire.report.confusion import confusion
 from respire.report.numbers import between, ends, signed
-from respire.report.page import Page, Picture, Section
+from respire.report.page import Page, Picture, Section, printed
 from respire.report.reproduction import made
 from respire.report.style import count
 from respire.report.typed import read
@@ -48,8 +48,7 @@ def summary(results: Mapping[str, Any]) -> str:
     table = read(TableSummary, results)
     shown = [tables.scores(table), *tables.differences(table), *tables.by_device(table)]
     shown += [tables.seams(table)] * bool(table.seams)
-    said = [lead(table), " ".join(verdict(table))]
-    return "\n\n".join([*said, *(one.markdown(results["stamps"]) for one in shown)])
+    return printed(results, lead(table), " ".join(verdict(table)), *shown)
 
 
 def lead(table: TableSummary) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from respire.data.corpora.corpus import Corpus
 from respire.evaluation.assess import EVERY
 from respire.experiments.paper_tables.contrasts import summarise
 from respire.experiments.paper_tables.question import Question
@@ -19,6 +20,7 @@ def run_table(
     extent: Extent,
     place: Place,
     name: str | None = None,
+    corpus: Corpus | None = None,
 ) -> str:
     """Train what is not trained yet, and write the report; the same arguments resume.
 
@@ -29,6 +31,7 @@ def run_table(
         extent: how many splits and seeds.
         place: where things are.
         name: the run's own; None for one made of variants and key.
+        corpus: the recordings, where the question hung on their devices; None for the place's.
 
     Returns:
         The report's sentences and tables.
@@ -38,7 +41,9 @@ def run_table(
         FloatingPointError: some runs failed; all others are kept.
     """
     question = question.only(rows)
-    with start_grid(experiment, question.variants, extent, place, name, question.check) as grid:
+    with start_grid(
+        experiment, question.variants, extent, place, name, question.check, corpus
+    ) as grid:
         grid.run()
         table = summarise(grid, question)
         keep_all_predictions(grid.experiment.folder / PREDICTIONS, grid.runs)

@@ -6,7 +6,7 @@ from typing import Any
 from respire.experiments.search import figures, tables
 from respire.experiments.search.summary import SearchSummary
 from respire.report.numbers import between, points, signed
-from respire.report.page import Page, Picture, Section
+from respire.report.page import Page, Picture, Section, printed
 from respire.report.reproduction import STAGES
 from respire.report.style import count
 
@@ -26,10 +26,10 @@ def page(search: SearchSummary, results: Mapping[str, Any]) -> Page:
     )
 
 
-def summary(search: SearchSummary) -> str:
+def summary(search: SearchSummary, results: Mapping[str, Any]) -> str:
     """What the command prints last."""
     shown = [tables.survival(search), *tables.winners(search)]
-    return "\n\n".join([lead(search), verdict(search), *(table.markdown() for table in shown)])
+    return printed(results, lead(search), verdict(search), *shown)
 
 
 def lead(search: SearchSummary) -> str:

@@ -79,5 +79,7 @@ def search(
                 comment = f"Found by respire's search {experiment.name}, outer split {number}."
                 best = recipe_toml(apply(recipe, split.changes), recipe.preset, comment)
                 (experiment.folder / f"best-{number}.toml").write_bytes(best.encode())
-        experiment.finish(summary, lambda results: report.page(summary, results), summary.metrics)
-    return report.summary(summary)
+        results = experiment.finish(
+            summary, lambda results: report.page(summary, results), summary.metrics
+        )
+    return report.summary(summary, results)

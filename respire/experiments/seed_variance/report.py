@@ -8,7 +8,7 @@ from respire.experiments.seed_variance import figures as draw
 from respire.experiments.seed_variance import tables
 from respire.metrics import percent
 from respire.report.numbers import between, epochs_of, signed
-from respire.report.page import Page, Picture, Section
+from respire.report.page import Page, Picture, Section, printed
 from respire.report.reproduction import STAGES, made
 from respire.report.table import Table
 from respire.report.typed import Header, read
@@ -40,8 +40,7 @@ def summary(results: Mapping[str, Any]) -> str:
     shown = [scores(spread), *_components(spread)]
     if spread.comparison is not None:
         shown.append(comparison(spread.comparison))
-    text = [table.markdown(stamps) for table in shown]
-    return "\n\n".join([*conclusions(spread, stamps), *text])
+    return printed(results, *conclusions(spread, stamps), *shown)
 
 
 def conclusions(spread: Spread, stamps: Sequence[str] = ()) -> list[str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from respire.metrics import percent
-from respire.report.page import Page, Picture, Section
+from respire.report.page import Page, Picture, Section, printed
 from respire.report.style import beside, drawing, legend_below
 from respire.report.table import Table
 from respire.report.typed import read
@@ -80,7 +80,7 @@ def page(results: Mapping[str, Any], drawn: Mapping[str, pd.DataFrame]) -> Page:
 def summary(results: Mapping[str, Any]) -> str:
     """What the command prints last."""
     sides = read(RangesSummary, results)
-    return "\n\n".join([lead(sides), *(table.markdown() for table in _tables(sides))])
+    return printed(results, lead(sides), *_tables(sides))
 
 
 def lead(sides: RangesSummary) -> str:

@@ -219,6 +219,33 @@ def test_two_different_official_lists_are_refused(tmp_path: Path) -> None:
         icbhi.official_split(str(tmp_path))
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".WAV", ".flac"])
+def test_a_list_of_files_is_a_list_of_recordings(tmp_path: Path, suffix: str) -> None:
+    assert split_list(tmp_path, f"{NAME}{suffix} test\n") == {NAME: "test"}
+
+
+@pytest.mark.parametrize("ends", ["\r\n", "\r", "\n\n"])
+def test_two_copies_of_the_list_may_differ_in_line_ends(tmp_path: Path, ends: str) -> None:
+    rows = [f"{NAME}\ttest", "102_1b1_Ar_sc_Meditron\ttrain"]
+    for folder, end in (("a", "\n"), ("b", ends)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / icbhi.SPLIT_LIST).write_bytes(end.join([*rows, ""]).encode())
+    sides = icbhi.official_split(str(tmp_path))
+    assert sides == {NAME: "test", "102_1b1_Ar_sc_Meditron": "train"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_list_in_utf_16_is_refused_as_such(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / icbhi.SPLIT_LIST).write_bytes(f"{NAME}\ttest\r\n".encode(encoding))
+    with pytest.raises(InputError, match=r"train_test.txt: .*UTF-16.*save it as UTF-8"):
+        icbhi.official_split(str(tmp_path))
+
+
+def test_a_list_in_utf_8_with_a_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / icbhi.SPLIT_LIST).write_bytes(f"{NAME}\ttest\r\n".encode("utf-8-sig"))
+    assert icbhi.official_split(str(tmp_path)) == {NAME: "test"}
+
+
 @pytest.mark.parametrize("row", [NAME, f"{NAME} validation", f"{NAME} test 1", "<html>"])
 def test_a_malformed_row_of_the_official_list_is_refused(tmp_path: Path, row: str) -> None:
     with pytest.raises(InputError, match=r"train_test.txt, row 2: "):

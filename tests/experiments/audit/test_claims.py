@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from respire.data.corpora.icbhi_format import DEVICES
 from respire.experiments.audit.census import Part
 from respire.experiments.audit.check import check, errata, is_published, look_up, shown
 from respire.experiments.audit.claims import CLAIMS, Claim
@@ -121,9 +122,10 @@ def test_ours_is_shown_as_the_paper_prints_with_a_digit_more(printed, ours, text
 
 
 def test_only_the_published_data_set_is_taken_for_it() -> None:
-    assert is_published(Part(920, 126, 6898, {}))
-    assert not is_published(Part(919, 126, 6898, {}))
-    assert not is_published(Part(920, 125, 6898, {}))
+    assert is_published(Part(920, 126, 6898, {}), DEVICES)
+    assert not is_published(Part(919, 126, 6898, {}), DEVICES)
+    assert not is_published(Part(920, 125, 6898, {}), DEVICES)
+    assert not is_published(Part(920, 126, 6898, {}), ("phone", *DEVICES[1:]))
 
 
 def test_no_number_is_checked_twice_at_the_same_place() -> None:

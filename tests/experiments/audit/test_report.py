@@ -240,6 +240,23 @@ def test_every_cycle_is_in_the_histogram_and_the_window_is_drawn(lengths: np.nda
     assert shares == pytest.approx(expected)
 
 
+def test_every_device_is_in_the_blank_rows_figure_however_many_there_are() -> None:
+    many = results()
+    parts = many["blank_rows"]["devices"]
+    parts |= {f"phone {number}": parts["Meditron"] for number in range(9)}
+    left, right = blank_rows(read(AuditSummary, many).blank_rows).axes
+    assert len(left.patches) == len(right.get_lines()) == len(parts) == 13
+
+
+@pytest.mark.parametrize("length_s", [1.0, 3.5, 8.0])
+def test_lengths_that_are_all_alike_leave_texts_apart(length_s: float) -> None:
+    _, right = cycle_lengths(np.full(9, length_s), 7.0).axes
+    heights = [text.xyann[1] for text in right.texts]
+    assert min(np.diff(heights)) >= 6
+    assert min(heights) > 0
+    assert max(heights) < 100
+
+
 def test_devices_without_windows_are_left_out_of_the_blank_rows_figure() -> None:
     without = results()
     without["blank_rows"]["devices"]["Meditron"] = {

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ import soundfile as sf
 import torch
 from commands import finished
 from cycle_rows import cycles_table
+from hospital import write_hospital
 
 from respire.command import questions
 from respire.data.audio import read_audio
 from respire.data.corpora import icbhi
+from respire.data.corpora.corpus import import_manifest
+from respire.data.manifest import write_manifest
 from respire.data.preprocess import preprocess, slice_cycles
 from respire.errors import InputError
 from respire.experiments.audit.run import audit, blank_rows
@@ -76,6 +80,41 @@ def test_a_corpus_that_is_not_the_papers_is_counted_and_not_compared(whole, cycl
     assert "24 patients are not the paper's 920 of 126" in results["not_compared"]
     assert results["not_compared"] in whole.summary
     assert "Errata" not in (whole.folder / "report.md").read_text()
+
+
+def test_groups_that_are_dates_are_nowhere_called_patients_but_in_the_warning(tmp_path) -> None:
+    rows, _ = import_manifest("csv", str(write_hospital(tmp_path / "clinic", patients=4, cycles=2)))
+    write_manifest(rows.assign(group_kind="date"), str(tmp_path / "dates.csv"))
+    whole = audited(tmp_path / "dates.csv", tmp_path)
+    assert whole.results["groups"] == "date"
+    report = (whole.folder / "report.md").read_text()
+    assert "4 dates, 8 recordings" in report
+    assert re.search(r"\| Dates \|.*\n\| -+ \| -+: \| ----: \|", whole.summary)
+    told = re.findall(r".*patient.*", report + whole.summary, re.IGNORECASE)
+    assert told == [f"- {whole.results['warnings'][0]}"]
+    assert "the groups are dates of recording, not patients" in told[0]
+
+
+def test_recordings_of_nobody_are_of_no_patient(tmp_path) -> None:
+    rows, _ = import_manifest("csv", str(write_hospital(tmp_path / "clinic", patients=4, cycles=2)))
+    rows.loc[rows["group"] == "A", ["group", "group_kind"]] = "", "none"
+    write_manifest(rows, str(tmp_path / "some.csv"))
+    census = audited(tmp_path / "some.csv", tmp_path).results["census"]
+    assert (census["recordings"], census["patients"]) == (8, 3)
+    assert sum(census["locations"]["patients_by_number"].values()) == 3
+
+
+def test_recordings_without_sound_are_named_in_the_report(tmp_path) -> None:
+    folder = write_hospital(tmp_path / "clinic", patients=4, cycles=2)
+    noise = np.random.default_rng(0).normal(0, 0.1, (16000, 1))
+    for name, sound in (("A", 0 * noise), ("B", 0 * noise + 0.25), ("C", noise * [1, -1])):
+        sf.write(folder / name / "visit0.wav", sound, 8000, subtype="PCM_16")
+    whole = audited(folder, tmp_path)
+    said = "recordings without sound: clinic:A/visit0 (silent), clinic:B/visit0 (constant), "
+    (warning,) = (line for line in whole.results["warnings"] if "without sound" in line)
+    assert warning == f"{said}clinic:C/visit0 (channels cancel)"
+    assert warning in (whole.folder / "report.md").read_text()
+    assert "channels cancel" in (whole.folder / "report.html").read_text()
 
 
 def test_results_begin_with_the_header_of_every_experiment(whole: Audited) -> None:

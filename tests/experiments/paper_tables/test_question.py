@@ -22,7 +22,8 @@ EVERY = {
     "ablation": lambda recipe: ablation.question(recipe, Cut()),
     "device_finetuning": lambda recipe: device_finetuning.question(recipe, Cut()),
     "leakage": lambda recipe: leakage.question(recipe, Cut()),
-    "single_device": lambda recipe: single_device.question(recipe, Cut()),
+    "single_device": lambda recipe: single_device.question(recipe, Cut(), DEVICES),
+    "single_device, two": lambda recipe: single_device.question(recipe, Cut(), ("phone", "Eko")),
     "image_size": lambda recipe: image_size.question(recipe, Cut(), (1, 2, 3)),
     "window_length": lambda recipe: window_length.question(recipe, Cut(), (1, 4, 9)),
 }
@@ -71,7 +72,7 @@ def test_rows_that_other_experiments_have_too_are_the_recipe_itself() -> None:
     whole = (
         (ablation.question(recipe, Cut()), CBA_BRC),
         (window_length.question(recipe, Cut(), ()), "7 s"),
-        (single_device.question(recipe, Cut()), "all devices"),
+        (single_device.question(recipe, Cut(), DEVICES), "all devices"),
         (device_finetuning.question(recipe, Cut()), "stage 1, all devices"),
         (leakage.question(recipe, Cut()), "no shortcut"),
     )
@@ -111,9 +112,8 @@ def test_each_step_changes_one_thing_about_the_base_model() -> None:
 
 
 def test_each_device_is_left_out_once() -> None:
-    heard = [
-        variant.cut.heard for variant in single_device.question(small(), Cut()).variants.values()
-    ]
+    asked = single_device.question(small(), Cut(), DEVICES)
+    heard = [variant.cut.heard for variant in asked.variants.values()]
     assert heard[:2] == [None, ("AKGC417L",)]
     assert [set(DEVICES) - set(of or ()) for of in heard[2:]] == [{device} for device in DEVICES]
 
@@ -145,11 +145,24 @@ def test_a_row_that_is_not_there_is_refused_with_those_that_are() -> None:
         ablation.question(small(), Cut()).only(["no BRC"])
 
 
-def test_recordings_without_a_device_that_is_asked_for_are_refused_with_what_there_is() -> None:
-    alone = single_device.question(small(), Cut())
-    alone.check(DEVICES)
-    with pytest.raises(InputError, match=r"needs Litt3200, and the recordings have AKGC417L, Med"):
-        alone.check(("AKGC417L", "Meditron", "LittC2SE"))
+def test_the_devices_are_the_recordings_and_the_papers_numbers_stand_beside_its_own() -> None:
+    icbhis, other = (
+        single_device.question(small(), Cut(), devices)
+        for devices in (DEVICES, ("phone", "Meditron", "Eko"))
+    )
+    assert [row.name for row in other.rows] == [
+        *("all devices", "phone alone", "without phone", "without Meditron", "without Eko")
+    ]
+    assert other.variants["without Meditron"].cut.heard == ("phone", "Eko")
+    assert (icbhis.rows[1].printed.score, set(icbhis.rows[1].devices)) == (53.0, set(DEVICES))
+    assert (other.rows[1].printed.score, other.rows[1].devices) == (None, {})
+    assert "Litt3200" in icbhis.note
+    assert "Litt3200" not in other.note
+
+
+def test_what_asks_for_several_devices_refuses_one() -> None:
+    with pytest.raises(InputError, match="have Eko only: give those of a second"):
+        single_device.question(small(), Cut(), ("Eko",))
     tuned = device_finetuning.question(small(), Cut())
     tuned.check(DEVICES[:2])
     with pytest.raises(InputError, match=r"have Meditron only: .* at least two"):

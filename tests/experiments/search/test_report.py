@@ -123,7 +123,7 @@ def test_a_search_without_a_winner_says_so(tmp_path) -> None:
     search = made_up(outer_split(0, winner=False))
     assert "None of the 20 recipes" in lead(search)
     assert "better on validation than recipe small" in lead(search)
-    assert "The best recipe" not in summary(search)
+    assert "The best recipe" not in summary(search, {})
     written(search, tmp_path)
 
 
@@ -132,15 +132,15 @@ def test_the_table_has_default_and_winner_on_both_sides(search: SearchSummary) -
     assert outer.winner is not None
     shares = [percent(scores.score) for scores in (outer.default.test, outer.winner.test)]
     gain = f"{100 * outer.winner.test_gain:+.1f}"
-    assert "standard errors" not in summary(search)
-    assert "gain less 1 standard errors" in summary(made_up(outer, caution=1.0))
+    assert "standard errors" not in summary(search, {})
+    assert "gain less 1 standard errors" in summary(made_up(outer, caution=1.0), {})
     assert ["0", "50.0", "+3.1", *shares, gain, "-3.0 to +5.0", "50.0 (majority)", "180"] in rows(
-        summary(search)
+        summary(search, {})
     )
 
 
 def test_what_the_best_recipe_changes_stands_beside_the_default(search: SearchSummary) -> None:
-    cells = rows(summary(search))
+    cells = rows(summary(search, {}))
     values = search.outer[0].trials[0].values
     window = f"{values['features.window_seconds']:.4g}"
     assert ["0", "features.window_seconds", "7", window] in cells

@@ -1,8 +1,10 @@
 import json
+import re
 from dataclasses import replace
 
 import pytest
 from finished import finished_grid, results_of
+from matplotlib.text import Text
 from pages import rows, shown_images
 
 from respire.data.splits.split import Cut
@@ -11,6 +13,7 @@ from respire.experiments.seed_variance.report import conclusions, page, summary
 from respire.metrics import percent
 from respire.recipe.presets import small
 from respire.report.typed import read
+from respire.report.wording import worded
 from respire.runtime.storage import Storage
 from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
 from respire.study.grid import Variant
@@ -94,6 +97,20 @@ def test_the_comparison_is_one_more_sentence_and_a_table(compared):
     test = found["new_patients"]
     row = f"{100 * test['low']:+.1f} to {100 * test['high']:+.1f}"
     assert row in summary(compared)
+
+
+def test_over_dates_no_interval_is_said_to_be_over_patients(compared):
+    said = worded(page(compared), "date")
+    drawn = [
+        text.get_text()
+        for section in said.sections
+        for picture in section.figures
+        for text in picture.figure.findobj(Text)
+    ]
+    told = "\n".join([said.markdown(), summary(compared | {"groups": "date"}), *drawn])
+    assert re.findall(r"\bpatient", told, re.IGNORECASE) == []  # a field of the recipe stays
+    assert "interval for new dates" in told
+    assert "interval over dates" in told
 
 
 def test_stratified_splits_are_set_against_plain_ones(tmp_path):
