@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from respire.command.questions import full
+from respire.command.questions import device_finetuning, full, seed_variance, single_device
 from respire.data.corpora.corpus import open_corpus
 from respire.runtime.tracking_store import preflight, resolve_uri
 
@@ -123,14 +123,14 @@ Refusal = Callable[..., str]
 
 @pytest.fixture
 def refusal(refusal: Refusal, tracking: str, tmp_path: Path) -> Refusal:
-    """Types the quick experiment with more arguments; returns its refusal, and checks that nothing
-    is left in storage."""
+    """Types the quick experiment, or another, with more arguments; returns its refusal, and checks
+    that nothing is left in storage."""
 
-    def refuse(*arguments: str) -> str:
+    def refuse(*arguments: str, question: Callable[[str], NoReturn] = full) -> str:
         storage = tmp_path / "runs"
         line = ["--recipe", "quick", "--gpu", "none", "--storage", str(storage)]
         line += ["--tracking-uri", tracking, *arguments]
-        said = refusal(full, *line)
+        said = refusal(question, *line)
         assert [path for path in storage.rglob("*") if path.is_file()] == []
         return said
 
@@ -223,6 +223,26 @@ def test_the_official_split_without_its_list_is_refused(few: Path, refusal: Refu
     said = refusal("--data", str(few), "--split", "60-40")
     assert said.startswith(f"error: {few}: no ICBHI_challenge_train_test.txt")
     assert said.endswith("use --split 80-20")
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_splits_by_a_list_that_is_missing_are_not_described(few: Path, refusal: Refusal) -> None:
+    asked = ("--data", str(few), "--describe", "--split", "60-40", "--splits", "1")
+    said = refusal(*asked, question=seed_variance)
+    assert said.startswith(f"error: {few}: no ICBHI_challenge_train_test.txt")
+
+
+@pytest.mark.usefixtures("without_ray")
+@pytest.mark.parametrize("question", [single_device, device_finetuning])
+def test_a_question_about_devices_that_are_not_there_is_refused_with_those_that_are(
+    question: Callable[[str], NoReturn], few: Path, refusal: Refusal
+) -> None:
+    for file in sorted(few.iterdir()):
+        if "Meditron" not in file.stem:
+            file.rename(file.with_name(f"{file.stem.rpartition('_')[0]}_Meditron{file.suffix}"))
+    said = refusal("--data", str(few), question=question)
+    assert said.startswith("error: --data: ")
+    assert "the recordings have Meditron only" in said
 
 
 @pytest.mark.usefixtures("without_ray")

@@ -15,7 +15,7 @@ from respire.errors import InputError
 
 LIMIT_S = 5.0
 """Seconds an address has to take a call."""
-ANSWER_S = 20.0
+ANSWER_S = 25.0
 """Seconds a cluster has to tell its status, of which loading Ray to ask for it takes some."""
 _LONGEST_SOCKET = 107
 """Bytes of a socket's path on Linux (``man 7 unix``); elsewhere it is less."""

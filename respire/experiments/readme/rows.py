@@ -56,12 +56,13 @@ def rows(folder: Path) -> str:
     differ = sum(number["status"] == "differs" for number in paper["numbers"])
     trainings = [stages["stage1"]["score"] for stages in official["seeds"]["members"].values()]
     together = official["seeds"]["averaged"]["stage1"]["overall"]
+    best = f"{points(together['score'])} ({ends(together['interval']['score'])})"
     tuned = fmean(stages["stage2"]["score"] for stages in official["seeds"]["members"].values())
     answers = {
         "What does RespireNet's idea reach on the official split?": f"With ImageNet's ResNet-18, "
         f"the last epoch and no look at test, a Score of {points(fmean(trainings))} in the mean of "
-        f"{len(trainings)} trainings, {points(together['score'])} ({ends(together['interval']['score'])}) by their "
-        f"averaged probabilities; fine-tuned for each device {points(tuned)}.",
+        f"{len(trainings)} trainings, {best} by their averaged probabilities; fine-tuned for each "
+        f"device {points(tuned)}.",
         "How far can one Score be trusted?": f"To ± {reach} points, of one training on one of "
         f"{score['splits']} splits. Their mean is {mean}; calling everything normal has "
         f"{points(variant['baselines']['majority']['score'])}.",
@@ -83,7 +84,8 @@ def rows(folder: Path) -> str:
         f"{len(paper['errata'])} errata.",
     }
     lines = ["| question | answer |", "|---|---|"]
-    for name, (question, answer) in zip((OFFICIAL, SEEDS, *NAMES[1:]), answers.items(), strict=True):
+    reports = (OFFICIAL, SEEDS, *NAMES[1:])
+    for name, (question, answer) in zip(reports, answers.items(), strict=True):
         report = f"[Report](experiments/results/{name}/report.md)"
         lines.append(f"| {question} | {answer} {report} |")
     return "\n".join(lines) + "\n"

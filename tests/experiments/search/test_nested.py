@@ -1,19 +1,24 @@
 """What a search refuses, before it opens anything."""
 
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from optuna.distributions import CategoricalDistribution
 
 from respire.data.splits.split import Cut
-from respire.errors import InputError
+from respire.errors import InputError, RunError
+from respire.experiments.search import nested
 from respire.experiments.search.nested import check_honest
 from respire.experiments.search.objective import best_of
 from respire.experiments.search.run import search
 from respire.experiments.search.space import Dimension, read_space
-from respire.experiments.search.summary import FINISHED, STOPPED, SearchPlan, Trial
+from respire.experiments.search.summary import FAILED, FINISHED, STOPPED, SearchPlan, Trial
 from respire.recipe.presets import small
+from respire.runtime.resources import Stopwatch
 from respire.study.place import Place
 
 SPACE = read_space(small(), ["features.window_seconds=1:9"])
@@ -80,3 +85,23 @@ def test_the_best_came_to_all_splits_and_beats_the_default() -> None:
 
 def test_a_choice_that_is_impossible_by_itself_is_left_to_its_trials() -> None:
     check_honest(small(), Cut(), read_space(small(), ["features.n_fft=512|99999"]))
+
+
+def test_a_search_of_which_every_trial_failed_is_no_result_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed = Trial("a", {}, (), None, FAILED, "training diverged", 1.0)
+    validated = SimpleNamespace(validation=lambda: SimpleNamespace(score=0.5))
+    monkeypatch.setattr(nested, "Run", lambda *_: validated)
+    monkeypatch.setattr(nested, "_train", lambda *_: None)
+    monkeypatch.setattr(nested, "run_trials", lambda *_: [failed, failed])
+    experiment: Any = SimpleNamespace(
+        setting=SimpleNamespace(stopwatch=Stopwatch(), lines=None),
+        tracker=SimpleNamespace(child=nullcontext),
+        folder=Path("nowhere"),
+    )
+    study: Any = SimpleNamespace(split=SimpleNamespace(cut=Cut()), read=lambda *_: None)
+    plan = SearchPlan(trials=2, inner_splits=1, outer_seeds=(0,))
+    said = "^outer split 0: all 2 trials failed, the first because: training diverged$"
+    with pytest.raises(RunError, match=said):
+        nested.search_split(experiment, [study], SPACE, plan)
