@@ -104,6 +104,8 @@ def read_rows(file: Storage) -> pd.DataFrame:
         if _name(file.uri).lower().endswith(".csv"):
             text = io.BytesIO(file.read_bytes())
             rows = pd.read_csv(text, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            if not isinstance(rows.index, pd.RangeIndex):  # pandas takes the first for an index
+                raise ValueError("rows have more values than the first line has names")
             rows.index += 2
         else:
             rows = file.read_table().to_pandas()

@@ -126,6 +126,8 @@ def test_a_column_that_is_missing_or_unknown_is_named(hospital: Path, tmp_path: 
     where = tmp_path / "few.csv"
     where.write_text("recording,group,start_s,end_s\na.wav,A,0,1\n")
     assert "no column label" in refusal(str(where))
+    where.write_text("recording,group,start_s,end_s,label\nx,a.wav,A,0,1,normal\n")
+    assert "rows have more values than the first line has names" in refusal(str(where))
     where.write_text("recording,group,start_s,end_s,label,devise\na.wav,A,0,1,normal,x\n")
     assert "unknown column 'devise'" in refusal(str(where))
     table = (hospital / TABLE).read_text().replace(",0,1,0,0", ",0,1,2,0", 1)
