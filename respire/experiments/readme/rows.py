@@ -17,7 +17,11 @@ BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
 SEEDS = "seed_variance/small-8x2"
 OLD_NEW = "seed_variance/small-old-new"
 OFFICIAL = "full/transfer-official"
-NAMES = (OFFICIAL, SEEDS, OLD_NEW, "ablation/small-3-all", "search/small-12x2", "audit/icbhi")
+SEAMS = "ablation/light-cba"
+NAMES = (
+    *(OFFICIAL, SEEDS, OLD_NEW, SEAMS),
+    *("ablation/small-3-all", "search/small-12x2", "audit/icbhi"),
+)
 """Experiments with their names."""
 
 
@@ -35,7 +39,8 @@ def with_rows(text: str, folder: Path) -> str:
 
 def rows(folder: Path) -> str:
     """A Markdown table: a question, its answer and the report."""
-    official, seeds, old_new, ablation, search, audit = (read(folder, name) for name in NAMES)
+    official, seeds, old_new, joined, *others = (read(folder, name) for name in NAMES)
+    ablation, search, audit = others
     variant = seeds["variants"]["small"]
     score, cost = variant["variance"]["stage1"]["score"], variant["selection_cost"]
     gain = cost["best_less_chosen"]
@@ -54,6 +59,12 @@ def rows(folder: Path) -> str:
     winner, known = outer["winner"], outer["winner"]["on_patients"]
     heard = known["score"]["low"], known["score"]["high"]
     differ = sum(number["status"] == "differs" for number in paper["numbers"])
+    asked = {seam["variant"]: seam["called_normal"] for seam in joined["seams"]}
+
+    def called(variant: str) -> str:
+        alone, seam = (100 * fmean(asked[variant][name]) for name in ("alone", "any"))
+        return f"{alone:.0f}% and {seam:.0f}%"
+
     trainings = [stages["stage1"]["score"] for stages in official["seeds"]["members"].values()]
     together = official["seeds"]["averaged"]["stage1"]["overall"]
     best = f"{points(together['score'])} ({ends(together['interval']['score'])})"
@@ -72,6 +83,10 @@ def rows(folder: Path) -> str:
         "What do the Score's prior, the last epoch and overlapping frames bring?": f"Recipe "
         f"`small` {_gain(better['mean'], better['this_data_set'])} on {better['splits']} splits, "
         f"to a mean of {points(fmean(today))}; the classical baseline has {classical} there.",
+        "Does CBA teach what it means to?": f"Normal test cycles called normal alone, and joined "
+        f"with another's: {called('CNN + CBA')} with the paper's pairs, "
+        f"{called('CNN + CBA within a recording')} with pairs within a recording, "
+        f"{called('CNN')} without. A seam means abnormal, unless pairs are chosen.",
         "Do the paper's CBA and BRC help?": f"{_gain(apart['mean']['score'], spread)}"
         f" on {len(apart['splits'])} splits, where the paper has {row['printed']['gain']:+.1f}: "
         f"{_shown(spread)}.",

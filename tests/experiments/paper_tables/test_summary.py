@@ -13,8 +13,8 @@ from respire.experiments.paper_tables.question import Question, Row
 from respire.metrics import overall
 from respire.recipe.presets import small
 from respire.statistics.paired import compare
+from respire.study import tested as by_grid
 from respire.study.grid import Variant
-from respire.study.tested import tested_by
 
 VARIANTS = {
     "base": (Variant(small()), 0.2),
@@ -106,7 +106,7 @@ def test_the_paper_gain_follows_from_its_scores(results) -> None:
 
 
 def test_devices_are_scored_over_the_cycles_of_all_splits(grid, results) -> None:
-    tested, of = tested_by(grid), row(results, "one device")
+    tested, of = by_grid.tested_by(grid), row(results, "one device")
     assert of["heard"] == ["AKGC417L"]
     for device, told in of["by_device"].items():
         hits = cycles = 0
