@@ -108,7 +108,9 @@ def read_rows(file: Storage) -> pd.DataFrame:
                 raise ValueError("rows have more values than the first line has names")
             rows.index += 2
         else:
-            rows = file.read_table().to_pandas()
+            table = file.read_table()
+            table.validate(full=True)  # texts that are no UTF-8, which pandas would trip over
+            rows = table.to_pandas()
             rows = rows.astype(object).where(rows.notna(), "").astype(str)
             rows.index = pd.RangeIndex(1, len(rows) + 1)
     except (OSError, ValueError, pa.ArrowInvalid) as error:
