@@ -26,7 +26,7 @@ KEYS = {
     *("experiment", "name", "respire_version", "key", "numerics_version", "recipe", "split"),
     *("selection", "stages", "baselines", "stamps", "warnings", "skipped", "seconds"),
     *("peak_memory_mib", "environment", "weights", "along_prior", "seeds"),
-    *("beyond", "subgroups", "windows"),
+    *("beyond", "subgroups", "windows", "groups"),
 }
 
 
