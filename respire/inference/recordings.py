@@ -160,6 +160,12 @@ def _with_suffix(file: str, suffix: str) -> str:
     return f"{folder}{slash}{PurePosixPath(name).stem}{suffix}{question_mark}{options}"
 
 
+def window_length_s(recipe: Recipe) -> float:
+    """Seconds that the recipe's network hears at once."""
+    rate_hz = recipe.preprocess.sample_rate_hz
+    return recipe.features.samples(rate_hz) / rate_hz
+
+
 def window_times(duration_s: float, window_s: float) -> list[tuple[float, float]]:
     """Start and end in seconds of half-overlapping windows over a recording.
 
@@ -200,8 +206,7 @@ def _row(recording: Recording, recipe: Recipe) -> dict[str, object]:
         cycles = tuple((cycle.start_s, cycle.end_s) for cycle in annotated)
         labels = [cycle.label for cycle in annotated]
     elif cycles is None:
-        window_s = recipe.features.samples(rate_hz) / rate_hz
-        cycles = tuple(window_times(len(waveform) / rate_hz, window_s))
+        cycles = tuple(window_times(len(waveform) / rate_hz, window_length_s(recipe)))
     starts, ends = zip(*cycles, strict=True)
     try:
         samples, lengths = slice_cycles(waveform, starts, ends, rate_hz)

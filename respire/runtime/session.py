@@ -210,17 +210,35 @@ def check_shared(storage: Storage, tracking_uri: str) -> None:
     Raises:
         InputError: the storage is a path, or the tracking store a database file.
     """
-    nodes = sum(node["Alive"] for node in ray.nodes())
-    if nodes > 1 and storage.is_local:
-        raise InputError(
-            f"--storage {storage.uri}: a folder of this machine, and the cluster has {nodes} "
-            f"nodes; give s3://…, gs://…, or file:///… for a folder that lies there on every node"
-        )
+    check_seen(storage, f"--storage {storage.uri}: a folder")
+    nodes = _nodes()
     if nodes > 1 and tracking_uri.startswith("sqlite:"):
         raise InputError(
             f"--tracking-uri {tracking_uri}: a file of this machine, and the cluster has {nodes} "
             f"nodes; start one with `mlflow server` and give its address, http://HOST:5000"
         )
+
+
+def check_seen(place: Storage, told: str) -> None:
+    """Refuse a path of this machine where the cluster has other nodes.
+
+    Args:
+        place: a file or folder.
+        told: how the message begins, such as "FILE: a path".
+
+    Raises:
+        InputError: other nodes do not see it.
+    """
+    nodes = _nodes()
+    if nodes > 1 and place.is_local:
+        raise InputError(
+            f"{told} of this machine, and the cluster has {nodes} nodes; give s3://…, gs://…, or "
+            f"file:///… for a folder that lies there on every node"
+        )
+
+
+def _nodes() -> int:
+    return sum(node["Alive"] for node in ray.nodes())
 
 
 def on_worker(function: Callable[..., T], *arguments: Any, gpu: bool) -> T:

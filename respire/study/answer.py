@@ -15,7 +15,7 @@ from respire.inference.recordings import Recording
 from respire.runtime.actors import slots
 from respire.runtime.choices import Gpu
 from respire.runtime.resources import set_up_torch
-from respire.runtime.session import session, share, wait_for_gpus
+from respire.runtime.session import check_seen, session, share, wait_for_gpus
 from respire.runtime.storage import Storage
 from respire.study.place import Place
 
@@ -49,7 +49,9 @@ def hear_in_cluster(
     ]
     by_file = {one.file: named for one, named in zip(absolute, recordings, strict=True)}
     with session():
-        _check_seen(recordings)
+        here = (one.file for one in recordings if Storage(one.file).is_local)
+        if first := next(here, ""):
+            check_seen(Storage(first), f"{first}: a path")
         if gpu == "required":
             wait_for_gpus(1)
         compute = Place(gpu=gpu).compute(model.card.recipe.optimisation.precision)
@@ -101,13 +103,3 @@ class _Hearer:
 
 def _absolute(file: str) -> str:
     return Storage.at(file).uri if file else ""
-
-
-def _check_seen(recordings: Sequence[Recording]) -> None:
-    nodes = sum(node["Alive"] for node in ray.nodes())
-    here = [one.file for one in recordings if Storage(one.file).is_local]
-    if nodes > 1 and here:
-        raise InputError(
-            f"{here[0]}: a path of this machine, and the cluster has {nodes} nodes; give s3://…, "
-            f"gs://…, or file:///… for a folder that lies there on every node"
-        )

@@ -7,9 +7,8 @@ import pandas as pd
 from respire.evaluation.windows import OnWindows, compare_windows, truth_of_windows
 from respire.inference.model import Model
 from respire.inference.model_folder import Card
-from respire.inference.recordings import Recording
+from respire.inference.recordings import Recording, window_length_s
 from respire.models.network import Learnt
-from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.session import Queue, on_worker
 from respire.study.study import Study
@@ -61,13 +60,7 @@ def hear_windows(
     windows["label"] = truth_of_windows(windows, cycles, recipe.task)
     windows["predicted"] = windows["class"].map({name: n for n, name in enumerate(recipe.classes)})
     same = decided[decided["recording"].isin(windows["recording"])]
-    return compare_windows(windows, same, len(recipe.classes), window_s(recipe))
-
-
-def window_s(recipe: Recipe) -> float:
-    """Seconds that the recipe's network hears at once."""
-    rate_hz = recipe.preprocess.sample_rate_hz
-    return recipe.features.samples(rate_hz) / rate_hz
+    return compare_windows(windows, same, len(recipe.classes), window_length_s(recipe))
 
 
 def _heard(
