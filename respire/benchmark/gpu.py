@@ -206,17 +206,16 @@ def resumed(day: Day, recipe: Recipe) -> Found:
     """Largest difference of weights: of a run done twice, and of one that was interrupted."""
     bank = noise_bank(day.amount(512, 32), recipe, day.compute.device)
     plain: Found = {"epochs": 3, "schedule": "constant", "optimiser": "sgd"}
-    trained = partial(fitted, recipe, bank, day.compute, plain)
     found: Found = {}
     states: list[bytes] = []
     for deterministic in (False, True):
-        torch.backends.cudnn.deterministic = deterministic
+        compute = replace(day.compute, deterministic=deterministic)
+        trained = partial(fitted, recipe, bank, compute, plain)
         once = trained(after_epoch=lambda run: states.append(dump_state(run.state())))
         interrupted = Fit.from_state(load_state(states[-plain["epochs"]]))
         for kind, again in (("run twice", trained()), ("interrupted", trained(start=interrupted))):
             apart = max(float((once.weights[k] - v).abs().max()) for k, v in again.weights.items())
             found[f"{kind}, deterministic {deterministic}"] = apart
-    torch.backends.cudnn.deterministic = False
     return found
 
 

@@ -138,6 +138,9 @@ class TrainingOptions(DataOptions):
     gpu: Gpu = field(default_factory=gpu_from_environment)
     """auto: GPUs where there are any at the start; none; required: asked of the cluster and waited
     for, and nothing is trained without."""
+    deterministic: tyro.conf.FlagCreatePairsOff[bool] = False
+    """The same bits again on the same kind of GPU, after a kill too, more slowly; a CPU gives them
+    anyway."""
     tracking_uri: str = field(
         default_factory=lambda: os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     )
@@ -169,7 +172,14 @@ class TrainingOptions(DataOptions):
         """Where things are."""
         from respire.study.place import Place
 
-        return Place(self.data, self.storage, self.tracking_uri, self.skip_bad, self.gpu)
+        return Place(
+            self.data,
+            self.storage,
+            self.tracking_uri,
+            self.skip_bad,
+            self.gpu,
+            deterministic=self.deterministic,
+        )
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,13 @@ class Compute:
     """A processor, by its own name for reports, and the arithmetic of the network on it.
 
     The device is "cpu" or "cuda". Precision "bf16" means autocast; weights and optimiser stay fp32.
+    A deterministic one trains to the same bits again, or torch refuses an operation that cannot.
     """
 
     device: str
     precision: Precision
     name: str = "cpu"
+    deterministic: bool = False
 
     @classmethod
     def resolve(cls, gpu: Gpu, precision: Literal["auto", "fp32", "bf16"]) -> "Compute":
@@ -57,6 +59,10 @@ class Compute:
     def autocast(self) -> torch.autocast:
         """The context that the network's forward pass runs in."""
         return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def settle(self) -> None:
+        """Let this process's torch sum in a fixed order, or in whichever is fastest."""
+        torch.use_deterministic_algorithms(self.deterministic)
 
 
 def unseen_gpu() -> str:

@@ -26,7 +26,9 @@ def set_up_torch(parallel: int = 1) -> None:
     Ray gives every worker ``OMP_NUM_THREADS=1``. And glibc may give a freed tensor's pages back to
     the kernel, which must clear them for the next one, batch after batch; whether it does depends
     on what else lies on its heap. Here it keeps them. Other C libraries are left as they are.
+    cuBLAS, too, must be told before its first use which workspaces let it sum in a fixed order.
     """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(max(1, cores() // parallel))
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)

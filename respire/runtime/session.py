@@ -118,8 +118,10 @@ def _print_lines(lines: Queue) -> None:
         print(line, flush=True)
 
 
-def share(parallel: int, gpu: bool) -> Share:
+def share(parallel: int, gpu: bool, per_gpu: int | None = None) -> Share:
     """Split the cluster so that ``parallel`` tasks run at once, each on one node.
+
+    Where one GPU has memory for ``per_gpu`` of them only, fewer run at once.
 
     A task gets at most one CPU and one GPU; where there are too few, several share one, so that
     four tasks on two cores hold half a core each. A node that has GPUs and no CPUs is for tasks
@@ -134,6 +136,8 @@ def share(parallel: int, gpu: bool) -> Share:
     if not any(gpus):
         return Share(0.0, 1.0)
     part = _part([1.0] * int(sum(gpus)), parallel)  # nor does a task lie across two GPUs
+    if per_gpu is not None:
+        part = max(part, whole_parts(1 / per_gpu))
     # The CPUs of a node are for as many tasks as its GPUs have room for.
     rooms = [(own, int(of) * _room(1.0, part)) for own, of in zip(cpus, gpus, strict=True)]
     return Share(min((whole_parts(own / room) for own, room in rooms if room), default=1.0), part)

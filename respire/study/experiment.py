@@ -248,6 +248,7 @@ class Experiment:
             environment={
                 "device": studies[0].compute.name,
                 "precision": studies[0].compute.precision,
+                "deterministic": setting.place.deterministic,
                 "workers": setting.place.workers,
                 **setting.environment,
             },

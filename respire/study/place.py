@@ -1,6 +1,6 @@
 """Place: where recordings, results and runs are, and what computes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from respire.runtime.choices import Gpu
@@ -21,6 +21,7 @@ class Place:
         skip_bad: whether recordings with errors are left out, and listed.
         gpu: "auto", GPUs where there are any; "none"; "required", as many as workers.
         workers: stage 1's training workers.
+        deterministic: whether training gives the same bits again on a GPU too.
     """
 
     data: str | None = None
@@ -29,6 +30,7 @@ class Place:
     skip_bad: bool = False
     gpu: Gpu = "auto"
     workers: int = 1
+    deterministic: bool = False
 
     @property
     def home(self) -> Storage:
@@ -47,5 +49,7 @@ class Place:
         from respire.runtime.session import cluster_gpus, on_worker  # a place needs no Ray
 
         if self.gpu == "required" or (self.gpu == "auto" and cluster_gpus() > 0):
-            return on_worker(Compute.resolve, self.gpu, precision, gpu=True)
-        return Compute.resolve("none", precision)
+            found = on_worker(Compute.resolve, self.gpu, precision, gpu=True)
+        else:
+            found = Compute.resolve("none", precision)
+        return replace(found, deterministic=self.deterministic)

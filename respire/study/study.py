@@ -120,6 +120,7 @@ class Study:
             "precision": self.compute.precision,
             "device": self.compute.device,
             "workers": self.workers,
+            **({"deterministic": True} if self.compute.deterministic else {}),
         }
 
     @property

@@ -135,6 +135,7 @@ def fit(
     if selector is not None:
         check_scorable(selector.cycles["label"].to_numpy(), "selecting")
     world = World(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else World()
+    compute.settle()
     if recipe.model.sync_batchnorm and world.size > 1:
         network = share_batch_statistics(network, compute.device)
     network = on_device(network, compute.device)

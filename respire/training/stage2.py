@@ -1,11 +1,12 @@
 """Stage 2 on Ray Tune: one fine-tuning trial a device, all four at once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import ray
+import torch
 from ray import tune
 
 from respire.data.rows import of_device
@@ -16,11 +17,14 @@ from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import set_up_torch
 from respire.runtime.run_folder import RunFolder
-from respire.runtime.session import interruptible, share
+from respire.runtime.session import interruptible, on_worker, share
 from respire.runtime.storage import Storage
 from respire.training.checkpoint import Checkpoints
 from respire.training.finetune import DeviceModel, Tuning, choose, finetune, learning_rates
 from respire.training.loop import OnEpoch
+
+CONTEXT = 2**29
+"""What CUDA and its libraries take of a GPU for every process, in bytes: about half a GiB."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +67,16 @@ def train_stage2(
     on_epoch: Callable[[str], OnEpoch],
     here: bool = False,
 ) -> dict[str, DeviceModel]:
-    """Fine-tune stage 1's model for every device, at least four trials at a time.
+    """Fine-tune stage 1's model for every device, four trials at a time or more.
 
-    Finished trials are read from their cells; interrupted ones go on from where they were saved.
-    All share an identity, to which each adds its device and learning rate. ``on_epoch`` gives, for
-    a trial's name, what is called with each epoch's row in the trial's process, and must be
-    picklable. With ``here`` the trials run in this process, one after the other, and not on Ray
-    Tune.
+    Fewer, where a GPU has no memory for them. Finished trials are read from their cells;
+    interrupted ones go on from where they were saved. All share an identity, to which each adds its
+    device and learning rate. ``on_epoch`` gives, for a trial's name, what is called with each
+    epoch's row in the trial's process, and must be picklable. With ``here`` the trials run in this
+    process, one after the other, and not on Ray Tune.
 
     Raises:
-        InputError: what a trial leaves cannot be kept.
+        InputError: what a trial leaves cannot be kept, or a GPU has no memory for one.
         RuntimeError: a trial failed on Ray Tune; the others' results are kept.
         FloatingPointError: a trial diverged; the others' results are kept.
     """
@@ -118,7 +122,7 @@ def _run(
     """Run trials on Ray Tune; each leaves its result in its cell."""
     slots = max(4, len(devices))
     gpu = compute.device == "cuda"
-    part = share(slots, gpu)
+    part = share(slots, gpu, _trials_per_gpu(recipe, stage1, devices, compute) if gpu else None)
     resources = {"CPU": part.cpus} | ({"GPU": part.gpus} if gpu else {})
     cycles = {device: ray.put(c) for device, c in devices.items()}
 
@@ -164,6 +168,47 @@ def _run(
             raise cause from None
     if errors:
         raise RuntimeError(f"{len(errors)} of {len(jobs)} fine-tuning trials failed") from errors[0]
+
+
+def _trials_per_gpu(
+    recipe: Recipe, stage1: Learnt, devices: Mapping[str, DeviceCycles], compute: Compute
+) -> int:
+    """How many trials the memory of one GPU holds; says where it is not one of each device."""
+    most = max((cycles.train for cycles in devices.values()), key=len)
+    needed, free = on_worker(_memory_of_a_trial, recipe, stage1, most, compute, gpu=True)
+    room = max(1, free // needed)
+    if room < len(devices):
+        print(
+            f"respire: fine-tuning for a device takes {needed / 2**30:.1f} GiB of a GPU that has "
+            f"{free / 2**30:.1f} free: {room} at once on each (more with a smaller "
+            f"--recipe.optimisation.batch-size)",
+            flush=True,
+        )
+    return room
+
+
+def _memory_of_a_trial(
+    recipe: Recipe, stage1: Learnt, rows: pa.Table, compute: Compute
+) -> tuple[int, int]:
+    """Bytes that one epoch of fine-tuning takes of this process's GPU, and those to be had there.
+
+    Raises:
+        InputError: it takes more.
+    """
+    short = replace(recipe, finetune=replace(recipe.finetune, unselected_epochs=1))
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    free = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() + CONTEXT
+    try:
+        bank = CycleBank.from_table(rows, recipe.task, compute.device)
+        rate = recipe.finetune.learning_rate
+        finetune(stage1, bank, None, short, compute, learning_rate=rate, seed=0)
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"the GPU has {free / 2**30:.1f} GiB free, and fine-tuning takes more: choose a "
+            f"smaller --recipe.optimisation.batch-size, or --gpu none"
+        ) from error
+    return torch.cuda.max_memory_reserved() + CONTEXT, free
 
 
 def _run_trial(

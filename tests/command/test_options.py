@@ -102,6 +102,12 @@ def test_an_override_changes_its_field_of_the_preset_and_no_other(
     )
 
 
+def test_whether_the_bits_repeat_reaches_what_computes() -> None:
+    for wanted, arguments in ((False, ()), (True, ("--deterministic",))):
+        place = options("--gpu", "none", *arguments).place
+        assert place.deterministic == place.compute("fp32").deterministic == wanted
+
+
 def test_fine_tuning_trials_have_a_short_flag_and_the_recipes_own() -> None:
     tried = dataclasses.replace(
         paper(), finetune=dataclasses.replace(paper().finetune, trials_per_device=4)

@@ -49,6 +49,21 @@ def test_four_trials_always_fit_at_once(monkeypatch, nodes, gpu, share):
     assert session.share(4, gpu) == share
 
 
+@pytest.mark.parametrize(
+    ("nodes", "per_gpu", "gpus"),
+    [
+        ([{"CPU": 16, "GPU": 1}], 8, 0.25),
+        ([{"CPU": 16, "GPU": 1}], 3, 0.3333),
+        ([{"CPU": 16, "GPU": 1}], 1, 1.0),
+        ([{"CPU": 16, "GPU": 2}], 1, 1.0),
+        ([{"CPU": 16, "GPU": 2}], 2, 0.5),
+    ],
+)
+def test_no_more_trials_share_a_gpu_than_its_memory_holds(monkeypatch, nodes, per_gpu, gpus):
+    cluster_of(monkeypatch, *nodes)
+    assert session.share(4, True, per_gpu) == session.Share(1.0, gpus)
+
+
 @given(
     nodes=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=5),
     parallel=st.integers(1, 20),

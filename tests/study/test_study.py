@@ -22,6 +22,7 @@ from respire.study.place import Place
 from respire.study.study import Study
 
 WHOLE = {"split 0": "cafe", "split 1": "beef", "stages": ["stage1"]}
+CPU = Compute("cpu", "fp32")
 LAST = Recipe(selection="none")
 UNDER_THE_SCORES = Recipe(decision=Decision(prior=1.0))
 LESS = {name: WHOLE[name] for name in ("split 0", "stages")}
@@ -53,10 +54,15 @@ def cut_study(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     found = Corpus(cycles, (), ("a",), str(corpus), "")
     place, storage = Place(storage=str(tmp_path)), Storage.at(tmp_path)
 
-    def cut(recipe: Recipe, cut: Cut | None = None, seed: int = 0) -> Study:
+    def cut(
+        recipe: Recipe,
+        cut: Cut | None = None,
+        seed: int = 0,
+        compute: Compute = CPU,
+    ) -> Study:
         prepared = PreparedCycles(storage, "prepared", ())
         told = (recipe, cut or Cut(), seed, place, found)
-        return module.cut_study(*told, prepared, {}, Compute("cpu", "fp32"))
+        return module.cut_study(*told, prepared, {}, compute)
 
     return cut
 
@@ -91,6 +97,14 @@ def test_where_nothing_selects_the_inner_seed_is_another_name_of_the_same_run(
     assert one.stage1.key == other.stage1.key
     one, other = (cut_study(Recipe(), Cut(inner_seed=seed)) for seed in (0, 1))
     assert one.stage1.key != other.stage1.key
+
+
+def test_a_deterministic_run_is_not_taken_from_one_that_was_not(cut_study: Cutter) -> None:
+    keys = [
+        cut_study(Recipe(), compute=Compute("cpu", "fp32", deterministic=wanted)).stage1.key
+        for wanted in (False, True)
+    ]
+    assert keys[0] == cut_study(Recipe()).stage1.key != keys[1]
 
 
 def test_how_it_is_decided_belongs_to_the_experiment_and_not_to_stage_1(cut_study: Cutter) -> None:

@@ -29,10 +29,10 @@ VALIDATION = CycleBank.from_table(cycles_table([[2200, 3100, 3500]] * 10, seed=2
 TEST = CycleBank.from_table(cycles_table([[2100, 3300, 2700]] * 8, seed=6), "4-class")
 
 
-def train(recipe=FAST, selector=VALIDATION, seed=0, **more) -> Fit:
+def train(recipe=FAST, selector=VALIDATION, seed=0, compute=CPU, **more) -> Fit:
     torch.manual_seed(seed)
     network = respirenet(recipe.model, 4)
-    return fit(network, TRAIN, selector, recipe, recipe.optimisation, CPU, seed=seed, **more)
+    return fit(network, TRAIN, selector, recipe, recipe.optimisation, compute, seed=seed, **more)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,21 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another():
     assert without_seconds(one) == without_seconds(same)
     assert weights_equal(one, same)
     assert without_seconds(one) != without_seconds(other)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_sums_have_a_fixed_order_where_that_is_asked_and_nowhere_else(whole, wanted):
+    compute, seen = dataclasses.replace(CPU, deterministic=wanted), []
+    torch.use_deterministic_algorithms(not wanted)  # as a run before in this process left it
+    try:
+        again = train(
+            compute=compute,
+            after_epoch=lambda _: seen.append(torch.are_deterministic_algorithms_enabled()),
+        )
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert seen == [wanted] * 4
+    assert weights_equal(again, whole)  # on a CPU they have one anyway
 
 
 def test_a_run_interrupted_after_any_epoch_ends_as_an_uninterrupted_one(whole):

@@ -12,6 +12,7 @@ import torch
 from commands import ctrl_c_after
 from cycle_rows import cycles_table
 
+from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.models.network import Learnt, respirenet
 from respire.recipe.fields import Features, FineTune, Model, Optimisation
@@ -19,9 +20,16 @@ from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.resources import cores
 from respire.runtime.storage import Storage
+from respire.training import stage2
 from respire.training.finetune import DeviceModel, Tuning, finetune, learning_rates
 from respire.training.loop import Row
-from respire.training.stage2 import DeviceCycles, each_device, train_stage2, trial_name
+from respire.training.stage2 import (
+    DeviceCycles,
+    _trials_per_gpu,
+    each_device,
+    train_stage2,
+    trial_name,
+)
 
 CPU = Compute("cpu", "fp32")
 DEVICES = ("AKGC417L", "Meditron", "LittC2SE", "Litt3200")
@@ -37,6 +45,7 @@ FOUR_TRIALS = dataclasses.replace(
 SEED = 2
 KILLED = "Meditron"
 PATIENCE_S = 120.0
+GIB = 2**30
 
 OnEpoch = Callable[[Row], None]
 
@@ -197,6 +206,54 @@ def test_here_trials_run_one_after_the_other_and_finished_ones_not_again(tmp_pat
     assert all(same(again[device].trial, both[device].trial) for device in devices)
     assert len(trials_in(tmp_path)) == 2
     assert not list(tmp_path.rglob("progress.pt"))
+
+
+def card_of(monkeypatch: pytest.MonkeyPatch, free: int, reserved: int, peak: int) -> None:
+    """A GPU whose memory a training takes some of."""
+    for name, told in {
+        "mem_get_info": (free, 2 * free),
+        "memory_reserved": reserved,
+        "max_memory_reserved": peak,
+        "empty_cache": None,
+        "reset_peak_memory_stats": None,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, lambda told=told: told)
+
+
+@pytest.mark.parametrize(
+    ("peak_gib", "room"), [(4.5, 4), (5.5, 3), (6.6, 3), (9.0, 2), (12.0, 1), (21.0, 1)]
+)
+def test_as_many_trials_share_a_gpu_as_one_of_them_leaves_memory_for(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    peak_gib: float,
+    room: int,
+) -> None:
+    trained = []
+    monkeypatch.setattr(stage2, "on_worker", lambda work, *told, gpu: work(*told))  # noqa: ARG005
+    monkeypatch.setattr(stage2, "finetune", lambda *told, **_: trained.append(told))
+    card_of(monkeypatch, free=20 * GIB, reserved=GIB, peak=int(peak_gib * GIB))
+    devices = {device: cycles_of(device, train=at + 1) for at, device in enumerate(DEVICES)}
+    assert _trials_per_gpu(RECIPE, stage1_learnt(), devices, CPU) == room
+    ((_, bank, selector, short, _),) = trained
+    assert selector is None
+    assert bank.cycles["recording"].nunique() == 4  # of the device that has the most
+    assert short.finetune.unselected_epochs == 1
+    said = capsys.readouterr().out
+    free = f"{peak_gib + 0.5:.1f} GiB of a GPU that has 21.5 free: {room} at once"
+    assert (free in said) == (room < 4)
+
+
+def test_a_gpu_without_memory_for_one_trial_is_refused_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(stage2, "finetune", full)
+    card_of(monkeypatch, free=6 * GIB, reserved=0, peak=0)
+    with pytest.raises(InputError, match=r"6\.5 GiB free.*--recipe\.optimisation\.batch-size"):
+        stage2._memory_of_a_trial(RECIPE, stage1_learnt(), cycles_of("Meditron").train, CPU)
 
 
 @pytest.mark.slow
