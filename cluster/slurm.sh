@@ -9,7 +9,7 @@
 #
 # Then, from the repository's root (which all nodes must see too):
 #
-#   sbatch cluster/slurm.sh --workers 2       # options of experiments/full.py
+#   sbatch cluster/slurm.sh --workers 4       # options of experiments/full.py
 #   tail -f respire-JOB.log
 #   scancel JOB                               # ends Ray, MLflow and the run
 #
@@ -21,7 +21,8 @@
 #     --backend-store-uri sqlite:///YOUR-SHARED-FOLDER/mlflow.db
 #
 # It costs what the job holds, nodes times hours, until the run ends, whether it uses all of them or
-# not: ask for as many GPUs (nodes times gpus-per-node) as --workers. Results stay in the folder.
+# not: ask for as many GPUs (nodes times gpus-per-node) as --workers, on one node where that can be had
+# (README.md, How many workers). Results stay in the folder.
 #
 # Replace every YOUR-… (account, partition, folder). Nodes are shared with other users: Ray asks for a
 # token made for this job, in a file that only you can read; MLflow's server asks whoever reaches the
@@ -30,11 +31,11 @@
 #SBATCH --job-name=respire
 #SBATCH --account=YOUR-ACCOUNT
 #SBATCH --partition=YOUR-PARTITION
-#SBATCH --nodes=2
+#SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
-#SBATCH --gpus-per-node=1
-#SBATCH --cpus-per-task=8
-#SBATCH --mem=32G
+#SBATCH --gpus-per-node=4
+#SBATCH --cpus-per-task=32
+#SBATCH --mem=128G
 #SBATCH --time=12:00:00
 #SBATCH --signal=B:TERM@60
 #SBATCH --output=respire-%j.log

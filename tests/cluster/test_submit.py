@@ -1,7 +1,8 @@
 """cluster/local.yaml for real: `ray up`, `ray submit` and `ray down` over SSH, on this machine.
 
 `ray up` and `ray down` end every Ray process that they see. So all happens in namespaces where
-nothing else is to be seen: processes, ports, /tmp/ray, and a home on a head of its own.
+nothing else is to be seen: processes, ports, /tmp/ray, and a home on a head of its own. The worker
+has namespaces of its own within these, and a cable to the head.
 """
 
 import hashlib
@@ -40,28 +41,54 @@ if [ $$ != 1 ] || pgrep -x raylet; then exit 1; fi  # never where others' Ray co
 mount -t tmpfs tmpfs /run
 mkdir -m 755 /run/sshd
 for folder in /tmp/ray "$CONNECTIONS"; do mkdir -p "$folder"; mount -t tmpfs tmpfs "$folder"; done
-mount --bind "$FOLDER/passwd" /etc/passwd
+mount --bind "$FOLDER/passwd-head" /etc/passwd
+printf '%s\n' '127.0.0.1 localhost' "$HEAD $(hostname)" > "$FOLDER/hosts"
+mount --bind "$FOLDER/hosts" /etc/hosts
 ip link set lo up
 
-mkdir -m 700 "$HEAD_HOME/.ssh"
-ssh-keygen -q -t ed25519 -N '' -f "$HEAD_HOME/.ssh/id_ed25519"
-cp "$HEAD_HOME/.ssh/id_ed25519.pub" "$HEAD_HOME/.ssh/authorized_keys"
+mkdir -m 700 "$HOME/.ssh" "$HEAD_HOME/.ssh" "$WORKER_HOME/.ssh"
+ssh-keygen -q -t ed25519 -N '' -f "$HOME/.ssh/key"
+cp "$HOME/.ssh/key.pub" "$HEAD_HOME/.ssh/authorized_keys"
+cp "$HOME/.ssh/key.pub" "$WORKER_HOME/.ssh/authorized_keys"
 ssh-keygen -q -t ed25519 -N '' -f "$FOLDER/host_key"
-"$(command -v sshd)" -f /dev/null -h "$FOLDER/host_key" -o ListenAddress=127.0.0.1
+unshare --pid --net --mount --mount-proc --fork --kill-child bash -c "$WORKER" &
+worker=$!
+until [ "$(readlink /proc/$worker/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep .1; done
+ip link add to-worker type veth peer name to-head
+ip link set to-head netns $worker
+ip addr add "$HEAD/24" dev to-worker
+ip link set to-worker up
+"$(command -v sshd)" -f /dev/null -h "$FOLDER/host_key" -o ListenAddress=$HEAD
 
 ray get-auth-token --generate > /dev/null
-ray up -y "$CLUSTER"
+env $(sed -n 's/^#   \(.*ray up -y\) .*/\1/p' "$CLUSTER") "$CLUSTER"  # as its header says
+timeout 240 bash -c 'until [ "$(pgrep -xc raylet)" = 2 ]; do sleep 1; done'
 ps -ewwo args > "$FOLDER/processes-up"
 mount -t tmpfs tmpfs respire  # from here on, only the head has the package
 ray submit "$CLUSTER" experiments/full.py -- $RUN
 ray rsync-down "$CLUSTER" "$SHARED/runs/" "$FOLDER/fetched"
+grep -lE ':(actor|task)_name:' /proc/$worker/root/tmp/ray/session_latest/logs/worker-*.out \
+  > "$FOLDER/worked"
 ray submit "$CLUSTER" experiments/full.py -- --recipe nonsense > "$FOLDER/refused" 2>&1 ||
   echo "exit code $?" >> "$FOLDER/refused"
 ray down -y "$CLUSTER"
 ps -ewwo args > "$FOLDER/processes-down"
-sed -n 's/^#   ssh /ssh -n -o StrictHostKeyChecking=no /p' "$CLUSTER" | bash  # as its header says
+as_its_header_says="ssh -n -i $HOME/.ssh/key -o StrictHostKeyChecking=no"
+sed -n "s|^#   ssh |$as_its_header_says |p" "$CLUSTER" | bash
 timeout 60 bash -c "while pgrep -f '[m]lflow.server' > /dev/null; do sleep 1; done"
 """
+
+WORKER = r"""
+set -euo pipefail
+mount -t tmpfs tmpfs /tmp/ray
+mount --bind "$FOLDER/passwd-worker" /etc/passwd
+ip link set lo up
+until ip addr add "$WORKER_ADDRESS/24" dev to-head 2> /dev/null; do sleep .1; done
+ip link set to-head up
+until [ -e "$FOLDER/host_key.pub" ]; do sleep .1; done
+exec "$(command -v sshd)" -D -f /dev/null -h "$FOLDER/host_key" -o ListenAddress=$WORKER_ADDRESS
+"""
+HEAD, WORKER_ADDRESS = "10.77.0.1", "10.77.0.2"
 
 
 def missing() -> str | None:
@@ -73,11 +100,12 @@ def missing() -> str | None:
     return f"no namespaces of its own: {tried.stderr.strip()}" if tried.returncode else None
 
 
-def adapted(text: str, shared: Path) -> str:
-    """The cluster file, for one machine without GPUs and without network."""
+def adapted(text: str, shared: Path, key: Path) -> str:
+    """The cluster file, for two machines without GPUs and without network."""
     for old, new in {
-        "[YOUR-WORKER-1, YOUR-WORKER-2]": "[]",
-        "YOUR-HEAD": "127.0.0.1",
+        "[YOUR-WORKER-1, YOUR-WORKER-2]": f"[{WORKER_ADDRESS}]",
+        "YOUR-HEAD": HEAD,
+        "~/.ssh/YOUR-KEY": str(key),  # ssh takes ~ for the head's home here
         "YOUR-USER": getuser(),
         "/YOUR-SHARED": str(shared),
         "RESPIRE_GPU=required": "RESPIRE_GPU=none",
@@ -90,7 +118,7 @@ def adapted(text: str, shared: Path) -> str:
 
 
 def install_dependencies(folder: Path) -> None:
-    """Make the head's ~/venv, which finds all that is installed here; pip adds respire alone."""
+    """Make a machine's ~/venv, which finds all that is installed here; pip adds respire alone."""
     venv.create(folder)
     (site_packages,) = folder.glob("lib/python*/site-packages")
     (site_packages / "here.pth").write_text(SITE_PACKAGES)
@@ -108,37 +136,45 @@ def folder(corpus: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -
     if (lack := missing()) is not None:
         pytest.skip(lack)
     folder = tmp_path_factory.mktemp("submit")
-    shared, home, cluster = folder / "shared", folder / "head", folder / "local.yaml"
+    shared, cluster = folder / "shared", folder / "local.yaml"
     shared.mkdir()
     (shared / "icbhi").symlink_to(corpus)
-    install_dependencies(home / "venv")
-    cluster.write_text(adapted((root / "cluster/local.yaml").read_text(), shared))
+    text = (root / "cluster/local.yaml").read_text()
+    cluster.write_text(adapted(text, shared, folder / "laptop/.ssh/key"))
     users, here = Path("/etc/passwd").read_text(), pwd.getpwuid(os.getuid()).pw_dir
-    (folder / "passwd").write_text(users.replace(f":{here}:", f":{home}:"))
+    for name in ("head", "worker"):
+        install_dependencies(folder / name / "venv")
+        (folder / f"passwd-{name}").write_text(users.replace(f":{here}:", f":{folder / name}:"))
     user = hashlib.sha256(getuser().encode()).hexdigest()[:10]  # as Ray names its folder
     variables = environment(folder / "laptop") | {
         "PATH": PATH,
         "TMPDIR": str(folder / "laptop"),
         "FOLDER": str(folder),
         "SHARED": str(shared),
-        "HEAD_HOME": str(home),
+        "HEAD_HOME": str(folder / "head"),
+        "WORKER_HOME": str(folder / "worker"),
+        "HEAD": HEAD,
+        "WORKER": WORKER,
+        "WORKER_ADDRESS": WORKER_ADDRESS,
         "CLUSTER": str(cluster),
         "CONNECTIONS": f"/tmp/ray_ssh_{user}",
         "RUN": RUN,
     }
     del variables["RAY_AUTH_MODE"], variables["RESPIRE_GPU"]
-    done = subprocess.run(
-        [*NAMESPACES, "bash", "-c", SCENARIO],
-        cwd=root,
-        env=variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    print(done.stdout)
-    assert done.returncode == 0
+    said = folder / "said"
+    try:
+        with said.open("w") as out:
+            subprocess.run(
+                [*NAMESPACES, "bash", "-c", SCENARIO],
+                cwd=root,
+                env=variables,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                timeout=500,
+                check=True,
+            )
+    finally:
+        print(said.read_text())
     return folder
 
 
@@ -148,6 +184,10 @@ def test_the_run_leaves_its_results_in_the_files_storage(folder: Path) -> None:
     assert fetched.read_text() == stored.read_text()
     results = json.loads(fetched.read_text())
     assert results["stages"]["stage2"]["overall"]["n"] > 0
+
+
+def test_the_worker_that_the_launcher_started_takes_part(folder: Path) -> None:
+    assert (folder / "worked").read_text().count("\n") >= 2
 
 
 def test_the_files_mlflow_server_keeps_the_finished_run(folder: Path) -> None:
