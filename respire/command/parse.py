@@ -73,7 +73,7 @@ def recipe_of(text: str, base: Recipe) -> Recipe:
     """A recipe as ``--compare`` names it.
 
     That is a preset or file, one with overrides, or overrides of ``base``, separated by commas,
-    such as ``small,features.padding=zero``.
+    such as ``small,features.padding=zero``. The name of ``base`` is that as it was told.
 
     Raises:
         InputError: neither a preset nor a field and its value.
@@ -85,7 +85,7 @@ def recipe_of(text: str, base: Recipe) -> Recipe:
         if equals:
             arguments += [f"--recipe.{field_}", *value.split()]
         elif position == 0 and (field_ in PRESETS or field_.endswith(".toml")):
-            base = load_recipe(field_)
+            base = base if field_ == base.preset else load_recipe(field_)
         else:
             raise InputError(
                 f"--compare {text}: {field_!r} is neither a recipe ({', '.join(PRESETS)}, or a "

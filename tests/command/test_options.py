@@ -221,6 +221,14 @@ def test_a_compared_recipe_changes_its_fields_of_the_preset_or_the_base_and_no_o
     assert recipe_of(text, fixed()) == expected
 
 
+def test_the_name_of_the_recipe_that_is_asked_for_means_it_as_it_was_told() -> None:
+    chosen = options("--recipe", "light", "--recipe.model.weights", "file.pth").recipe
+    assert recipe_of("light", chosen) == chosen
+    without = recipe_of("light,model.weights=none", chosen)
+    assert without.model == dataclasses.replace(chosen.model, weights="none")
+    assert recipe_of("small", chosen) == small()
+
+
 def test_a_compared_recipe_may_be_of_another_task() -> None:
     assert recipe_of("task=2-class", fixed()) == dataclasses.replace(fixed(), task="2-class")
 

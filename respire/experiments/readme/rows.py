@@ -1,28 +1,24 @@
 """The README's result rows: what committed results.json say, in a sentence each."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
-
-import pandas as pd
+from typing import Any, NamedTuple
 
 from respire.report.numbers import between, ends, points, signed
-from respire.statistics.variance import decompose
 
 BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
 """What the rows stand between."""
-SEEDS = "seed_variance/small-8x2"
-OLD_NEW = "seed_variance/small-old-new"
-OFFICIAL = "full/transfer-official"
-SEAMS = "ablation/light-cba"
-NAMES = (
-    *(OFFICIAL, SEEDS, OLD_NEW, SEAMS),
-    *("ablation/small-3-all", "search/small-12x2", "audit/icbhi"),
-)
-"""Experiments with their names."""
+Results = Mapping[str, Any]
+
+
+class Row(NamedTuple):
+    """A question, the experiment and name of what answers it, and the answer from its results."""
+
+    question: str
+    name: str
+    answer: Callable[[Results], str]
 
 
 def read(folder: Path, name: str) -> dict[str, Any]:
@@ -39,82 +35,105 @@ def with_rows(text: str, folder: Path) -> str:
 
 def rows(folder: Path) -> str:
     """A Markdown table: a question, its answer and the report."""
-    official, seeds, old_new, joined, *others = (read(folder, name) for name in NAMES)
-    ablation, search, audit = others
-    variant = seeds["variants"]["small"]
-    score, cost = variant["variance"]["stage1"]["score"], variant["selection_cost"]
-    gain = cost["best_less_chosen"]
-    reach, mean = (
-        f"{points(at['value'])} ({ends((at['low'], at['high']))})"
-        for at in (half_width(seeds), score["mean"])
-    )
-    better = old_new["comparison"]["stages"]["stage1"]["score"]
-    today = [run["score"] for run in old_new["runs"] if run["variant"] == "small"]
-    baselines = old_new["variants"]["small"]["baselines"]
-    classical = points(baselines["spectral statistics"]["score"])
-    row = next(row for row in ablation["rows"] if row["name"] == "CNN + CBA + BRC")
-    apart, paper = row["difference"], audit["paper"]
-    spread = apart["these_patients"]
-    (outer,) = search["outer"]
-    winner, known = outer["winner"], outer["winner"]["on_patients"]
-    heard = known["score"]["low"], known["score"]["high"]
-    differ = sum(number["status"] == "differs" for number in paper["numbers"])
-    asked = {seam["variant"]: seam["called_normal"] for seam in joined["seams"]}
-
-    def called(variant: str) -> str:
-        alone, seam = (100 * fmean(asked[variant][name]) for name in ("alone", "any"))
-        return f"{alone:.0f}% and {seam:.0f}%"
-
-    trainings = [stages["stage1"]["score"] for stages in official["seeds"]["members"].values()]
-    together = official["seeds"]["averaged"]["stage1"]["overall"]
-    best = f"{points(together['score'])} ({ends(together['interval']['score'])})"
-    tuned = fmean(stages["stage2"]["score"] for stages in official["seeds"]["members"].values())
-    answers = {
-        "What does RespireNet's idea reach on the official split?": f"With ImageNet's ResNet-18, "
-        f"the last epoch and no look at test, a Score of {points(fmean(trainings))} in the mean of "
-        f"{len(trainings)} trainings, {best} by their averaged probabilities; fine-tuned for each "
-        f"device {points(tuned)}.",
-        "How far can one Score be trusted?": f"To ± {reach} points, of one training on one of "
-        f"{score['splits']} splits. Their mean is {mean}; calling everything normal has "
-        f"{points(variant['baselines']['majority']['score'])}.",
-        "What is choosing the epoch on test worth?": f"{_gain(gain['mean'], gain['this_data_set'])}"
-        f" in {cost['runs']} trainings: the best epoch on test, less the one that validation "
-        f"patients chose.",
-        "What do the Score's prior, the last epoch and overlapping frames bring?": f"Recipe "
-        f"`small` {_gain(better['mean'], better['this_data_set'])} on {better['splits']} splits, "
-        f"to a mean of {points(fmean(today))}; the classical baseline has {classical} there.",
-        "Does CBA teach what it means to?": f"Normal test cycles called normal alone, and joined "
-        f"with another's: {called('CNN + CBA')} with the paper's pairs, "
-        f"{called('CNN + CBA within a recording')} with pairs within a recording, "
-        f"{called('CNN')} without. A seam means abnormal, unless pairs are chosen.",
-        "Do the paper's CBA and BRC help?": f"{_gain(apart['mean']['score'], spread)}"
-        f" on {len(apart['splits'])} splits, where the paper has {row['printed']['gain']:+.1f}: "
-        f"{_shown(spread)}.",
-        "Does a recipe that a search finds hold?": f"The best of {len(outer['trials'])} gains "
-        f"{signed(winner['gain'])} points on validation patients, "
-        f"{_gain(winner['test_gain'], heard)} on {known['patients']} patients that the search has "
-        f"not heard: {_shown(heard)}.",
-        "Is what the paper says of the data true?": f"Of {paper['checked']} numbers "
-        f"{paper['agree']} agree with the recordings and {differ} differ, in "
-        f"{len(paper['errata'])} errata.",
-    }
     lines = ["| question | answer |", "|---|---|"]
-    reports = (OFFICIAL, SEEDS, *NAMES[1:])
-    for name, (question, answer) in zip(reports, answers.items(), strict=True):
+    for question, name, answer in ROWS:
         report = f"[Report](experiments/results/{name}/report.md)"
-        lines.append(f"| {question} | {answer} {report} |")
+        lines.append(f"| {question} | {answer(read(folder, name))} {report} |")
     return "\n".join(lines) + "\n"
 
 
-def half_width(results: Mapping[str, Any]) -> dict[str, float]:
-    """What one run of a seed_variance is worth, anew from its runs: value, low and high.
+def official(results: Results) -> str:
+    """Both stages of several trainings, and their mean probabilities."""
+    members = results["seeds"]["members"].values()
+    first, tuned = ([of[stage]["score"] for of in members] for stage in ("stage1", "stage2"))
+    together = results["seeds"]["averaged"]["stage1"]["overall"]
+    best = f"{points(together['score'])} ({ends(together['interval']['score'])})"
+    return (
+        f"With ImageNet's ResNet-18, the last epoch and no look at test, a Score of "
+        f"{points(fmean(first))} in the mean of {len(first)} trainings, {best} by their averaged "
+        f"probabilities; fine-tuned for each device {points(fmean(tuned))}."
+    )
 
-    The committed one was reckoned with 1.96 where a t quantile is due.
-    """
-    runs = pd.DataFrame(results["runs"])
-    scores = runs[runs["variant"] == runs["variant"][0]].query("stage == 'stage1'")
-    values = scores.pivot(index="split_seed", columns="seed", values="score").to_numpy()
-    return asdict(decompose(values, n_test=0, n_train=1).single_half_width)
+
+def luck(results: Results) -> str:
+    """How far one training on one split is from the mean, and what share is the split's."""
+    (variant,) = results["variants"].values()
+    score = variant["variance"]["stage1"]["score"]
+    reach, mean, share = (
+        f"{points(at['value'])} ({ends((at['low'], at['high']))})"
+        for at in (score["single_half_width"], score["mean"], score["share"])
+    )
+    return (
+        f"To ± {reach} points, of one training on one of {score['splits']} splits. Their mean is "
+        f"{mean}; calling everything normal has "
+        f"{points(variant['baselines']['majority']['score'])}. The choice of test patients makes "
+        f"{share} percent of the variance, the training seed the rest."
+    )
+
+
+def weights(results: Results) -> str:
+    """One recipe with and without, on the same splits."""
+    compared = results["comparison"]
+    score = compared["stages"]["stage1"]["score"]
+    with_, without = (
+        points(fmean(run["score"] for run in results["runs"] if run["variant"] == compared[side]))
+        for side in "ab"
+    )
+    baselines = results["variants"][compared["a"]]["baselines"]
+    return (
+        f"{_gain(score['mean'], score['this_data_set'])} on {score['splits']} splits: a mean of "
+        f"{with_} with them, {without} without. The classical baseline has "
+        f"{points(baselines['spectral statistics']['score'])} there."
+    )
+
+
+def seams(results: Results) -> str:
+    """How normal cycles are called alone and joined, by how a network was trained."""
+    asked = {seam["variant"]: seam["called_normal"] for seam in results["seams"]}
+
+    def called(variant: str) -> str:
+        alone, joined = (100 * fmean(asked[variant][name]) for name in ("alone", "any"))
+        return f"{alone:.0f}% and {joined:.0f}%"
+
+    return (
+        f"Normal test cycles called normal alone, and joined with another's: "
+        f"{called('CNN + CBA')} with the paper's pairs, {called('CNN + CBA within a recording')} "
+        f"with pairs within a recording, {called('CNN')} without. A seam means abnormal, unless "
+        f"pairs are chosen."
+    )
+
+
+def techniques(results: Results) -> str:
+    """CBA and BRC together, beside what the paper has."""
+    row = next(row for row in results["rows"] if row["name"] == "CNN + CBA + BRC")
+    apart = row["difference"]
+    spread = apart["these_patients"]
+    return (
+        f"{_gain(apart['mean']['score'], spread)} on {len(apart['splits'])} splits, where the "
+        f"paper has {row['printed']['gain']:+.1f}: {_shown(spread)}."
+    )
+
+
+def searched(results: Results) -> str:
+    """The winner's gain where it was chosen, and where it was not."""
+    (outer,) = results["outer"]
+    winner, known = outer["winner"], outer["winner"]["on_patients"]
+    heard = known["score"]["low"], known["score"]["high"]
+    return (
+        f"The best of {len(outer['trials'])} gains {signed(winner['gain'])} points on validation "
+        f"patients, {_gain(winner['test_gain'], heard)} on {known['patients']} patients that the "
+        f"search has not heard: {_shown(heard)}."
+    )
+
+
+def audited(results: Results) -> str:
+    """How many of the paper's numbers hold."""
+    paper = results["paper"]
+    differ = sum(number["status"] == "differs" for number in paper["numbers"])
+    return (
+        f"Of {paper['checked']} numbers {paper['agree']} agree with the recordings and {differ} "
+        f"differ, in {len(paper['errata'])} errata."
+    )
 
 
 def _gain(mean: float, interval: Sequence[float]) -> str:
@@ -123,3 +142,19 @@ def _gain(mean: float, interval: Sequence[float]) -> str:
 
 def _shown(interval: Sequence[float]) -> str:
     return "not shown, for or against" if interval[0] <= 0 <= interval[1] else "shown"
+
+
+SEEDS = "seed_variance/light-8x2"
+ROWS = (
+    Row(
+        "What does RespireNet's idea reach on the official split?",
+        "full/transfer-official",
+        official,
+    ),
+    Row("How far can one Score be trusted?", SEEDS, luck),
+    Row("What are ImageNet's weights worth?", "seed_variance/light-weights", weights),
+    Row("Does CBA teach what it means to?", "ablation/light-cba", seams),
+    Row("Do the paper's CBA and BRC help?", "ablation/small-3-all", techniques),
+    Row("Does a recipe that a search finds hold?", "search/small-12x2", searched),
+    Row("Is what the paper says of the data true?", "audit/icbhi", audited),
+)
