@@ -55,15 +55,16 @@ def lead(header: Header, found: Summary) -> str:
     interval = final["interval"]
     within = f"{interval['level']:.0%} interval {tables.interval(final)}, " if interval else ""
     # Choosing on test is seeing it.
-    unseen = found.split.holds_out and header.selection != "test"
+    seen = "unseen" if found.split.holds_out and header.selection != "test" else "test"
+    patients = found.split.sides["test"]["patients"]
+    whose = f"of {patients:,} {seen} patients" if patients else "of patients who are not known"
     scores = {name: model.overall["score"] or 0.0 for name, model in found.baselines.items()}
     best = max(scores, key=lambda name: scores[name])
     return (
         f"Stage 2 reaches a Score of {percent(final['score'])}% "
         f"({within}Se {percent(final['se'])}%, Sp {percent(final['sp'])}%) on {final['n']:,} "
-        f"cycles of {found.split.sides['test']['patients']:,} {'unseen' if unseen else 'test'} "
-        f"patients; stage 1 {percent(found.stages.stage1.overall['score'])}%, the best baseline "
-        f"({best}) {percent(found.baselines[best].overall['score'])}%." + _averaged(found)
+        f"cycles {whose}; stage 1 {percent(found.stages.stage1.overall['score'])}%, the best "
+        f"baseline ({best}) {percent(found.baselines[best].overall['score'])}%." + _averaged(found)
     )
 
 

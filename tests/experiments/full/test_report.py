@@ -208,6 +208,10 @@ def test_the_lead_says_unseen_only_where_no_test_patient_was_seen(results):
     assert "cycles of 25 unseen patients" in lead(results)
     assert "unseen" not in lead(results | {"selection": "test"})
     assert "unseen" not in lead(results | {"split": results["split"] | {"holds_out": False}})
+    test = results["split"]["sides"]["test"] | {"patients": 0}
+    sides = results["split"]["sides"] | {"test": test}
+    nobody = results | {"split": results["split"] | {"sides": sides}}
+    assert "cycles of patients who are not known; stage 1" in lead(nobody)
 
 
 def test_the_lead_names_the_best_baseline(results):
