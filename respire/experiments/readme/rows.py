@@ -59,15 +59,16 @@ def luck(results: Results) -> str:
     """How far one training on one split is from the mean, and what share is the split's."""
     (variant,) = results["variants"].values()
     score = variant["variance"]["stage1"]["score"]
-    reach, mean, share = (
+    reach, mean = (
         f"{points(at['value'])} ({ends((at['low'], at['high']))})"
-        for at in (score["single_half_width"], score["mean"], score["share"])
+        for at in (score["single_half_width"], score["mean"])
     )
+    value, low, high = (f"{score['share'][part]:.0%}" for part in ("value", "low", "high"))
     return (
         f"To ± {reach} points, of one training on one of {score['splits']} splits. Their mean is "
         f"{mean}; calling everything normal has "
         f"{points(variant['baselines']['majority']['score'])}. The choice of test patients makes "
-        f"{share} percent of the variance, the training seed the rest."
+        f"{value} of the variance ({low}–{high}), the training seed the rest."
     )
 
 
