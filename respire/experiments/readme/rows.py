@@ -115,6 +115,19 @@ def techniques(results: Results) -> str:
     )
 
 
+def tuned(results: Results) -> str:
+    """Stage 2 less stage 1, and where it loses or gains most."""
+    row = results["rows"][1]
+    apart = row["difference"]
+    spread = apart["these_patients"]
+    name, most = max(row["by_device"].items(), key=lambda device: abs(device[1]["difference"]))
+    return (
+        f"{_gain(apart['mean']['score'], spread)} on {len(apart['splits'])} splits, where the "
+        f"paper has {row['printed']['gain']:+.1f}; on {name}, where it changes most, "
+        f"{_gain(most['difference'], most['interval'])}."
+    )
+
+
 def searched(results: Results) -> str:
     """The winner's gain where it was chosen, and where it was not."""
     (outer,) = results["outer"]
@@ -156,6 +169,7 @@ ROWS = (
     Row("What are ImageNet's weights worth?", "seed_variance/light-weights", weights),
     Row("Does CBA teach what it means to?", "ablation/light-cba", seams),
     Row("Do the paper's CBA and BRC help?", "ablation/small-3-all", techniques),
+    Row("Does fine-tuning for each device help?", "device_finetuning/light-8", tuned),
     Row("Does a recipe that a search finds hold?", "search/small-12x2", searched),
     Row("Is what the paper says of the data true?", "audit/icbhi", audited),
 )
