@@ -88,6 +88,20 @@ def weights(results: Results) -> str:
     )
 
 
+def shortcuts(results: Results) -> str:
+    """Patients on both sides, and an epoch chosen on test."""
+    named = {row["name"]: row["difference"] for row in results["rows"] if row["difference"]}
+
+    def gain(name: str) -> str:
+        return _gain(named[name]["mean"]["score"], named[name]["these_patients"])
+
+    return (
+        f"A split by recording, whose patients are on both sides, {gain('split by recording')}; "
+        f"the best epoch on test in place of the last {gain('epoch chosen on test')}: on "
+        f"{len(results['split_seeds'])} splits."
+    )
+
+
 def seams(results: Results) -> str:
     """How normal cycles are called alone and joined, by how a network was trained."""
     asked = {seam["variant"]: seam["called_normal"] for seam in results["seams"]}
@@ -167,6 +181,7 @@ ROWS = (
     ),
     Row("How far can one Score be trusted?", SEEDS, luck),
     Row("What are ImageNet's weights worth?", "seed_variance/light-weights", weights),
+    Row("What are two shortcuts worth?", "leakage/light-3", shortcuts),
     Row("Does CBA teach what it means to?", "ablation/light-cba", seams),
     Row("Do the paper's CBA and BRC help?", "ablation/small-3-all", techniques),
     Row("Does fine-tuning for each device help?", "device_finetuning/light-8", tuned),
