@@ -96,7 +96,10 @@ def missing() -> str | None:
     absent = [tool for tool in TOOLS if not shutil.which(tool, path=PATH)]
     if absent:
         return f"not installed: {', '.join(absent)}"
-    tried = subprocess.run([*NAMESPACES, "true"], capture_output=True, text=True, check=False)
+    cable = "ip link add here type veth peer name there"
+    tried = subprocess.run(
+        [*NAMESPACES, "sh", "-c", cable], capture_output=True, text=True, check=False
+    )
     return f"no namespaces of its own: {tried.stderr.strip()}" if tried.returncode else None
 
 
