@@ -97,9 +97,8 @@ def missing() -> str | None:
     if absent:
         return f"not installed: {', '.join(absent)}"
     cable = "ip link add here type veth peer name there"
-    tried = subprocess.run(
-        [*NAMESPACES, "sh", "-c", cable], capture_output=True, text=True, check=False
-    )
+    told = {"env": os.environ | {"PATH": PATH}, "capture_output": True, "text": True}
+    tried = subprocess.run([*NAMESPACES, "sh", "-c", cable], check=False, **told)
     return f"no namespaces of its own: {tried.stderr.strip()}" if tried.returncode else None
 
 
