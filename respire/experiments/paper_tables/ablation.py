@@ -58,9 +58,10 @@ def question(recipe: Recipe, cut: Cut) -> Question:
     note = (
         "CNN: the recipe with smart padding and standard augmentation, without CBA and BRC; smart "
         "padding reads labels, so evaluation repeats the cycle; the other paddings are the same in "
-        "training and evaluation. Those of split 60-40 have one test side, and differ in who is in "
-        "validation."
+        "training and evaluation. Split 60-40 has one test side"
     )
+    unchosen = recipe.selection == "none"
+    note += "." if unchosen else ": its rows differ in who is in validation."
     return Question(
         "Table 1 and section 3, ablation",
         variants,

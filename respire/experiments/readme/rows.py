@@ -89,16 +89,17 @@ def weights(results: Results) -> str:
 
 
 def shortcuts(results: Results) -> str:
-    """Patients on both sides, and an epoch chosen on test."""
-    named = {row["name"]: row["difference"] for row in results["rows"] if row["difference"]}
+    """Patients on both sides, an epoch chosen on test, and test cycles padded by their labels."""
+    named = {row["name"]: row["difference"] for row in results["rows"]}
 
     def gain(name: str) -> str:
         return _gain(named[name]["mean"]["score"], named[name]["these_patients"])
 
     return (
-        f"A split by recording, whose patients are on both sides, {gain('split by recording')}; "
-        f"the best epoch on test in place of the last {gain('epoch chosen on test')}: on "
-        f"{len(results['split_seeds'])} splits."
+        f"A split by recording, whose patients are on both sides, {gain('split by recording')}, "
+        f"one by cycle {gain('split by cycle')}; the best epoch on test in place of the last "
+        f"{gain('epoch chosen on test')}, test cycles padded by their labels "
+        f"{gain('test cycles padded by their labels')}: on {len(results['split_seeds'])} splits."
     )
 
 
@@ -119,13 +120,18 @@ def seams(results: Results) -> str:
 
 
 def techniques(results: Results) -> str:
-    """CBA and BRC together, beside what the paper has."""
-    row = next(row for row in results["rows"] if row["name"] == "CNN + CBA + BRC")
-    apart = row["difference"]
-    spread = apart["these_patients"]
+    """CBA, BRC, both, and silence for neighbours, beside what the paper has."""
+    named = {row["name"]: row for row in results["rows"]}
+
+    def gain(name: str) -> str:
+        apart = named[name]["difference"]
+        paper = named[name]["printed"]["gain"]
+        return f"{_gain(apart['mean']['score'], apart['these_patients'])[:-1]}; paper {paper:+.1f})"
+
     return (
-        f"{_gain(apart['mean']['score'], spread)} on {len(apart['splits'])} splits, where the "
-        f"paper has {row['printed']['gain']:+.1f}: {_shown(spread)}."
+        f"CBA {gain('CNN + CBA')}, BRC {gain('CNN + BRC')}, both {gain('CNN + CBA + BRC')}; "
+        f"silence in place of smart padding {gain('CNN, zero padding')}: on "
+        f"{len(results['split_seeds'])} splits."
     )
 
 
