@@ -89,17 +89,16 @@ def weights(results: Results) -> str:
 
 
 def shortcuts(results: Results) -> str:
-    """Patients on both sides, an epoch chosen on test, and test cycles padded by their labels."""
-    named = {row["name"]: row["difference"] for row in results["rows"]}
+    """Patients on both sides, and an epoch chosen on test."""
+    named = {row["name"]: row["difference"] for row in results["rows"] if row["difference"]}
 
     def gain(name: str) -> str:
         return _gain(named[name]["mean"]["score"], named[name]["these_patients"])
 
     return (
-        f"A split by recording, whose patients are on both sides, {gain('split by recording')}, "
-        f"one by cycle {gain('split by cycle')}; the best epoch on test in place of the last "
-        f"{gain('epoch chosen on test')}, test cycles padded by their labels "
-        f"{gain('test cycles padded by their labels')}: on {len(results['split_seeds'])} splits."
+        f"A split by recording, whose patients are on both sides, {gain('split by recording')}; "
+        f"the best epoch on test in place of the last {gain('epoch chosen on test')}: on "
+        f"{len(results['split_seeds'])} splits."
     )
 
 
