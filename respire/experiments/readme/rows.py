@@ -178,6 +178,7 @@ def _shown(interval: Sequence[float]) -> str:
 
 
 SEEDS = "seed_variance/light-8x2"
+TECHNIQUES = "ablation/light-3"
 ROWS = (
     Row(
         "What does RespireNet's idea reach on the official split?",
@@ -187,8 +188,8 @@ ROWS = (
     Row("How far can one Score be trusted?", SEEDS, luck),
     Row("What are ImageNet's weights worth?", "seed_variance/light-weights", weights),
     Row("What are two shortcuts worth?", "leakage/light-3", shortcuts),
-    Row("Does CBA teach what it means to?", "ablation/light-cba", seams),
-    Row("Do the paper's CBA and BRC help?", "ablation/small-3-all", techniques),
+    Row("Does CBA teach what it means to?", TECHNIQUES, seams),
+    Row("What are CBA, BRC and smart padding worth?", TECHNIQUES, techniques),
     Row("Does fine-tuning for each device help?", "device_finetuning/light-8", tuned),
     Row("Does a recipe that a search finds hold?", "search/small-12x2", searched),
     Row("Is what the paper says of the data true?", "audit/icbhi", audited),
