@@ -45,7 +45,7 @@ def scores(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
                 _line(axis, y, _by_split(row), row.score, row.interval)
                 if row.printed.score is not None:
                     axis.plot(row.printed.score, y, **PAPER)
-            title = f"{group} (n = {len(ours[0].splits)} splits"
+            title = f"{group} ({_splits(len(ours[0].splits))}"
             if best := highest(baselines.get(group, ())):
                 axis.axvline(100 * best.score, color="#888888", ls="--", lw=1.2, zorder=0)
                 title += f"; dashed: {best.name}"
@@ -74,7 +74,7 @@ def differences(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
                 axis.text(1.02, y, word, transform=axis.get_yaxis_transform(), va="center")
         axis.axvline(0, color="#888888", lw=1, zorder=0)
         axis.axvspan(-100 * ROPE, 100 * ROPE, color="#e6e6e6", lw=0, zorder=0)
-        axis.set_title(f"n = {len(table.split_seeds)} splits")
+        axis.set_title(_splits(*(len(difference.splits) for _, difference in apart)))
         # Names of rows may be long, and there are two to each difference.
         _name(axis, [f"{row.name}\nless {row.against}" for row, _ in apart])
         axis.set_xlabel("Difference of Score on the same splits (points)")
@@ -99,7 +99,7 @@ def along(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
         printed = np.array([row.printed.score for row in ours], dtype=float)  # None is NaN
         if not np.isnan(printed).all():
             axis.plot(x, printed, **PAPER | {"ls": "--", "label": "the paper"})
-        axis.set_title(f"n = {len(table.split_seeds)} splits, rings")
+        axis.set_title(f"{_splits(len(table.split_seeds))}, rings")
         axis.set_xlabel(table.axis)
         axis.set_xticks(x)
         axis.set_ylabel("Score (%)")
@@ -161,6 +161,11 @@ def training_size(size: TrainingSize, stamps: Sequence[str] = ()) -> Figure:
         if devices:
             axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
+
+
+def _splits(*counts: int) -> str:
+    """How many splits, as a title says it: "n = 1 or 3 splits" where rows differ in it."""
+    return f"n = {' or '.join(map(str, sorted({*counts})))} split{'s' * (max(counts) > 1)}"
 
 
 def _by_split(row: TableRow) -> list[float]:

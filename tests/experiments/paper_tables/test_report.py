@@ -10,6 +10,7 @@ from pages import rows, shown_images
 
 from respire.data.splits.split import Cut
 from respire.experiments.paper_tables.contrasts import summarise
+from respire.experiments.paper_tables.figures import differences, scores
 from respire.experiments.paper_tables.printed import Printed
 from respire.experiments.paper_tables.question import Question, Row
 from respire.experiments.paper_tables.report import lead, page, summary, verdict
@@ -71,6 +72,16 @@ def test_a_difference_stands_beside_the_gain_in_the_paper(results) -> None:
     assert line[8] == f"{found['verdict']['word']} (primary)"
     assert line[9] == "+1.5"
     assert "to" in line[5]
+
+
+def test_titles_count_the_splits_of_the_rows_they_show(results) -> None:
+    few = json.loads(json.dumps(results))
+    few["rows"][2]["difference"]["splits"] = few["rows"][2]["difference"]["splits"][:1]
+    for row in few["rows"]:
+        row["splits"] = row["splits"][:1]
+    table = read(TableSummary, few)
+    assert differences(table).axes[0].get_title(loc="left") == "n = 1 or 8 splits"
+    assert scores(table).axes[0].get_title(loc="left").startswith("80-20, 4-class (n = 1 split;")
 
 
 def test_devices_that_were_not_heard_are_marked(results) -> None:
