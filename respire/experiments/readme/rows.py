@@ -90,14 +90,10 @@ def weights(results: Results) -> str:
 
 def shortcuts(results: Results) -> str:
     """Patients on both sides, and an epoch chosen on test."""
-    named = {row["name"]: row["difference"] for row in results["rows"] if row["difference"]}
-
-    def gain(name: str) -> str:
-        return _gain(named[name]["mean"]["score"], named[name]["these_patients"])
-
+    gain = {row["name"]: _difference(row) for row in results["rows"] if row["difference"]}
     return (
-        f"A split by recording, whose patients are on both sides, {gain('split by recording')}; "
-        f"the best epoch on test in place of the last {gain('epoch chosen on test')}: on "
+        f"A split by recording, whose patients are on both sides, {gain['split by recording']}; "
+        f"the best epoch on test in place of the last {gain['epoch chosen on test']}: on "
         f"{len(results['split_seeds'])} splits."
     )
 
@@ -120,16 +116,10 @@ def seams(results: Results) -> str:
 
 def techniques(results: Results) -> str:
     """CBA, BRC, both, and silence for neighbours, beside what the paper has."""
-    named = {row["name"]: row for row in results["rows"]}
-
-    def gain(name: str) -> str:
-        apart = named[name]["difference"]
-        paper = named[name]["printed"]["gain"]
-        return f"{_gain(apart['mean']['score'], apart['these_patients'])[:-1]}; paper {paper:+.1f})"
-
+    gain = {row["name"]: _difference(row) for row in results["rows"] if row["difference"]}
     return (
-        f"CBA {gain('CNN + CBA')}, BRC {gain('CNN + BRC')}, both {gain('CNN + CBA + BRC')}; "
-        f"silence in place of smart padding {gain('CNN, zero padding')}: on "
+        f"CBA {gain['CNN + CBA']}, BRC {gain['CNN + BRC']}, both {gain['CNN + CBA + BRC']}; "
+        f"silence in place of smart padding {gain['CNN, zero padding']}: on "
         f"{len(results['split_seeds'])} splits."
     )
 
@@ -169,8 +159,15 @@ def audited(results: Results) -> str:
     )
 
 
-def _gain(mean: float, interval: Sequence[float]) -> str:
-    return f"{signed(mean)} points ({between(interval)})"
+def _difference(row: Results) -> str:
+    """A row's gain over the one it is compared with, and the paper's where it has one."""
+    apart, paper = row["difference"], row["printed"]["gain"]
+    printed = "" if paper is None else f"; paper {paper:+.1f}"
+    return _gain(apart["mean"]["score"], apart["these_patients"], printed)
+
+
+def _gain(mean: float, interval: Sequence[float], printed: str = "") -> str:
+    return f"{signed(mean)} points ({between(interval)}{printed})"
 
 
 def _shown(interval: Sequence[float]) -> str:
