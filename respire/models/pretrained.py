@@ -17,6 +17,8 @@ Weights = dict[str, Tensor]
 """A state dict."""
 IMAGENET_VERSION = "IMAGENET1K_V1"
 """The torchvision weights that existed when the paper was written."""
+NO_FILE = ("imagenet", "none")
+"""What a model's weights can be but the path of a file."""
 
 
 def pretrained(model: Model) -> Weights:

@@ -1,10 +1,12 @@
 """What belongs to a run by its name, and which splits can be asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
 import respire.study.study as module
 from respire.data.corpora.corpus import Corpus
@@ -12,7 +14,7 @@ from respire.data.corpora.icbhi import read_catalogue
 from respire.data.cycles import PreparedCycles
 from respire.data.splits.split import Cut
 from respire.errors import InputError
-from respire.recipe.fields import Decision, Features
+from respire.recipe.fields import Decision, Features, Model
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
 from respire.runtime.run_folder import claim
@@ -59,10 +61,11 @@ def cut_study(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         cut: Cut | None = None,
         seed: int = 0,
         compute: Compute = CPU,
+        initial: Mapping[str, Tensor] | None = None,
     ) -> Study:
         prepared = PreparedCycles(storage, "prepared", ())
         told = (recipe, cut or Cut(), seed, place, found)
-        return module.cut_study(*told, prepared, {}, compute)
+        return module.cut_study(*told, prepared, dict(initial or {}), compute)
 
     return cut
 
@@ -105,6 +108,19 @@ def test_a_deterministic_run_is_not_taken_from_one_that_was_not(cut_study: Cutte
         for wanted in (False, True)
     ]
     assert keys[0] == cut_study(Recipe()).stage1.key != keys[1]
+
+
+def test_weights_are_known_by_what_is_in_their_file_and_not_by_where_it_lies(
+    cut_study: Cutter,
+) -> None:
+    zeros, ones = ({"weight": torch.full((2,), value)} for value in (0.0, 1.0))
+    here, there = (
+        replace(Recipe(), model=Model(weights=path)) for path in ("a.pt", "/home/b/weights.pt")
+    )
+    kept = cut_study(here, initial=zeros)
+    moved, other = (cut_study(there, initial=weights) for weights in (zeros, ones))
+    assert kept.stage1.key == moved.stage1.key != other.stage1.key
+    assert kept.whole.key == moved.whole.key
 
 
 def test_how_it_is_decided_belongs_to_the_experiment_and_not_to_stage_1(cut_study: Cutter) -> None:
