@@ -89,12 +89,17 @@ def weights(results: Results) -> str:
 
 
 def shortcuts(results: Results) -> str:
-    """Patients on both sides, and an epoch chosen on test."""
-    gain = {row["name"]: _difference(row) for row in results["rows"] if row["difference"]}
+    """Patients on both sides, an epoch chosen on test, and test cycles padded by their labels."""
+    gain = {
+        row["name"]: _difference(row)
+        for row in results["rows"]
+        if row["difference"] and row["difference"]["these_patients"]
+    }
     return (
-        f"A split by recording, whose patients are on both sides, {gain['split by recording']}; "
-        f"the best epoch on test in place of the last {gain['epoch chosen on test']}: on "
-        f"{len(results['split_seeds'])} splits."
+        f"A split by cycle, whose patients are on both sides, {gain['split by cycle']}, one by "
+        f"recording {gain['split by recording']}; the best epoch on test in place of the last "
+        f"{gain['epoch chosen on test']}, test cycles padded by their labels "
+        f"{gain['test cycles padded by their labels']}: on {len(results['split_seeds'])} splits."
     )
 
 
@@ -184,7 +189,7 @@ ROWS = (
     ),
     Row("How far can one Score be trusted?", SEEDS, luck),
     Row("What are ImageNet's weights worth?", "seed_variance/light-weights", weights),
-    Row("What are two shortcuts worth?", "leakage/light-3", shortcuts),
+    Row("What are four shortcuts worth?", "leakage/light-3-all", shortcuts),
     Row("Does CBA teach what it means to?", TECHNIQUES, seams),
     Row("What are CBA, BRC and smart padding worth?", TECHNIQUES, techniques),
     Row("Does fine-tuning for each device help?", "device_finetuning/light-8", tuned),
