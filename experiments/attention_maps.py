@@ -1,9 +1,9 @@
 """Does a network look at blank rows, and does clipping them move its attention?
 
 One recipe is trained on the same split and seed without and with blank region clipping (BRC).
-Grad-CAM++ maps of layer 4 are drawn for all test cycles, one by one and on average, as the
-paper's Fig. 3 and Fig. 5. The report adds the number that these only suggest: the share of
-attention that lies on blank rows. The same command resumes.
+Grad-CAM++ maps of layer 4 are made of all test windows; four are drawn by themselves, as the
+paper's Fig. 3, and the average of all, as its Fig. 5. The report adds the number that these only
+suggest: the share of attention that lies on blank rows. The same command resumes.
 """
 
 from respire.command.questions import attention_maps

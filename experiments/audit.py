@@ -1,7 +1,7 @@
 """What is the data set made of, and is what the paper says about it true?
 
 Cycles by device and class, their lengths, sample rates, patients a device, who is on both sides of
-the official split, and how many windows are blank at the top: of any directory in ICBHI's layout.
+the official split, and how many windows are blank at the top: of any recordings that --data takes.
 Of the published data set every number is held against the paper's, and its errata are listed.
 Nothing is trained.
 """

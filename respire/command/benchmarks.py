@@ -32,7 +32,7 @@ class BenchmarkOptions(DataOptions):
     """What to measure, and on which processor."""
 
     data: str | None = field(default_factory=data_from_environment)
-    """Recordings in ICBHI's layout whose preparation is measured too; none are downloaded."""
+    """Recordings whose preparation is measured too, as elsewhere; none are downloaded."""
     preset: Annotated[str, tyro.conf.arg(name="recipe", metavar=RECIPES)] = "scratch"
     """Recipe to start from; any field of it can be overridden below."""
     recipe: Recipe = field(default_factory=scratch)

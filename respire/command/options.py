@@ -97,7 +97,8 @@ class DataOptions(StoredOptions):
     skip_bad: tyro.conf.FlagCreatePairsOff[bool] = False
     """Leave recordings with errors out, and list them in the report."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Minutes on two cores, no download: synthetic data and the quick recipe."""
+    """Minutes on two cores, no download: synthetic data and, unless --recipe names another, recipe
+    quick."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import tyro
 
@@ -25,6 +25,9 @@ from respire.command.parse import recipe_of
 from respire.errors import InputError
 from respire.recipe.presets import scratch
 from respire.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from respire.experiments.search.summary import SearchPlan
 
 QUICK_TRIALS, QUICK_INNER_SPLITS = 6, 2
 QUICK_SIZES = (1, 2)
@@ -192,8 +195,9 @@ class SearchOptions(TrainingOptions):
     """How many recipes to try."""
     inner_splits: int = 3
     """Validation splits that each is scored on; --inner-seed is the first one's seed."""
-    outer_seeds: tuple[int, ...] = (0,)
-    """Split seeds that set test patients apart; the search is repeated for each of them."""
+    outer_seeds: tuple[int, ...] = ()
+    """Split seeds that set test patients apart; the search is repeated for each of them. Left out,
+    --split-seed alone."""
     sampler: Literal["tpe", "random", "cmaes", "gp"] = "tpe"
     """Who proposes recipes; cmaes and gp need a space without conditions, cmaes numbers only."""
     caution: float = 0.0
@@ -221,19 +225,25 @@ class SearchOptions(TrainingOptions):
         self.check_counts("trials", "inner_splits", "per_gpu")
         self.check_seeds("outer_seeds")
         self.check(["caution"], math.isfinite, "must be finite")
-        if not self.outer_seeds or len(set(self.outer_seeds)) < len(self.outer_seeds):
-            raise InputError(f"--outer-seeds {self.outer_seeds}: give one or more, each once")
+        if len(set(self.outer_seeds)) < len(self.outer_seeds):
+            raise InputError(f"--outer-seeds {self.outer_seeds}: give each once")
+
+    @property
+    def plan(self) -> "SearchPlan":
+        """How to search."""
+        from respire.experiments.search.summary import SearchPlan
+
+        told = {f.name: getattr(self, f.name) for f in dataclasses.fields(SearchPlan)}
+        return SearchPlan(**told | {"outer_seeds": self.outer_seeds or (self.split_seed,)})
 
 
 @asked_with(SearchOptions)
 def search(options: SearchOptions) -> str:
     """``experiments/search.py``."""
     from respire.experiments.search.run import search
-    from respire.experiments.search.summary import SearchPlan
 
-    told = {f.name: getattr(options, f.name) for f in dataclasses.fields(SearchPlan)}
-    plan, place = SearchPlan(**told), options.place
-    return search(options.recipe, options.cut, options.seed, plan, place, options.name)
+    told = (options.cut, options.seed, options.plan, options.place, options.name)
+    return search(options.recipe, *told)
 
 
 @asked_with(DataOptions)

@@ -15,6 +15,7 @@ from respire.command.main import command
 from respire.command.options import QUICK_EPOCHS, QUICK_SEEDS, QUICK_SPLITS, GridOptions
 from respire.command.parse import parse, recipe_of
 from respire.command.questions import FullOptions as Options
+from respire.command.questions import SearchOptions
 from respire.errors import InputError, RunError
 from respire.recipe.presets import PRESETS, fixed, paper, quick, small
 from respire.recipe.recipe import Recipe
@@ -297,6 +298,15 @@ def test_an_impossible_recipe_is_refused(arguments: list[str], said: str) -> Non
     with pytest.raises(InputError, match=said) as refused:
         options(*arguments)
     assert "\n" not in str(refused.value)
+
+
+def test_a_search_sets_the_split_seeds_patients_apart_unless_others_are_named() -> None:
+    def outer_seeds(*arguments: str) -> tuple[int, ...]:
+        return parse(SearchOptions, arguments, "a test").plan.outer_seeds
+
+    assert outer_seeds() == (0,)
+    assert outer_seeds("--split-seed", "7") == (7,)
+    assert outer_seeds("--split-seed", "7", "--outer-seeds", "1", "2") == (1, 2)
 
 
 def test_an_unknown_option_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:

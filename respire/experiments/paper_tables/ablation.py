@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from respire.data.splits.split import Cut, Kind
+from respire.data.splits.kinds import Kind
+from respire.data.splits.split import Cut
+from respire.errors import InputError
 from respire.experiments.paper_tables.printed import (
     CBA_BRC,
     CNN,
@@ -24,25 +26,33 @@ from respire.recipe.fields import Padding
 from respire.recipe.recipe import Recipe
 from respire.study.grid import Variant
 
-BLOCKS: tuple[tuple[Kind, Task], ...] = (
-    ("80-20", "4-class"),
-    ("60-40", "4-class"),
-    ("80-20", "2-class"),
-)
-"""Of Table 1; the first has the single steps too."""
+OFFICIAL: Kind = "60-40"
 WITH_SEAMS = ("CNN + CBA", "CNN + CBA within a recording", "CNN + CBA, normal joined too")
 """Steps whose training windows may be joined of two cycles."""
 
 
 def question(recipe: Recipe, cut: Cut) -> Question:
-    """The rows of Table 1 and of section 3."""
+    """The rows of Table 1 and of section 3.
+
+    Args:
+        recipe: how to train.
+        cut: who is held out of the rows that are not of the official split.
+
+    Raises:
+        InputError: it is an official split's.
+    """
+    if cut.listed_test:
+        raise InputError(
+            f"--split {cut.kind}: the table has rows of the official split beside those of random "
+            f"patients; use --split 80-20"
+        )
     variants: dict[str, Variant] = {}
     rows: list[Row] = []
-    for split, task in BLOCKS:
+    for split, task in blocks(cut):
         ours, here = replace(recipe, task=task), replace(cut, kind=split)
         base = with_techniques(ours, cba=False, brc=False)
-        suffix = "" if (split, task) == BLOCKS[0] else f", {split} {task}"
-        printed = TABLE_1[split, task]
+        suffix = "" if (split, task) == (cut.kind, "4-class") else f", {split} {task}"
+        printed = TABLE_1[split if split == OFFICIAL else "80-20", task]
         for name, row in ((CNN, base), (CBA_BRC, with_techniques(ours, cba=True, brc=True))):
             variants[name + suffix] = Variant(row, here, name == CBA_BRC)
         rows.append(Row(CNN + suffix, CNN + suffix, printed=printed[CNN]))
@@ -58,10 +68,11 @@ def question(recipe: Recipe, cut: Cut) -> Question:
     note = (
         "CNN: the recipe with smart padding and standard augmentation, without CBA and BRC; smart "
         "padding reads labels, so evaluation repeats the cycle; the other paddings are the same in "
-        "training and evaluation. Split 60-40 has one test side"
+        "training and evaluation."
     )
-    unchosen = recipe.selection == "none"
-    note += "." if unchosen else ": its rows differ in who is in validation."
+    if not cut.inside_training:
+        note += f" Split {OFFICIAL} has one test side"
+        note += "." if recipe.selection == "none" else ": its rows differ in who is in validation."
     return Question(
         "Table 1 and section 3, ablation",
         variants,
@@ -70,6 +81,15 @@ def question(recipe: Recipe, cut: Cut) -> Question:
         seams=(CNN, *WITH_SEAMS),
         primary=CBA_BRC,
     )
+
+
+def blocks(cut: Cut) -> list[tuple[Kind, Task]]:
+    """Of Table 1; the first has the single steps too.
+
+    A cut inside the official training side reads nothing of the official test side.
+    """
+    official: list[tuple[Kind, Task]] = [] if cut.inside_training else [(OFFICIAL, "4-class")]
+    return [(cut.kind, "4-class"), *official, (cut.kind, "2-class")]
 
 
 def steps(base: Recipe) -> Mapping[str, tuple[Recipe, Printed]]:

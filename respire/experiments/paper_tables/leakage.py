@@ -10,10 +10,18 @@ from respire.study.grid import Variant
 PLAIN = "no shortcut"
 OWN_CYCLE = "no shortcut, own cycle repeated"
 DISJOINT = "official split without its shared patients"
+NOTE = (
+    "The official rows share their trainings' patients and differ in who is tested; those split by "
+    "recording or by cycle test other cycles than the row they are compared with, and those by "
+    "recording train on 60% of all, not on 80%."
+)
 
 
 def question(recipe: Recipe, cut: Cut) -> Question:
-    """Each shortcut beside its like without."""
+    """Each shortcut beside its like without.
+
+    A cut inside the official training side has those that read nothing of the official test side.
+    """
     by_label = replace(recipe, features=replace(recipe.features, evaluation_padding="smart"))
     # A cycle that lies apart from its recording has no neighbours to be padded with.
     own_cycle = replace(recipe, features=replace(recipe.features, padding="repeat"))
@@ -34,15 +42,15 @@ def question(recipe: Recipe, cut: Cut) -> Question:
         OWN_CYCLE: Variant(own_cycle, cut),
         DISJOINT: Variant(recipe, replace(cut, kind="60-40-disjoint")),
     }
-    return Question(
-        "Five shortcuts",
+    asked = Question(
+        "Shortcuts",
         honest | {name: variant for name, (variant, _) in shortcuts.items()},
         [
             *(Row(name, name) for name in honest),
             *(Row(name, name, against=against) for name, (_, against) in shortcuts.items()),
         ],
-        note="The official rows share their trainings' patients and differ in who is tested; "
-        "those split by recording or by cycle test other cycles than the row they are compared "
-        "with, and those by recording train on 60% of all, not on 80%.",
+        note="" if cut.inside_training else NOTE,
         primary="epoch chosen on test",
     )
+    inside = [name for name, (variant, _) in shortcuts.items() if variant.cut.kind == cut.kind]
+    return asked.only(inside) if cut.inside_training else asked

@@ -7,6 +7,8 @@ from respire.errors import InputError
 from respire.experiments.paper_tables.printed import NOTHING, Printed
 from respire.study.grid import Variant
 
+UNLISTED = "Rows of the official split are left out: nothing tells recordings' official sides."
+
 
 @dataclass(frozen=True)
 class Row:
@@ -77,14 +79,20 @@ class Question:
                 f"least two"
             )
 
-    def only(self, names: Sequence[str] | None) -> "Question":
+    def unlisted(self) -> "Question":
+        """The same without rows of the official split, where it has others."""
+        official = {name for name, variant in self.variants.items() if variant.cut.needs_list}
+        kept = [row.name for row in self.rows if row.variant not in official]
+        if not kept or not official:
+            return self
+        return replace(self.only(kept), note=f"{self.note} {UNLISTED}".strip())
+
+    def only(self, names: Sequence[str]) -> "Question":
         """The same with some rows, and those that they are compared with.
 
         Raises:
             InputError: there is no row of a name.
         """
-        if names is None:
-            return self
         by_name = {row.name: row for row in self.rows}
         kept: set[str] = set()
         for name in names:

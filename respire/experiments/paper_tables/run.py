@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from respire.data.corpora.corpus import Corpus
+from respire.data.corpora.corpus import Corpus, open_corpus
 from respire.evaluation.assess import EVERY
 from respire.experiments.paper_tables.contrasts import summarise
 from respire.experiments.paper_tables.question import Question
@@ -31,7 +31,8 @@ def run_table(
         extent: how many splits and seeds.
         place: where things are.
         name: the run's own; None for one made of variants and key.
-        corpus: the recordings, where the question hung on their devices; None for the place's.
+        corpus: the recordings, where the question hung on their devices; None for the place's. The
+            official split's rows are left out where nothing tells official sides.
 
     Returns:
         The report's sentences and tables.
@@ -40,7 +41,12 @@ def run_table(
         InputError: bad input or an unusable setting, found before anything is trained.
         FloatingPointError: some runs failed; all others are kept.
     """
-    question = question.only(rows)
+    if corpus is None and place.data is not None:
+        corpus = open_corpus(place.data, place.skip_bad)
+    if rows is not None:
+        question = question.only(rows)
+    elif corpus is not None and not corpus.has_official:
+        question = question.unlisted()
     with start_grid(
         experiment, question.variants, extent, place, name, question.check, corpus
     ) as grid:

@@ -1,7 +1,12 @@
+import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from respire.data.corpora import icbhi
 from respire.data.corpora.icbhi_format import DEVICES
 from respire.data.splits.split import Cut
 from respire.errors import InputError
@@ -10,13 +15,16 @@ from respire.experiments.paper_tables import (
     device_finetuning,
     image_size,
     leakage,
+    run,
     single_device,
     window_length,
 )
 from respire.experiments.paper_tables.printed import CBA_BRC, CNN, FINE_TUNED
-from respire.experiments.paper_tables.question import Question
+from respire.experiments.paper_tables.question import UNLISTED, Question
 from respire.recipe.fields import Concatenation
 from respire.recipe.presets import PRESETS, small
+from respire.study.grid import Extent
+from respire.study.place import Place
 
 EVERY = {
     "ablation": lambda recipe: ablation.question(recipe, Cut()),
@@ -122,6 +130,60 @@ def test_every_shortcut_is_stamped_or_of_the_official_split() -> None:
     for name, variant in leakage.question(small(), Cut()).variants.items():
         loud = bool(variant.recipe.stamps) or not variant.cut.holds_out
         assert loud == (name not in (leakage.PLAIN, leakage.OWN_CYCLE, leakage.DISJOINT)), name
+
+
+@pytest.mark.parametrize("table", [ablation, leakage])
+def test_inside_the_official_training_side_no_row_reads_beyond_it(table: Any) -> None:
+    everywhere, inside = (
+        table.question(small(), Cut(kind)).variants for kind in ("80-20", "60-40-train")
+    )
+    assert len(inside) > 2
+    assert {variant.cut.kind for variant in inside.values()} == {"60-40-train"}
+    assert {variant.cut.kind for variant in everywhere.values()} >= {"80-20", "60-40"}
+
+
+def test_the_ablation_of_an_official_split_is_refused_as_it_has_one() -> None:
+    with pytest.raises(InputError, match=r"--split 60-40: .*; use --split 80-20"):
+        ablation.question(small(), Cut("60-40"))
+
+
+def test_where_nothing_tells_official_sides_their_rows_are_left_out_and_the_note_says_so() -> None:
+    asked = leakage.question(small(), Cut())
+    unlisted = asked.unlisted()
+    assert not any(variant.cut.needs_list for variant in unlisted.variants.values())
+    assert {row.name for row in asked.rows} - {row.name for row in unlisted.rows} == {
+        *("official split as published", leakage.DISJOINT)
+    }
+    assert unlisted.note.endswith(UNLISTED)
+    windows, official = (
+        window_length.question(small(), Cut(kind), (1,)) for kind in ("80-20", "60-40")
+    )
+    assert windows.unlisted() is windows
+    assert official.unlisted() is official  # what is missing is told when it is looked for
+
+
+def test_the_recordings_decide_whether_a_table_has_official_rows(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class BegunError(Exception):
+        """The variants of a table that is about to be trained."""
+
+    def begin(_: str, variants: Any, *__: Any) -> None:
+        raise BegunError(variants)
+
+    monkeypatch.setattr(run, "start_grid", begin)
+    unlisted = Path(shutil.copytree(corpus, tmp_path / "corpus"))
+    (unlisted / icbhi.SPLIT_LIST).unlink()
+    question, extent = ablation.question(small(), Cut()), Extent(1, (0,))
+
+    def begun(data: Path, rows: Sequence[str] | None) -> set[str]:
+        with pytest.raises(BegunError) as raised:
+            run.run_table("ablation", question, rows, extent, Place(str(data)))
+        return {variant.cut.kind for variant in raised.value.args[0].values()}
+
+    assert begun(corpus, None) == {"80-20", "60-40"}
+    assert begun(unlisted, None) == {"80-20"}
+    assert begun(unlisted, [f"{CNN}, 60-40 4-class"]) == {"60-40"}  # asked for: refused later
 
 
 def test_windows_that_are_not_whole_seconds_have_nothing_in_the_paper() -> None:
