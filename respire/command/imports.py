@@ -31,11 +31,16 @@ class ImportOptions:
 @asked_with(ImportOptions)
 def import_corpus(options: ImportOptions) -> str:
     """``respire import``: writes the manifest."""
+    from respire.data.corpora import plain
     from respire.data.corpora.corpus import import_manifest
     from respire.data.manifest import SUFFIXES, is_manifest, write_manifest
+    from respire.runtime.storage import Storage
 
     if not is_manifest(options.out):
         raise InputError(f"--out {options.out}: must end in {' or '.join(SUFFIXES)}")
+    table = plain.find(options.directory) if options.corpus == "csv" else None
+    if table == Storage.at(options.out):
+        raise InputError(f"--out {options.out}: is read; choose another name")
     told = (options.corpus, options.directory, options.name, options.skip_bad)
     manifest, skipped = import_manifest(*told)
     write_manifest(manifest, options.out)

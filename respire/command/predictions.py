@@ -89,6 +89,10 @@ def predict(options: PredictOptions) -> str:
     for line in unlabelled:
         print(f"left out: {line}", file=sys.stderr)
     if options.out is not None:
+        read = {Storage.at(of).uri for of in (*options.recordings, *(one.file for one in found))}
+        for file in _files(options.out):
+            if Storage.at(file).uri in read:
+                raise InputError(f"--out {options.out}: {file} is read; choose another name")
         Storage.at(options.out.rpartition("/")[0] or ".").check_writable()
     bad: list[str] = []
 
@@ -126,6 +130,12 @@ def predict(options: PredictOptions) -> str:
     return said
 
 
+def _files(out: str) -> tuple[str, ...]:
+    """What is written: of windows or cycles, and beside it of recordings; in JSON all in one."""
+    stem, dot, form = out.rpartition(".")
+    return (out,) if form == "json" else (out, f"{stem}-recordings{dot}{form}")
+
+
 def _write(
     out: str, model: "Model", rows: "pd.DataFrame", whole: "pd.DataFrame", left_out: list[str]
 ) -> None:
@@ -134,7 +144,7 @@ def _write(
 
     from respire.runtime.storage import Storage
 
-    stem, dot, form = out.rpartition(".")
+    form = out.rpartition(".")[2]
     if form == "json":
         windows = {file: of.drop(columns="file") for file, of in rows.groupby("file", sort=False)}
         told = [
@@ -149,7 +159,7 @@ def _write(
         }
         Storage.at(out).write_json({"model": about, "recordings": told, "left_out": left_out})
         return
-    for file, table in ((out, rows), (f"{stem}-recordings{dot}{form}", whole)):
+    for file, table in zip(_files(out), (rows, whole), strict=True):
         if form == "csv":
             Storage.at(file).write_bytes(table.to_csv(index=False).encode())
         else:

@@ -133,10 +133,8 @@ def people(manifest: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return told.dropna(axis=1, how="all"), warnings
 
 
-def fingerprint(cycles: pd.DataFrame, sha256: Mapping[str, str] | None = None) -> str:
-    """Hex digest of the audio files' content and the annotations.
-
-    Where the files lie and how the rows are ordered do not change it.
+def contents(cycles: pd.DataFrame, sha256: Mapping[str, str] | None = None) -> dict[str, bytes]:
+    """Digest of each recording's file, by recording, in their order.
 
     Args:
         cycles: the catalogue.
@@ -145,15 +143,42 @@ def fingerprint(cycles: pd.DataFrame, sha256: Mapping[str, str] | None = None) -
     Raises:
         InputError: a file has another.
     """
+    files = cycles.drop_duplicates("recording").sort_values("recording")
+    expected = [(sha256 or {}).get(file, "") for file in files["audio"]]
+    with ThreadPoolExecutor(THREADS) as pool:
+        digests = pool.map(_file_digest, files["audio"], expected)
+        return dict(zip(files["recording"], digests, strict=True))
+
+
+def copies(cycles: pd.DataFrame, content: Mapping[str, bytes]) -> list[str]:
+    """What a reader must know of recordings whose files hold the same (``contents``)."""
+    first: dict[bytes, str] = {}
+    pairs = [
+        (recording, first[digest])
+        for recording, digest in content.items()
+        if first.setdefault(digest, recording) != recording
+    ]
+    if not pairs:
+        return []
+    patient = cycles.drop_duplicates("recording").set_index("recording")["patient"]
+    apart = [pair for pair in pairs if patient[pair[0]] != patient[pair[1]]]
+    copy, original = (apart or pairs)[0]
+    said = f"{len(pairs)} recordings are copies of others, such as {copy} of {original}"
+    several = f"{len(apart)} of them another patient's: what is tested may have been trained on"
+    return [f"{said}, {several}" if apart else said]
+
+
+def fingerprint(cycles: pd.DataFrame, content: Mapping[str, bytes]) -> str:
+    """Hex digest of the audio files' content (``contents``) and the annotations.
+
+    Where the files lie and how the rows are ordered do not change it.
+    """
     cycles = cycles.sort_values(["recording", "cycle"])
-    audio = cycles.drop_duplicates("recording")["audio"]
     whole = hashlib.blake2b("\n".join(cycles["recording"]).encode(), digest_size=16)
     for column, dtype in (("start_s", "<f8"), ("end_s", "<f8"), ("label", "<i8")):
         whole.update(cycles[column].to_numpy(dtype).tobytes())
-    expected = [(sha256 or {}).get(file, "") for file in audio]
-    with ThreadPoolExecutor(THREADS) as pool:
-        for digest in pool.map(_file_digest, audio, expected):
-            whole.update(digest)
+    for digest in content.values():
+        whole.update(digest)
     return whole.hexdigest()
 
 

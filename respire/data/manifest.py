@@ -5,6 +5,7 @@
 """
 
 import io
+import posixpath
 import re
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from respire.data.bad_rows import but_for_bad, refuse
 from respire.errors import InputError
 from respire.labels import CLASSES
 from respire.runtime.storage import Storage
@@ -82,20 +84,29 @@ def is_manifest(where: str) -> bool:
     return _name(where).lower().endswith(SUFFIXES)
 
 
-def read_manifest(where: str) -> pd.DataFrame:
+def read_manifest(where: str, skip_bad: bool = False) -> tuple[pd.DataFrame, list[str]]:
     """A manifest's rows, complete: every column, sorted as in the file, recordings as URIs.
 
     Its index numbers the rows as an editor shows them: a CSV's from 2, a Parquet file's from 1.
 
+    Returns:
+        The rows, and why recordings were left out, one line each.
+
     Raises:
-        InputError: it cannot be read, or is no manifest; the message names row and remedy.
+        InputError: it cannot be read, or is no manifest; or a row is wrong, unless ``skip_bad``;
+            the message names row and remedy.
     """
     file = Storage.at(where)
-    return complete(read_rows(file), where, folder_of(file), _name(where).rpartition(".")[0])
+    named = _name(where).rpartition(".")[0]
+    return but_for_bad(
+        lambda rows: complete(rows, where, folder_of(file), named), read_rows(file), skip_bad
+    )
 
 
 def read_rows(file: Storage) -> pd.DataFrame:
     """The rows of a CSV or Parquet file, all as text, "" where there is no value.
+
+    Lines of a CSV that hold nothing are passed over, and counted.
 
     Raises:
         InputError: it cannot be read as such.
@@ -103,10 +114,20 @@ def read_rows(file: Storage) -> pd.DataFrame:
     try:
         if _name(file.uri).lower().endswith(".csv"):
             text = io.BytesIO(file.read_bytes())
-            rows = pd.read_csv(text, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            rows = pd.read_csv(
+                text,
+                dtype=str,
+                keep_default_na=False,
+                encoding="utf-8-sig",
+                skip_blank_lines=False,
+            ).fillna("")
             if not isinstance(rows.index, pd.RangeIndex):  # pandas takes the first for an index
                 raise ValueError("rows have more values than the first line has names")
+            rows.columns = rows.columns.str.strip()
+            if rows.columns.has_duplicates:
+                raise ValueError("two columns have the same name")
             rows.index += 2
+            rows = rows[rows.apply(lambda column: column.str.strip() != "").any(axis=1)]
         else:
             table = file.read_table()
             table.validate(full=True)  # texts that are no UTF-8, which pandas would trip over
@@ -174,16 +195,16 @@ def complete(rows: pd.DataFrame, where: str, folder: Storage, corpus: str) -> pd
     for name in NUMBERS:
         numbers = pd.to_numeric(full[name], errors="coerce").astype(float)
         unread = pd.Series(~np.isfinite(numbers), full.index) & ~full[name].isin(_NO_NUMBER)
-        _refuse(full, unread, where, name, "is no number", "correct it")
+        refuse(full, unread, where, name, "is no number", "correct it")
         full[name] = numbers
     for name, column in text.items():
         if column.allowed:
             bad = ~full[name].isin(("", *column.allowed))
-            _refuse(full, bad, where, name, "is none of " + ", ".join(column.allowed), "correct it")
+            refuse(full, bad, where, name, "is none of " + ", ".join(column.allowed), "correct it")
     _check_labels(full, where)
     _check_units(full, where)
     bad = ~full["corpus"].map(lambda name: bool(_CORPUS.fullmatch(name)))
-    _refuse(full, bad, where, "corpus", "may have letters, digits, _ . - only", "rename it")
+    refuse(full, bad, where, "corpus", "may have letters, digits, _ . - only", "rename it")
     full["recording"] = [_opened(folder, recording) for recording in full["recording"]]
     _check_recordings(full, where)
     return full
@@ -192,10 +213,10 @@ def complete(rows: pd.DataFrame, where: str, folder: Storage, corpus: str) -> pd
 def _check_labels(rows: pd.DataFrame, where: str) -> None:
     """Fill in each label's state."""
     judged = rows["label_state"].isin(("", *JUDGED))
-    _refuse(rows, judged & (rows["label"] == ""), where, "label", "is missing", "give one")
+    refuse(rows, judged & (rows["label"] == ""), where, "label", "is missing", "give one")
     states = rows["label"].map({name: JUDGED[name == LABELS[0]] for name in LABELS})
     bad = judged & (rows["label_state"] != "") & (rows["label_state"] != states)
-    _refuse(rows, bad, where, "label_state", "is not the label's", "correct it, or leave it out")
+    refuse(rows, bad, where, "label_state", "is not the label's", "correct it, or leave it out")
     rows["label_state"] = rows["label_state"].where(rows["label_state"] != "", states)
 
 
@@ -204,13 +225,14 @@ def _check_units(rows: pd.DataFrame, where: str) -> None:
         bad = rows[name] == ""
         if name == "group":
             bad &= rows["group_kind"] != "none"
-        _refuse(rows, bad, where, name, "is missing", "give one")
+        refuse(rows, bad, where, name, "is missing", "give one")
     start_s, end_s = rows["start_s"], rows["end_s"]
     for name in ("start_s", "end_s"):
-        _refuse(rows, rows[name].isna(), where, name, "is missing", "give seconds")
-    _refuse(rows, start_s < 0, where, "start_s", "is negative", "correct it")
+        refuse(rows, rows[name].isna(), where, name, "is missing", "give seconds")
+    refuse(rows, start_s < 0, where, "start_s", "is negative", "correct it")
+    refuse(rows, end_s <= start_s, where, "end_s", "is not after start_s", "correct it")
     bad = end_s - start_s < SHORTEST_S
-    _refuse(rows, bad, where, "end_s", "is not a sample at 4 kHz after start_s", "correct it")
+    refuse(rows, bad, where, "end_s", "is not a sample at 4 kHz after start_s", "correct it")
 
 
 def _check_recordings(rows: pd.DataFrame, where: str) -> None:
@@ -218,7 +240,7 @@ def _check_recordings(rows: pd.DataFrame, where: str) -> None:
     first = rows.groupby("recording", sort=False)[list(OF_RECORDING)].transform("first")
     for name in OF_RECORDING:
         bad = (rows[name] != first[name]) & ~(rows[name].isna() & first[name].isna())
-        _refuse(rows, bad, where, name, "is another than in the recording's first row", "settle it")
+        refuse(rows, bad, where, name, "is another than in the recording's first row", "settle it")
     judged = rows[rows["label_state"].isin(JUDGED)]
     if judged.empty:
         raise InputError(f"{where}: no row has a positive or negative label; annotate some")
@@ -230,16 +252,7 @@ def _check_recordings(rows: pd.DataFrame, where: str) -> None:
         ordered["start_s"] < ordered["end_s"].shift()
     )
     says = "is before the end of the recording's unit before it"
-    _refuse(ordered, overlap, where, "start_s", says, "keep one of the two")
-
-
-def _refuse(
-    rows: pd.DataFrame, bad: pd.Series, where: str, column: str, what: str, remedy: str
-) -> None:
-    if bad.any():
-        row = int(bad.to_numpy().argmax())
-        value = rows[column].astype(object).iloc[row]
-        raise InputError(f"{where}, row {rows.index[row]}: {column} {value!r} {what}; {remedy}")
+    refuse(ordered, overlap, where, "start_s", says, "keep one of the two")
 
 
 def folder_of(file: Storage) -> Storage:
@@ -252,7 +265,7 @@ def _opened(folder: Storage, recording: str) -> str:
     """A recording's path or URI as it can be opened from anywhere."""
     if "://" in recording or recording.startswith(("/", "~")):
         return Storage.at(recording).uri
-    return (folder / recording).uri
+    return (folder / posixpath.normpath(recording)).uri
 
 
 def _name(where: str) -> str:

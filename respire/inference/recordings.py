@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import fs
 
-from respire.data.audio import AUDIO_SUFFIXES, read_audio
-from respire.data.corpora.icbhi_format import parse_annotation
+from respire.data.audio import AUDIO_SUFFIXES, no_sound, read_channels
+from respire.data.corpora.icbhi_format import parse_annotation, resembles_name
+from respire.data.corpora.source import Source, is_utf8, shown
 from respire.data.manifest import JUDGED, is_manifest, read_manifest
 from respire.data.manifest import UNKNOWN as UNKNOWN_DEVICE
 from respire.data.preprocess import preprocess, slice_cycles
@@ -23,8 +24,6 @@ from respire.runtime.storage import Storage
 
 SHORTEST_S = 0.2
 """Shorter recordings are refused: no annotated cycle of ICBHI 2017 is."""
-PARTS_OF_A_NAME = 5
-"""Patient, session, location, mode and device, as ICBHI 2017 names recordings."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,8 @@ def find_recordings(
 ) -> list[Recording]:
     """The recordings among files, folders (searched recursively), manifests, and URIs of them.
 
+    Each is found once, however often it is named.
+
     Those of a manifest (data/manifest.py) have the cycles that are annotated there; where none of
     a recording's has a settled label, there is nothing of it to be heard.
 
@@ -82,11 +83,15 @@ def find_recordings(
             )
             for file in _files(source)
         )
-    return found
+    once: dict[str, Recording] = {}
+    for recording in found:
+        once.setdefault(Storage.at(recording.file).uri, recording)
+    return list(once.values())
 
 
 def _in_manifest(manifest: str, device: str) -> Iterator[Recording]:
-    for file, units in read_manifest(manifest).groupby("recording", sort=False):
+    rows, _ = read_manifest(manifest)
+    for file, units in rows.groupby("recording", sort=False):
         made_with = units["device"].iloc[0]
         judged = units[units["label_state"].isin(JUDGED)].sort_values("start_s", kind="stable")
         named = device_in_name(str(file)) or device
@@ -127,9 +132,9 @@ def _missing(value: object) -> bool:
 
 
 def device_in_name(file: str) -> str:
-    """The device that a file's name ends in, if it has the parts of ICBHI's names; else ""."""
-    parts = Recording(file).stem.split("_")
-    return parts[-1] if len(parts) == PARTS_OF_A_NAME else ""
+    """The device that a file's name ends in, if it is like ICBHI's names; else ""."""
+    stem = Recording(file).stem
+    return stem.rpartition("_")[2] if resembles_name(stem) else ""
 
 
 def _files(source: str) -> Iterator[str]:
@@ -140,18 +145,14 @@ def _files(source: str) -> Iterator[str]:
     if kind != fs.FileType.Directory:
         yield source
         return
-    found = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
-    # Names with a leading dot are a file system's own, such as macOS' "._NAME.wav".
-    names = sorted(
-        file.path[len(path.rstrip("/")) + 1 :]
-        for file in found
-        if file.type == fs.FileType.File
-        and PurePosixPath(file.base_name).suffix.lower() in AUDIO_SUFFIXES
-        and not file.base_name.startswith(".")
-    )
-    if not names:
+    folder = Source.at(source)
+    found = [at for at in folder.paths if PurePosixPath(at).suffix.lower() in AUDIO_SUFFIXES]
+    if not found:
         raise InputError(f"{source}: no recording ({', '.join(AUDIO_SUFFIXES)}) below it")
-    yield from ((Storage(source.rstrip("/")) / name).uri for name in names)
+    for at in found:
+        if not is_utf8(at):
+            raise InputError(f"{shown(at)}: its name is no UTF-8; rename it")
+        yield (Storage(source.rstrip("/")) / at[len(path.rstrip("/")) + 1 :]).uri
 
 
 def _with_suffix(file: str, suffix: str) -> str:
@@ -191,14 +192,15 @@ def cut(recordings: Sequence[Recording], recipe: Recipe) -> pa.Table:
 
 def _row(recording: Recording, recipe: Recipe) -> dict[str, object]:
     file, rate_hz = recording.file, recipe.preprocess.sample_rate_hz
-    audio, rate = read_audio(file, recording.content)
+    channels, rate = read_channels(file, recording.content)
+    audio = channels.mean(axis=1)
     if len(audio) < SHORTEST_S * rate:
         raise InputError(
             f"{file}: lasts {len(audio) / rate:g} s, and no cycle of breath is shorter than "
             f"{SHORTEST_S} s; record it again"
         )
-    if np.ptp(audio) == 0:
-        raise InputError(f"{file}: silent from beginning to end; record it again")
+    if why := no_sound(channels):
+        raise InputError(f"{file}: without sound ({why}); record it again")
     waveform = preprocess(audio, rate, recipe.preprocess)
     cycles, labels = recording.cycles, None
     if recording.annotation:

@@ -106,7 +106,8 @@ def test_only_five_columns_are_needed(hospital: Path, tmp_path: Path) -> None:
     [
         ("A,0,1,loud", "label 'loud' is none of"),
         ("A,zero,1,normal", "start_s 'zero' is no number"),
-        ("A,1,1,normal", "end_s 1.0 is not a sample"),
+        ("A,1,1,normal", "end_s 1.0 is not after start_s"),
+        ("A,1,1.0001,normal", "end_s 1.0001 is not a sample"),
         ("A,-1,1,normal", "start_s -1.0 is negative"),
         (",2,3,normal", "group '' is missing"),
         ("B,2,3,normal", "group 'B' is another than in the recording's first row"),
@@ -167,7 +168,7 @@ def test_groups_that_are_dates_are_named_as_such(hospital: Path, tmp_path: Path)
 def test_a_manifest_is_read_back_as_it_was_written(hospital: Path, tmp_path: Path) -> None:
     rows, _ = import_manifest("csv", str(hospital))
     write_manifest(rows, str(hospital / "m.csv"))
-    again = read_manifest(str(hospital / "m.csv"))
+    again, _ = read_manifest(str(hospital / "m.csv"))
     (hospital / "m.csv").unlink()
     pd.testing.assert_frame_equal(again, rows)
     assert tmp_path.exists()

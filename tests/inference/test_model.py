@@ -242,6 +242,19 @@ def test_one_bad_file_is_one_line_and_nothing_is_written(
     assert not list(Path.cwd().glob("answers*"))
 
 
+def test_what_is_read_is_not_written_over(
+    folder: Path, recordings: Path, tmp_path: Path, refusal: Callable[..., str]
+) -> None:
+    rows = "".join(f"{file},A,0,1,normal\n" for file in sorted(recordings.glob("*.wav")))
+    manifest = "recording,group,start_s,end_s,label\n" + rows
+    for name, out in (("m.csv", "m.csv"), ("m-recordings.csv", "m.csv")):
+        (tmp_path / name).write_text(manifest)
+        told = ("--out", str(tmp_path / out))
+        line = refusal(predict, str(folder), str(tmp_path / name), *told)
+        assert f"{name} is read; choose another name" in line
+        assert (tmp_path / name).read_text() == manifest
+
+
 def test_the_command_hears_the_others_and_writes_both_tables(
     folder: Path, recordings: Path, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """What is found, how it is cut, and what is refused."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ def test_windows_overlap_by_half_and_reach_the_end(duration_s: float, window_s: 
         ("s3://b/101_1b1_Al_sc_Walkman.flac?region=x", "Walkman"),
         ("breath.wav", ""),
         ("my_breath.wav", ""),
+        ("P01_visit_2_left_lung.wav", ""),  # five parts, and none of ICBHI's
     ],
 )
 def test_a_device_is_that_of_an_icbhi_name(file: str, device: str) -> None:
@@ -66,6 +68,23 @@ def test_folders_are_searched_and_files_taken_as_they_are_named(tmp_path: Path) 
     assert found[0].annotation == str(tmp_path / "a.txt")
     with pytest.raises(InputError, match="no such file"):
         find_recordings([tmp_path / "c.wav"])
+
+
+def test_a_recording_that_is_named_twice_is_heard_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.wav", "b.wav"):
+        noise(tmp_path / name)
+    found = find_recordings(["b.wav", ".", tmp_path / "a.wav", "./b.wav"])
+    assert [one.file for one in found] == ["b.wav", "./a.wav"]
+
+
+def test_a_name_that_is_no_text_is_refused_in_words(tmp_path: Path) -> None:
+    named = os.fsencode(tmp_path) + b"/m\xfcller.wav"
+    noise(tmp_path / "a.wav").rename(os.fsdecode(named))
+    with pytest.raises(InputError, match=r"m\\xfcller.wav: its name is no UTF-8; rename it"):
+        find_recordings([tmp_path])
 
 
 def test_any_rate_and_channels_become_windows_without_labels(tmp_path: Path) -> None:
@@ -111,6 +130,11 @@ def silent(file: Path) -> None:
     sf.write(file, np.zeros(4000), 4000)
 
 
+def cancelling(file: Path) -> None:
+    left = np.random.default_rng(0).normal(0, 0.1, 4000)
+    sf.write(file, np.stack([left, -left], 1), 4000)
+
+
 def short(file: Path) -> None:
     noise(file, 0.1)
 
@@ -124,7 +148,8 @@ def text(file: Path) -> None:
 
 
 BAD = {
-    "silent": (silent, "silent from beginning to end"),
+    "silent": (silent, r"without sound \(silent\)"),
+    "cancelling": (cancelling, r"without sound \(channels cancel\)"),
     "short": (short, "lasts 0.1 s"),
     "NaN": (not_a_number, "not finite"),
     "text": (text, "not decodable as audio"),

@@ -9,7 +9,15 @@ from pathlib import Path
 import pandas as pd
 import pooch
 
-from respire.data.catalogue import catalogue, check_audio, fingerprint, names_of, people
+from respire.data.catalogue import (
+    catalogue,
+    check_audio,
+    contents,
+    copies,
+    fingerprint,
+    names_of,
+    people,
+)
 from respire.data.corpora import icbhi, plain
 from respire.data.corpora.icbhi_download import download
 from respire.data.corpora.synthetic import default_corpus
@@ -91,11 +99,18 @@ def open_corpus(data: str | None, skip_bad: bool = False) -> Corpus:
     """
     where = locate(data)
     if is_manifest(where):
-        return _of_manifest(read_manifest(where), where, where, skip_bad)
+        return _of_manifest(*read_manifest(where, skip_bad), where, where, skip_bad)
     if table := plain.find(where):
-        return _of_manifest(plain.manifest(table, named(where)), table.uri, where, skip_bad)
-    found = icbhi.read_catalogue(where, skip_bad)
+        rows, skipped = plain.manifest(table, named(where), skip_bad)
+        return _of_manifest(rows, skipped, table.uri, where, skip_bad)
+    try:
+        found = icbhi.read_catalogue(where, skip_bad)
+    except InputError as error:
+        if why := plain.why_none(where):
+            raise InputError(f"{error} (or, if it is a table of cycles, {why})") from error
+        raise
     patients, unread = icbhi.read_patients(where)
+    content = contents(found.cycles)
     return Corpus(
         cycles=found.cycles,
         skipped=found.skipped,
@@ -103,9 +118,10 @@ def open_corpus(data: str | None, skip_bad: bool = False) -> Corpus:
             *((SYNTHETIC_WARNING,) if data == SYNTHETIC else ()),
             *found.warnings,
             *unread,
+            *copies(found.cycles, content),
         ),
         directory=where,
-        fingerprint=fingerprint(found.cycles),
+        fingerprint=fingerprint(found.cycles, content),
         patients=patients.loc[patients.index.isin(found.cycles["patient"])],
     )
 
@@ -128,9 +144,12 @@ def import_manifest(
         return icbhi.manifest(where, skip_bad)
     if (table := plain.find(where)) is None:
         needed = ", ".join(plain.NEEDED)
-        raise InputError(f"{where}: no CSV with columns {needed} in it; put one there")
-    rows, skipped = check_audio(plain.manifest(table, corpus or named(where)), table.uri, skip_bad)
-    return rows, tuple(skipped)
+        none = f"{where}: no CSV with columns {needed} in it; put one there"
+        raise InputError(plain.why_none(where) or none)
+    rows, skipped = plain.manifest(table, corpus or named(where), skip_bad)
+    rows, unheard = check_audio(rows, table.uri, skip_bad)
+    names_of(rows)  # which refuses two files of one name
+    return rows, (*skipped, *unheard)
 
 
 def named(directory: str) -> str:
@@ -139,11 +158,15 @@ def named(directory: str) -> str:
     return re.sub(r"[^\w.-]", "-", name)
 
 
-def _of_manifest(manifest: pd.DataFrame, where: str, data: str, skip_bad: bool) -> Corpus:
-    manifest, skipped = check_audio(manifest, where, skip_bad)
+def _of_manifest(
+    manifest: pd.DataFrame, skipped: list[str], where: str, data: str, skip_bad: bool
+) -> Corpus:
+    manifest, unheard = check_audio(manifest, where, skip_bad)
     cycles = catalogue(manifest)
     patients, warnings = people(manifest)
     sha256 = dict(zip(manifest["recording"], manifest["sha256"], strict=True))
+    content = contents(cycles, sha256)
+    warnings += copies(cycles, content)
     sided = manifest[manifest["official_side"] != ""]
     passed_over = len(manifest) - len(cycles)
     if passed_over:
@@ -160,10 +183,10 @@ def _of_manifest(manifest: pd.DataFrame, where: str, data: str, skip_bad: bool) 
         )
     return Corpus(
         cycles=cycles,
-        skipped=tuple(skipped),
+        skipped=(*skipped, *unheard),
         warnings=tuple(warnings),
         directory=data,
-        fingerprint=fingerprint(cycles, sha256),
+        fingerprint=fingerprint(cycles, content),
         patients=patients,
         sides=dict(zip(names_of(sided), sided["official_side"], strict=True)),
         groups=kinds.pop() if len(kinds) == 1 else "group" if kinds else "patient",

@@ -4,73 +4,108 @@ Its columns are file (from the folder on), patient, start and end in seconds, cr
 0 or 1, and, where they are known, device and any other of the manifest's (data/manifest.py).
 """
 
-import pandas as pd
-from pyarrow import fs
+import csv
 
+import pandas as pd
+
+from respire.data.bad_rows import but_for_bad, refuse
 from respire.data.catalogue import BARE
-from respire.data.corpora.source import decoded
+from respire.data.corpora.source import Source, decoded
 from respire.data.manifest import LABELS, complete, folder_of, read_rows
 from respire.errors import InputError
 from respire.runtime.storage import Storage
 
 NEEDED = ("file", "patient", "start", "end", "crackle", "wheeze")
 _CALLED = {"file": "recording", "patient": "group", "start": "start_s", "end": "end_s"}
+_OURS = (*_CALLED.values(), "label", "raw_label")
+"""Columns of a manifest that follow from those that are needed here."""
 _FLAGS = ("0", "1")
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_ALIKE = 3
+"""A CSV with so many of the needed columns is meant for a table of cycles."""
 
 
 def find(directory: str) -> Storage | None:
-    """The one CSV of the folder that has the columns; None where there is none.
+    """The one CSV at the top of the folder that has the columns; None where there is none.
 
     Raises:
-        InputError: there are several.
+        InputError: there are several, or the folder cannot be listed.
     """
-    folder = Storage.at(directory)
-    filesystem, path = folder.filesystem()
-    try:
-        files = filesystem.get_file_info(fs.FileSelector(path))
-        tables = [
-            folder / file.base_name
-            for file in files
-            if file.base_name.lower().endswith(".csv")
-            and not file.base_name.startswith(".")
-            and set(NEEDED) <= set(_head(filesystem, file.path))
-        ]
-    except OSError:
-        return None
+    source = Source.at(directory)
+    tables = [path for path in _tables(source) if set(NEEDED) <= set(_names(source, path))]
     if len(tables) > 1:
-        names = " and ".join(sorted(table.uri for table in tables))
+        names = " and ".join(sorted(map(source.uri_of, tables)))
         raise InputError(f"{names}: two tables of cycles; keep one")
-    return tables[0] if tables else None
+    return Storage(source.uri_of(tables[0])) if tables else None
 
 
-def _head(filesystem: fs.FileSystem, path: str) -> list[str]:
-    with filesystem.open_input_stream(path) as stream:
+def why_none(directory: str) -> str:
+    """Why a CSV at the top of the folder is no table of cycles; "" where none is like one.
+
+    Raises:
+        InputError: the folder cannot be listed.
+    """
+    source = Source.at(directory)
+    for path in _tables(source):
+        for separator, called in _SEPARATORS.items():
+            names = _names(source, path, separator)
+            if sum(name.lower() in NEEDED for name in names) < _ALIKE:
+                continue
+            if separator != ",":
+                return f"{path}: is separated by {called}; save it with commas"
+            missing = ", ".join(name for name in NEEDED if name not in names)
+            return f"{path}: no column {missing} among {', '.join(names)}; rename or add it"
+    return ""
+
+
+def _tables(source: Source) -> list[str]:
+    top = source.root.rstrip("/")
+    return [
+        path
+        for path in source.paths
+        if path.rpartition("/")[0] == top and path.lower().endswith(".csv")
+    ]
+
+
+def _names(source: Source, path: str, separator: str = ",") -> list[str]:
+    """What the first line of a CSV names; nothing where it is no text."""
+    with source.filesystem.open_input_stream(path) as stream:
         first = stream.read(4096).partition(b"\n")[0]
     try:
-        return [name.strip() for name in decoded(first).split(",")]
-    except ValueError:
+        (names,) = csv.reader([decoded(first).strip()], delimiter=separator, strict=True)
+    except (ValueError, csv.Error):
         return []
+    return [name.strip() for name in names]
 
 
-def manifest(table: Storage, corpus: str) -> pd.DataFrame:
-    """The CSV's rows as a complete manifest.
+def manifest(table: Storage, corpus: str, skip_bad: bool = False) -> tuple[pd.DataFrame, list[str]]:
+    """The CSV's rows as a complete manifest; and why recordings were left out, one line each.
 
     Raises:
-        InputError: a row is wrong, or the corpus may not be called so.
+        InputError: a row is wrong, unless ``skip_bad``; a column is one too many; or the corpus may
+            not be called so.
     """
     if corpus == BARE:
         raise InputError(f"{table.uri}: corpus {BARE} is ICBHI 2017; name it otherwise")
-    rows = read_rows(table).rename(columns=_CALLED)
+    rows = read_rows(table)
+    for name in _OURS:
+        if name in rows:
+            raise InputError(
+                f"{table.uri}: column {name} beside {', '.join(NEEDED)}, which it follows from; "
+                f"take it out"
+            )
+    return but_for_bad(
+        lambda kept: _complete(kept, table, corpus), rows.rename(columns=_CALLED), skip_bad
+    )
+
+
+def _complete(rows: pd.DataFrame, table: Storage, corpus: str) -> pd.DataFrame:
     for name in ("crackle", "wheeze"):
         bad = ~rows[name].str.strip().isin(_FLAGS)
-        if bad.any():
-            first = rows.loc[bad, name]
-            raise InputError(
-                f"{table.uri}, row {first.index[0]}: {name} {first.iloc[0]!r} must be 0 or 1; "
-                f"correct it"
-            )
-    crackle, wheeze = (rows.pop(name).str.strip() for name in ("crackle", "wheeze"))
+        refuse(rows, bad, table.uri, name, "must be 0 or 1", "correct it")
+    crackle, wheeze = (rows[name].str.strip() for name in ("crackle", "wheeze"))
     label = crackle.astype(int) + 2 * wheeze.astype(int)
-    rows["label"] = label.map(dict(enumerate(LABELS)))
-    rows["raw_label"] = crackle + " " + wheeze
-    return complete(rows, table.uri, folder_of(table), corpus)
+    labelled = rows.drop(columns=["crackle", "wheeze"]).assign(
+        label=label.map(dict(enumerate(LABELS))), raw_label=crackle + " " + wheeze
+    )
+    return complete(labelled, table.uri, folder_of(table), corpus)
