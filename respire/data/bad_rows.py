@@ -28,7 +28,7 @@ def refuse(
         BadRowsError: there are any.
     """
     if bad.any():
-        values = rows[bad].drop_duplicates("recording")[column].astype(object)
+        values = dict(rows[bad].drop_duplicates("recording")[column].astype(object))
         raise BadRowsError(
             {
                 row: f"{where}, row {row}: {column} {value!r} {what}; {remedy}"
