@@ -48,7 +48,8 @@ respire COMMAND [--help]
 {{commands}}
 
 respire full --quick shows it in minutes, on synthetic recordings.
-respire completion SHELL prints what bash, zsh or tcsh need to complete all this.
+respire completion SHELL prints what bash, zsh or tcsh need to complete all this:
+  eval "$(respire completion bash)"
 """
 
 

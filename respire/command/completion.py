@@ -11,6 +11,11 @@ import tyro
 from respire.command.parse import RULES
 
 SHELLS = ("bash", "zsh", "tcsh")
+_OPTIONS = "COMPLETION_SPEC = "
+"""What tyro's line with all options begins with; bash takes each line of a help text for a word."""
+_FILES = ("complete -F ", "complete -o default -F ")
+"""So that bash offers files where no option fits; and, for that, no empty word."""
+_NOTHING = ('matches+=("$completion")', '[[ -n $completion ]] && matches+=("$completion")')
 
 
 def completion(arguments: Sequence[str], commands: Mapping[str, tuple[str, str]]) -> str:
@@ -35,4 +40,7 @@ def completion(arguments: Sequence[str], commands: Mapping[str, tuple[str, str]]
             args=["--tyro-print-completion", *arguments],
             registry=RULES,
         )
-    return script.getvalue()
+    lines = script.getvalue().splitlines()
+    told = [line.replace(r"\n", " ") if line.startswith(_OPTIONS) else line for line in lines]
+    text = "\n".join(told) + "\n"
+    return text.replace(*_FILES).replace(*_NOTHING)
