@@ -37,7 +37,8 @@ def hear_seams(
 
     Returns:
         Predictions (training/predict.py), the same cycles for each of PARTNERS, which are in a
-        column ``partner``. Cycles whose recording has no other normal one are left out.
+        column ``partner``. Cycles whose recording has no other normal one are left out, and where
+        all are there is no row.
     """
     bank = CycleBank.from_table(test, recipe.task, compute.device)
     normal = np.flatnonzero(bank.cycles["label"] == NORMAL)
@@ -54,6 +55,8 @@ def hear_seams(
         partner: Lead(chosen, torch.from_numpy(normal[others[heard]]))
         for partner, others in second.items()
     }
+    if not len(heard):
+        return pd.DataFrame(columns=["partner"])
     network = on_device(network_of(recipe, learnt.weights), compute.device)
     pipeline, frames = Pipeline(recipe, compute.device), []
     for partner, lead in leads.items():

@@ -88,7 +88,7 @@ def by_patient(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         predictions: a row a test cycle and training seed, with columns ``patient``, ``device``,
-            ``recording`` (of several seeds, each after its seed, as in "0:NAME"), ``cycle``,
+            ``recording`` (after its seed, where there are several, as in "0:NAME"), ``cycle``,
             ``label`` and ``predicted``.
 
     Returns:
@@ -97,7 +97,7 @@ def by_patient(predictions: pd.DataFrame) -> pd.DataFrame:
         over cycles and seeds).
     """
     rows = predictions.assign(
-        recording=predictions["recording"].str.split(":").str[-1],
+        recording=predictions["recording"].str.split(":", n=1).str[-1],
         abnormal=predictions["label"] != NORMAL,
         recognised=predictions["label"] == predictions["predicted"],
     )

@@ -1,7 +1,6 @@
 """A grid of runs: variants, splits and training seeds, to predictions."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from respire.recipe.recipe import Recipe
 from respire.runtime.actors import run_grid
 from respire.runtime.tracking import Tracker
 from respire.study.experiment import Experiment, Planned, open_setting
-from respire.study.one_run import Run, train_and_test, unreported
+from respire.study.one_run import Run, rounds, train_and_test, unreported
 from respire.study.place import Place
 from respire.study.progress import EpochReport
 from respire.study.study import Study
@@ -165,7 +164,7 @@ class Grid:
         gpu = any(self.studies[at].compute.device == "cuda" for at in waiting)
         ended = chain.from_iterable(
             run_grid(train_and_test, self._jobs(cells), gpu=gpu, per_gpu=self.extent.per_gpu)
-            for cells in self._rounds(waiting)
+            for cells in rounds({at: self.run_of(at) for at in waiting})
         )
         for done, (cell, failure) in enumerate(ended, 1):
             at = by_name[cell.name]
@@ -182,18 +181,6 @@ class Grid:
                 flush=True,
             )
         return failures
-
-    def _rounds(self, waiting: list[Coordinates]) -> list[list[Coordinates]]:
-        """Cells of one stage 1 in one round each: at once, they would train it in one folder."""
-        rounds: list[list[Coordinates]] = []
-        begun = Counter[str]()
-        for at in waiting:
-            key = self.studies[at].stage1.key
-            if begun[key] == len(rounds):
-                rounds.append([])
-            rounds[begun[key]].append(at)
-            begun[key] += 1
-        return rounds
 
     def _jobs(self, waiting: list[Coordinates]) -> Iterator[tuple[Run, pa.Table]]:
         """Each cell with the cycles it needs, begun when it is asked for."""

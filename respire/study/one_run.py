@@ -1,7 +1,9 @@
 """One run: a recipe trained on one split with one seed, and tested."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,7 +25,8 @@ from respire.training.finetune import DeviceModel
 from respire.training.loop import Fit, OnEpoch, Row, fit
 from respire.training.stage2 import each_device, train_stage2
 
-PREDICTIONS, VALIDATION = "predictions.parquet", "validation.json"
+K = TypeVar("K", bound=Hashable)
+PREDICTIONS, VALIDATION = "predictions.parquet", "validation.parquet"
 
 
 def unreported(_: str) -> OnEpoch:
@@ -106,12 +109,13 @@ class Run:
 
     @property
     def validated(self) -> bool:
-        """Whether its validation Scores are there."""
+        """Whether what its last stage predicts of the validation side is there."""
         return (self.home / VALIDATION).exists()
 
     def validation(self) -> Scores:
         """Scores of the validation side after its last stage (``train_and_validate``)."""
-        return Scores.from_json((self.home / VALIDATION).read_json())
+        rows = (self.home / VALIDATION).read_table().to_pandas()
+        return overall(decided(rows, self.study.recipe.prior), len(self.study.recipe.classes))
 
     def fit(self) -> Fit:
         """Stage 1's run."""
@@ -144,6 +148,19 @@ class Run:
         )
 
 
+def rounds(runs: Mapping[K, Run]) -> list[list[K]]:
+    """Runs of one stage 1 in a round each: at once, they would train it in one folder."""
+    parts: list[list[K]] = []
+    begun = Counter[str]()
+    for name, run in runs.items():
+        key = run.study.stage1.key
+        if begun[key] == len(parts):
+            parts.append([])
+        parts[begun[key]].append(name)
+        begun[key] += 1
+    return parts
+
+
 def train_and_test(run: Run, cycles: pa.Table) -> None:
     """Train and test a run; what is there already is not done again, what was begun goes on.
 
@@ -166,7 +183,7 @@ def train_and_test(run: Run, cycles: pa.Table) -> None:
 
 
 def train_and_validate(run: Run, cycles: pa.Table) -> None:
-    """Train a run as ``train_and_test`` does, and score its validation side; test is not read.
+    """Train a run as ``train_and_test`` does, and hear its validation side; test is not read.
 
     Args:
         run: the run; its results are kept where it says.
@@ -176,10 +193,9 @@ def train_and_validate(run: Run, cycles: pa.Table) -> None:
         FloatingPointError: training diverged.
     """
     if not run.validated:
-        last = _predicted(run, cycles, "validation")[run.stages[-1]]
-        recipe = run.study.recipe
-        scores = overall(decided(last, recipe.prior), len(recipe.classes))
-        (run.home / VALIDATION).write_json(scores.to_json())
+        last = run.stages[-1]
+        predicted = {last: _predicted(run, cycles, "validation")[last]}
+        keep_predictions(run.home / VALIDATION, predicted, "stage")
 
 
 def keep_predictions(file: Storage, predictions: Mapping[str, pd.DataFrame], column: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from respire.data.rows import known
 from respire.evaluation.assess import EVERY, NAMES, Measured, values
 from respire.evaluation.decided import SHOWN_PRIORS, along
 from respire.evaluation.evaluate import STAGE1
@@ -54,8 +55,8 @@ def by_split(predictions: Mapping[int, pd.DataFrame], classes: int) -> pd.DataFr
     rows = {
         seed: values(tested, classes)
         | {
-            "cycles": len(tested.drop_duplicates(["recording", "cycle"])),
-            "patients": tested["patient"].nunique(),
+            "cycles": len(tested) // (tested["seed"].nunique() if "seed" in tested else 1),
+            "patients": known(tested["patient"]).nunique(),
         }
         for seed, tested in predictions.items()
     }
@@ -128,7 +129,8 @@ def _along_prior(grid: Grid, name: str) -> dict[str, float]:
 
 
 def _end(tested: Tested, name: str, split_seed: int, stage: str) -> summary.EndOfRange:
-    patients = by_patient(tested[name, split_seed, stage]).itertuples(index=False)
+    rows = tested[name, split_seed, stage]
+    patients = by_patient(rows.loc[known(rows["patient"]).index]).itertuples(index=False)
     return summary.EndOfRange(split_seed, [summary.Patient(*patient) for patient in patients])
 
 

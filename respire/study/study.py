@@ -185,8 +185,9 @@ def cut_study(
     if recipe.selection == "none" and cut.validation is None:
         cut = replace(cut, validation=False)
     split = cut.on(cycles, official)
-    scored = "train" if recipe.selection == "none" else recipe.selection
-    for side in dict.fromkeys(("train", scored, "test")):
+    scored = ("validation",) if cut.validation else ()
+    selects = () if recipe.selection == "none" else (recipe.selection,)
+    for side in dict.fromkeys(("train", *selects, *scored, "test")):
         on_side = cycles["recording"].isin(getattr(split, side))
         check_scorable(cycles.loc[on_side, "label"].to_numpy(), side)
     seconds = (cycles["end_s"] - cycles["start_s"]).sum()

@@ -45,6 +45,12 @@ def test_the_same_normal_cycles_are_heard_with_every_partner(heard) -> None:
     assert len(cycles[0]) == 19 * 3
 
 
+def test_where_no_recording_has_two_normal_cycles_nothing_is_heard() -> None:
+    alone = cycles_table([[2000, 1500]] * 3, [[0, 1], [0, 2], [1, 3]], DEVICES[:3])
+    learnt = Learnt(respirenet(RECIPE.model, 4).state_dict(), torch.tensor([4, 3, 2, 1]))
+    assert hear_seams(RECIPE, alone, learnt, CPU, seed=3).empty
+
+
 def test_partners_are_other_normal_cycles_of_the_same_recording_device_or_any(heard) -> None:
     _, leads = heard
     recording = np.repeat(np.arange(20), 4)

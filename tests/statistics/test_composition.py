@@ -241,6 +241,19 @@ def test_more_training_seeds_do_not_bring_more_cycles(seed: int) -> None:
     assert by_patient(alone)["cycles"].sum() == len(alone)
 
 
+def test_recordings_of_one_name_in_two_corpora_are_two() -> None:
+    rows = pd.DataFrame(
+        [
+            (f"{seed}:{corpus}:visit", f"{corpus}:1", "Eko", cycle, cycle, 0)
+            for seed in (0, 1)
+            for corpus in ("east", "west")
+            for cycle in (0, 1)
+        ],
+        columns=["recording", "patient", "device", "cycle", "label", "predicted"],
+    )
+    assert by_patient(rows)["cycles"].tolist() == [2, 2]
+
+
 def test_a_patient_on_two_devices_is_one_row_with_both_named() -> None:
     rows = pd.DataFrame(
         [

@@ -147,6 +147,23 @@ def test_a_prior_that_is_given_once_test_was_read_is_stamped(cut_study: Cutter) 
     assert cut_study(UNDER_THE_SCORES, seed=1).stamps == ()  # another model
 
 
+def test_who_is_refitted_on_is_everybody_off_test_however_that_is_asked(cut_study: Cutter) -> None:
+    inner = cut_study(LAST, Cut(validation=True))
+    whole = cut_study(LAST, Cut(validation=False))
+    refit = replace(inner, split=inner.split.without_validation())
+    assert whole.stage1.key == refit.stage1.key != inner.stage1.key
+
+
+def test_who_is_scored_must_have_normal_and_abnormal_cycles(
+    cut_study: Cutter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides: list[str] = []
+    monkeypatch.setattr(module, "check_scorable", lambda _, side: sides.append(side))
+    for recipe, cut in ((LAST, Cut(validation=True)), (LAST, Cut()), (Recipe(), Cut())):
+        cut_study(recipe, cut)
+    assert sides == ["train", "validation", "test", "train", "test", "train", "validation", "test"]
+
+
 def test_splits_of_an_official_list_are_one_where_nothing_selects() -> None:
     for cut, recipe, one in (
         (Cut("60-40"), LAST, True),

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from respire.data.rows import known
 from respire.evaluation.assess import EVERY
 from respire.evaluation.decided import decided
 from respire.evaluation.evaluate import STAGE1, STAGE2
@@ -54,7 +56,7 @@ def summarise(grid: Grid, question: Question) -> summary.TableSummary:
         rows=tuple(map(contrasts.row, question.rows)),
         baselines=tuple(contrasts.baselines()),
         training_size=contrasts.training_size() if question.by_device else None,
-        seams=tuple(map(contrasts.seam, question.seams)),
+        seams=tuple(seam for seam in map(contrasts.seam, question.seams) if seam.cycles),
         primary=question.primary,
         detectable=contrasts.detectable(),
         recipes={name: asdict(variant.recipe) for name, variant in grid.variants.items()},
@@ -86,6 +88,11 @@ class _Contrasts:
         """The first of a variant."""
         return next(s for at, s in self.grid.studies.items() if at.variant == variant)
 
+    def stamps(self, variant: str) -> tuple[str, ...]:
+        """What a variant's results must carry, whichever split they are of."""
+        each = (study.stamps for at, study in self.grid.studies.items() if at.variant == variant)
+        return tuple(dict.fromkeys(chain.from_iterable(each)))
+
     @cached_property
     def scores(self) -> Mapping[str, pd.DataFrame]:
         """What each row has on each split (``by_split``)."""
@@ -110,7 +117,7 @@ class _Contrasts:
             stage=STAGE2 if row.stage2 else STAGE1,
             split=cut.kind,
             task=study.recipe.task,
-            stamps=study.stamps,
+            stamps=self.stamps(row.variant),
             heard=cut.heard,
             splits=tuple(summary.TestedSplit(**split) for split in splits),
             interval=t_interval(scores["score"]),
@@ -202,7 +209,7 @@ class _Contrasts:
                 summary.TestedDevice(
                     **_pooled(cycles, classes) | overall(cycles, classes).fractions,
                     n=len(cycles),
-                    patients=cycles["patient"].nunique(),
+                    patients=known(cycles["patient"]).nunique(),
                     printed=row.devices.get(device),
                     difference=float(gains.mean()),
                     interval=t_interval(gains),
@@ -237,6 +244,8 @@ class _Contrasts:
         for at, study in self.grid.studies.items():
             if (at.variant, at.seed) == (variant, self.grid.extent.seeds[0]):
                 heard = self._seams(self.grid.run_of(at))
+                if heard.empty:
+                    continue
                 cycles += int(heard["partner"].eq(ALONE).sum())
                 for partner, rows in decided(heard, study.recipe.prior).groupby("partner"):
                     share = float((rows["predicted"] == NORMAL).mean())

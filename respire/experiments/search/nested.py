@@ -29,7 +29,7 @@ from respire.runtime.storage import Storage
 from respire.statistics.intervals import difference_over_patients
 from respire.study.experiment import Experiment
 from respire.study.grid import Coordinates
-from respire.study.one_run import Run, train_and_test, train_and_validate
+from respire.study.one_run import Run, rounds, train_and_test, train_and_validate
 from respire.study.study import Study
 from respire.study.tested import keep_all_predictions
 
@@ -37,7 +37,7 @@ DEFAULT, WINNER = "default", "winner"
 
 
 def search_split(
-    experiment: Experiment, studies: Sequence[Study], space: Space, plan: SearchPlan
+    experiment: Experiment, studies: Sequence[Study], whole: Study, space: Space, plan: SearchPlan
 ) -> OuterSplit:
     """Search on all but an outer seed's test patients, and read those once, at the end.
 
@@ -47,6 +47,7 @@ def search_split(
     Args:
         experiment: what it is run for.
         studies: the default recipe's, one an inner split.
+        whole: the default recipe's with nobody in validation, which it is refitted on.
         space: what varies.
         plan: how to search.
 
@@ -77,18 +78,19 @@ def search_split(
         raise RunError(f"{outer}: all {len(trials)} trials failed, the first because: {why}")
     _keep_study(experiment.folder / f"optuna-{split_seed}.db", trials, space)
     with setting.stopwatch.part(f"refit, {outer}"):
-        study = replace(first, split=first.split.without_validation())
         recipes = {DEFAULT: first.recipe}
         if best := best_of(trials):
             recipes[WINNER] = apply(first.recipe, best.values)
         refits = {
-            name: Run(f"{name}, {outer}", replace(study, recipe=recipe), plan.stage2)
+            name: Run(f"{name}, {outer}", replace(whole, recipe=recipe), plan.stage2)
             for name, recipe in recipes.items()
         }
-        _train(train_and_test, [*refits.values()], study.read("train", "test"), plan.per_gpu)
+        for part in rounds(refits):
+            runs = [refits[name] for name in part]
+            _train(train_and_test, runs, whole.read("train", "test"), plan.per_gpu)
         keep_all_predictions(
             experiment.folder / f"predictions-{split_seed}.parquet",
-            {Coordinates(name, split_seed, study.seed): run for name, run in refits.items()},
+            {Coordinates(name, split_seed, whole.seed): run for name, run in refits.items()},
         )
         predicted = {name: run.predictions(plan.stage) for name, run in refits.items()}
         baselines = refits[DEFAULT].baseline_predictions()

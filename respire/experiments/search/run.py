@@ -45,12 +45,16 @@ def search(
     recipe = replace(recipe, selection="none")  # the best epoch of those who score would be luck
     check_sampler(plan.sampler, space)
     inner_seeds = range(cut.inner_seed, cut.inner_seed + plan.inner_splits)
-    planned = {
+    planned: dict[tuple[int, int | None], Planned] = {
         (outer, inner): Planned(
             recipe, replace(cut, split_seed=outer, inner_seed=inner, validation=True), seed
         )
         for outer in plan.outer_seeds
         for inner in inner_seeds
+    }
+    planned |= {
+        (outer, None): Planned(recipe, replace(cut, split_seed=outer, validation=False), seed)
+        for outer in plan.outer_seeds
     }
     with open_setting("search", place, planned) as setting:
         identity = {
@@ -59,13 +63,16 @@ def search(
             "trials": plan.trials,
             "caution": plan.caution,
             "stage": plan.stage,
-            "studies": [study.whole.key for study in setting.studies.values()],
+            "studies": [of.whole.key for (_, at), of in setting.studies.items() if at is not None],
         }
         key = digest(identity)
         experiment = setting.begin(name, recipe.preset, identity, key)
         experiment.tracker.log_recipe(recipe)
         inner = [[setting.studies[o, i] for i in inner_seeds] for o in plan.outer_seeds]
-        outer = tuple(search_split(experiment, studies, space, plan) for studies in inner)
+        outer = tuple(
+            search_split(experiment, studies, setting.studies[seed, None], space, plan)
+            for seed, studies in zip(plan.outer_seeds, inner, strict=True)
+        )
         splits = [studies[0].split for studies in inner]
         tested = [len({split.patients[name] for name in split.test}) for split in splits]
         patients = inner[0][0].cycles["patient"].nunique()

@@ -79,6 +79,7 @@ FIXED = {
     "task": "changes what is asked",
     "selection": "is chosen, not searched: test data selects nothing",
     "watch_test": "reads test",
+    "decision.prior": "needs no training: predictions are decided anew under any",
     "model.backbone": "changes the initial weights",
     "model.weights": "changes the initial weights",
     "model.head_width": "changes the initial weights",

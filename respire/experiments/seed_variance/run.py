@@ -39,6 +39,11 @@ def seed_variance(
         InputError: bad input or an unusable setting, found before anything is trained.
         FloatingPointError: some runs failed; all others are kept.
     """
+    if len(tasks := sorted({recipe.task for recipe in recipes.values()})) > 1:
+        raise InputError(
+            f"--compare: recipes of different tasks ({', '.join(tasks)}), whose Scores do not "
+            f"compare; give both the same"
+        )
     with start_grid("seed_variance", _variants(recipes, cut), extent, place, name) as grid:
         grid.run()
         with grid.experiment.setting.stopwatch.part("statistics"):

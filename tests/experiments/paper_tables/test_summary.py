@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -7,14 +8,14 @@ from finished import finished_grid, results_of
 from scipy import stats
 
 from respire.data.splits.split import Cut
-from respire.experiments.paper_tables.contrasts import summarise
+from respire.experiments.paper_tables.contrasts import _Contrasts, summarise
 from respire.experiments.paper_tables.printed import Printed
 from respire.experiments.paper_tables.question import Question, Row
 from respire.metrics import overall
 from respire.recipe.presets import small
 from respire.statistics.paired import compare
 from respire.study import tested as by_grid
-from respire.study.grid import Variant
+from respire.study.grid import Coordinates, Variant
 
 VARIANTS = {
     "base": (Variant(small()), 0.2),
@@ -57,6 +58,27 @@ def results(grid) -> dict[str, Any]:
 
 def row(results: dict[str, Any], name: str) -> dict[str, Any]:
     return next(of for of in results["rows"] if of["name"] == name)
+
+
+def test_a_split_tests_its_cycles_once_however_many_seeds_there_are(results) -> None:
+    for of in results["rows"]:
+        cycles = {
+            run["split_seed"]: (run["cycles"], run["patients"])
+            for run in results["runs"]
+            if (run["variant"], run["stage"]) == (of["variant"], of["stage"])
+        }
+        told = {split["split_seed"]: (split["cycles"], split["patients"]) for split in of["splits"]}
+        assert told == cycles
+
+
+def test_a_row_carries_the_stamps_of_each_of_its_splits() -> None:
+    stamps = {("a", 0): ("one",), ("a", 1): ("one", "two"), ("b", 0): ("three",)}
+    studies = {
+        Coordinates(variant, split, 0): SimpleNamespace(stamps=of)
+        for (variant, split), of in stamps.items()
+    }
+    grid: Any = SimpleNamespace(studies=studies)
+    assert _Contrasts(grid, QUESTION).stamps("a") == ("one", "two")
 
 
 def test_a_row_is_the_mean_over_splits_of_the_means_over_seeds(results) -> None:

@@ -104,4 +104,4 @@ def test_a_search_of_which_every_trial_failed_is_no_result_and_says_why(
     plan = SearchPlan(trials=2, inner_splits=1, outer_seeds=(0,))
     said = "^outer split 0: all 2 trials failed, the first because: training diverged$"
     with pytest.raises(RunError, match=said):
-        nested.search_split(experiment, [study], SPACE, plan)
+        nested.search_split(experiment, [study], study, SPACE, plan)

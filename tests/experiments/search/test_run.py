@@ -157,6 +157,18 @@ def test_the_optuna_study_is_kept_beside_the_report(
     assert (folder / "report.html").exists()
 
 
+def test_a_prior_that_is_given_once_a_search_has_read_test_is_stamped(
+    searched: Searched, corpus: Path
+) -> None:
+    assert not results_in(searched.folder)["stamps"]
+    again = ["late" if word == NAME else word for word in TINY]
+    told = ("--data", str(corpus), *again, "--recipe.decision.prior", "0.5")
+    done = finished(THIS, searched.folder, *told)
+    assert done.returncode == 0, done.stderr
+    late = json.loads((searched.folder / "runs" / "search" / "late" / "results.json").read_text())
+    assert late["stamps"] == ["the prior was chosen after test was read"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -8,15 +8,18 @@ from matplotlib.text import Text
 from pages import rows, shown_images
 
 from respire.data.splits.split import Cut
+from respire.errors import InputError
 from respire.evaluation.assess import NAMES
 from respire.experiments.seed_variance.report import conclusions, page, summary
+from respire.experiments.seed_variance.run import seed_variance
 from respire.metrics import percent
 from respire.recipe.presets import small
 from respire.report.typed import read
 from respire.report.wording import worded
 from respire.runtime.storage import Storage
 from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
-from respire.study.grid import Variant
+from respire.study.grid import Extent, Variant
+from respire.study.place import Place
 from respire.study.spread import summarise
 from respire.study.spread_summary import Spread
 
@@ -198,3 +201,9 @@ def test_an_undefined_score_is_a_dash_and_its_split_the_last_of_the_table(result
 def test_a_browser_shows_every_figure_and_reports_no_error(compared, tmp_path):
     page(compared).write(Storage.at(tmp_path))
     assert shown_images(tmp_path / "report.html", tmp_path / "profile") == 4
+
+
+def test_recipes_of_different_tasks_are_not_compared() -> None:
+    recipes = {"four": small(), "two": replace(small(), task="2-class")}
+    with pytest.raises(InputError, match=r"different tasks \(2-class, 4-class\)"):
+        seed_variance(recipes, Cut(), Extent(1, (0,)), Place())
