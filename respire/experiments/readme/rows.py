@@ -129,6 +129,14 @@ def techniques(results: Results) -> str:
     )
 
 
+def listened(results: Results) -> str:
+    """Each other window less the recipe's own."""
+    compared = [row for row in results["rows"] if row["difference"]]
+    own = next(row["name"] for row in results["rows"] if not row["difference"])
+    gains = ", ".join(f"of {row['name']} {_difference(row)}" for row in compared)
+    return f"In place of {own}, windows {gains}: on {len(results['split_seeds'])} splits."
+
+
 def tuned(results: Results) -> str:
     """Stage 2 less stage 1, and where it loses or gains most."""
     row = results["rows"][1]
@@ -192,6 +200,7 @@ ROWS = (
     Row("What are four shortcuts worth?", "leakage/light-3-all", shortcuts),
     Row("Does CBA teach what it means to?", TECHNIQUES, seams),
     Row("What are CBA, BRC and smart padding worth?", TECHNIQUES, techniques),
+    Row("Do longer windows help?", "window_length/light-3", listened),
     Row("Does fine-tuning for each device help?", "device_finetuning/light-8", tuned),
     Row("Does a recipe that a search finds hold?", "search/small-12x2", searched),
     Row("Is what the paper says of the data true?", "audit/icbhi", audited),
