@@ -1,5 +1,6 @@
 """Rows of a manifest that are wrong: told by their number, and left out where a user wants that."""
 
+import posixpath
 from collections.abc import Callable, Mapping
 
 import pandas as pd
@@ -37,6 +38,11 @@ def refuse(
         )
 
 
+def normalised(recording: str) -> str:
+    """A recording's path or URI as any other that leads there: without "./" and "folder/../"."""
+    return recording if "://" in recording else posixpath.normpath(recording)
+
+
 def but_for_bad(
     check: Callable[[pd.DataFrame], pd.DataFrame], rows: pd.DataFrame, skip_bad: bool
 ) -> tuple[pd.DataFrame, list[str]]:
@@ -53,7 +59,8 @@ def but_for_bad(
         try:
             return check(rows), skipped
         except BadRowsError as error:
-            bad = rows["recording"].isin(rows.loc[list(error.said), "recording"])
+            recording = rows["recording"].str.strip().map(normalised)
+            bad = recording.isin(recording[list(error.said)])
             if not skip_bad or bad.all():
                 raise
             skipped += error.said.values()

@@ -1,10 +1,11 @@
 """The catalogue: every annotated cycle of a manifest, its names made unique."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 import pandas as pd
 
@@ -53,16 +54,23 @@ def names_of(manifest: pd.DataFrame) -> pd.Series:
         if corpus == BARE:
             names |= {uri: PurePosixPath(uri).stem for uri in uris}
             continue
-        above = os.path.commonpath([uri.rpartition("/")[0] for uri in uris])
-        for uri in uris:
-            path = uri[len(above) :].partition("?")[0].lstrip("/")
-            names[uri] = f"{corpus}:{PurePosixPath(path).with_suffix('')}"
+        parts = [_parts(uri) for uri in uris]
+        folders = zip(*(of[:-1] for of in parts), strict=False)
+        above = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, folders))
+        for uri, of in zip(uris, parts, strict=True):
+            names[uri] = f"{corpus}:{PurePosixPath(*of[above:]).with_suffix('')}"
     taken: dict[str, str] = {}
     for uri, name in names.items():
         if name in taken:
             raise InputError(f"{taken[name]} and {uri}: the same recording twice; keep one")
         taken[name] = uri
     return manifest["recording"].map(names)
+
+
+def _parts(uri: str) -> list[str]:
+    """The parts of a path or URI, whose options are left out."""
+    path = uri.partition("?")[0]
+    return [unquote(part) if "://" in uri else part for part in path.split("/")]
 
 
 def patients_of(manifest: pd.DataFrame) -> pd.Series:

@@ -5,7 +5,6 @@
 """
 
 import io
-import posixpath
 import re
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from respire.data.bad_rows import but_for_bad, refuse
+from respire.data.bad_rows import but_for_bad, normalised, refuse
 from respire.errors import InputError
 from respire.labels import CLASSES
 from respire.runtime.storage import Storage
@@ -265,7 +264,7 @@ def _opened(folder: Storage, recording: str) -> str:
     """A recording's path or URI as it can be opened from anywhere."""
     if "://" in recording or recording.startswith(("/", "~")):
         return Storage.at(recording).uri
-    return (folder / posixpath.normpath(recording)).uri
+    return (folder / normalised(recording)).uri
 
 
 def _name(where: str) -> str:

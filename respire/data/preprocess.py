@@ -68,9 +68,17 @@ def slice_cycles(
         at least one.
 
     Raises:
-        InputError: a cycle lies beyond the recording's end; names the annotation's row, from 1.
+        InputError: a cycle ends before it starts, or lies beyond the recording's ends; names the
+            annotation's row, from 1.
     """
     starts, ends = np.asarray(starts_s), np.asarray(ends_s)
+    wrong = (starts < 0) | (ends <= starts)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(
+            f"annotation row {row + 1}: {starts[row]:g} to {ends[row]:g} s is no stretch of time; "
+            f"correct it"
+        )
     first, last = (np.rint(times_s * rate).astype(np.int64) for times_s in (starts, ends))
     beyond = (ends > len(audio) / rate + LATEST_END_S) | (first >= len(audio))
     if beyond.any():

@@ -103,10 +103,12 @@ ABOUT_BEYOND = (
     "AUC: of abnormal against normal cycles, and of each abnormal class against the rest; chance "
     "is 50. Se at Sp 70 and 80: on the operating curve, interpolated between its thresholds. ECE "
     f"(expected calibration error, {BINS} bins of equal mass) and Brier score: of the probability "
-    "of abnormal under the prior that is decided under; less is better. Se, Sp and Score, "
-    "patients: a patient counts once however many its cycles, in Se those with abnormal cycles, "
-    "in Sp those with normal ones. r: Pearson's, of a recording's or patient's share of cycles "
-    "predicted abnormal with the share that is annotated so."
+    "of abnormal under the prior that is decided under; less is better."
+)
+ABOUT_PATIENTS = (
+    "Se, Sp and Score, patients: a patient counts once however many its cycles, in Se those with "
+    "abnormal cycles, in Sp those with normal ones. r: Pearson's, of a recording's or patient's "
+    "share of cycles predicted abnormal with the share that is annotated so."
 )
 STATISTICS = (*DECIDED, *BEYOND)
 """In the order of results.json, MLflow and reports."""

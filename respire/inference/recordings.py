@@ -167,15 +167,15 @@ def window_length_s(recipe: Recipe) -> float:
     return recipe.features.samples(rate_hz) / rate_hz
 
 
-def window_times(duration_s: float, window_s: float) -> list[tuple[float, float]]:
-    """Start and end in seconds of half-overlapping windows over a recording.
+def windows_over(length: int, window: int) -> list[tuple[int, int]]:
+    """Start and end of half-overlapping windows over a recording, all in samples.
 
     One begins every half window, until one reaches the recording's end; that one may be shorter,
     and is padded as a short cycle is.
     """
-    hop = window_s / 2
-    count = 1 + max(0, int(np.ceil((duration_s - window_s) / hop - 1e-9)))
-    return [(n * hop, min(n * hop + window_s, duration_s)) for n in range(count)]
+    hop = window // 2
+    count = 1 + max(0, -((window - length) // hop))
+    return [(n * hop, min(n * hop + window, length)) for n in range(count)]
 
 
 def cut(recordings: Sequence[Recording], recipe: Recipe) -> pa.Table:
@@ -208,7 +208,8 @@ def _row(recording: Recording, recipe: Recipe) -> dict[str, object]:
         cycles = tuple((cycle.start_s, cycle.end_s) for cycle in annotated)
         labels = [cycle.label for cycle in annotated]
     elif cycles is None:
-        cycles = tuple(window_times(len(waveform) / rate_hz, window_length_s(recipe)))
+        windows = windows_over(len(waveform), recipe.features.samples(rate_hz))
+        cycles = tuple((first / rate_hz, last / rate_hz) for first, last in windows)
     starts, ends = zip(*cycles, strict=True)
     try:
         samples, lengths = slice_cycles(waveform, starts, ends, rate_hz)

@@ -2,6 +2,7 @@
 
 import hashlib
 import warnings
+from collections import OrderedDict
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -61,6 +62,16 @@ def fingerprint(weights: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def as_of(network: nn.Module, weights: Weights) -> Weights:
+    """Weights with the versions of a network's modules, which only a state dict of torch's has.
+
+    Some networks (MNASNet) load nothing without them.
+    """
+    state: Any = OrderedDict(weights)
+    state._metadata = network.state_dict()._metadata  # type: ignore[attr-defined]
+    return state
+
+
 def _head(width: int, model: Model, classes: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Dropout(model.dropout),
@@ -88,7 +99,7 @@ def _load_backbone(network: nn.Module, classifier: str, model: Model) -> None:
     """Load all but the classifier, which the head replaces."""
     weights = {k: v for k, v in pretrained(model).items() if not k.startswith(f"{classifier}.")}
     try:
-        keys = network.load_state_dict(weights, strict=False)
+        keys = network.load_state_dict(as_of(network, weights), strict=False)
     except RuntimeError as error:
         raise InputError(
             f"recipe.model.weights: {model.weights} has other shapes than {model.backbone}; "
@@ -172,7 +183,7 @@ def network_of(recipe: Recipe, weights: Weights | None = None) -> nn.Module:
     """
     network = respirenet(replace(recipe.model, weights="none"), len(recipe.classes))
     if weights is not None:
-        network.load_state_dict(weights)
+        network.load_state_dict(as_of(network, weights))
     return network
 
 

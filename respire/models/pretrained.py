@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ Weights = dict[str, Tensor]
 """A state dict."""
 IMAGENET_VERSION = "IMAGENET1K_V1"
 """The torchvision weights that existed when the paper was written."""
+_DENSENETS = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\.)")
+"""What torchvision's DenseNets are called in its own files, with one dot more than in its code."""
 NO_FILE = ("imagenet", "none")
 """What a model's weights can be but the path of a file."""
 
@@ -30,8 +33,10 @@ def pretrained(model: Model) -> Weights:
         InputError: they cannot be had; nothing takes their place.
     """
     if model.weights == "imagenet":
-        return _imagenet_weights(model.backbone)
-    return _weights_from_file(model.weights)
+        weights = _imagenet_weights(model.backbone)
+    else:
+        weights = _weights_from_file(model.weights)
+    return {_DENSENETS.sub(r"\1\2", name): value for name, value in weights.items()}
 
 
 def weights_sha256(models: Iterable[Model]) -> dict[str, str]:
@@ -86,13 +91,15 @@ def _weights_from_file(path: str) -> dict[str, Tensor]:
         raise InputError(
             f"recipe.model.weights: no file {path}; use imagenet, none, or the path of a state dict"
         ) from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, LookupError, ValueError, pickle.PickleError) as error:
         first_line = str(error).partition("\n")[0]
         raise InputError(
             f"recipe.model.weights: {path} cannot be read ({first_line}); "
             f"give a state dict saved with torch.save"
         ) from error
-    if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
+    ):
         raise InputError(
             f"recipe.model.weights: {path} holds no state dict; save network.state_dict()"
         )

@@ -12,7 +12,7 @@ from respire.errors import InputError
 from respire.recipe.identity import AS_BEFORE
 from respire.recipe.limits import Part
 
-SHORTEST_WINDOW = 160
+SHORTEST_WINDOW, LONGEST_WINDOW = 160, 2**21
 """Samples that the filters of speed and loudness need (features/augment.py)."""
 Padding = Literal["smart", "reflect", "repeat", "repeat-either-side", "zero"]
 Sampling = Literal["class-uniform", "cycle-uniform"]

@@ -2,7 +2,8 @@
 
 import math
 from dataclasses import fields
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from respire.errors import InputError
 
@@ -98,13 +99,44 @@ def check_value(name: str, value: Any) -> None:
             raise InputError(f"recipe.{name}: {told} must {limits}")
 
 
+def check_kind(name: str, value: Any, kind: Any) -> None:
+    """Refuse what is none of a field's words, or no whole number or switch where it is one.
+
+    Raises:
+        InputError: it is refused; the field, the value and what it may be are told.
+    """
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            words = ", ".join(map(str, get_args(kind)))
+            raise InputError(f"recipe.{name}: {value!r} is none of {words}")
+    elif (kind is int and (isinstance(value, bool) or not isinstance(value, int))) or (
+        kind is bool and not isinstance(value, bool)
+    ):
+        raise InputError(
+            f"recipe.{name}: {value!r} must be {'a whole number' if kind is int else 'on or off'}"
+        )
+
+
+@cache
+def _kinds(part: Any) -> dict[str, Any]:
+    """What each field of a class may hold."""
+    return get_type_hints(part)
+
+
 class Part:
-    """A part of a recipe, whose fields are checked as it is made."""
+    """A recipe or a part of one, whose fields are checked as it is made."""
 
     def __post_init__(self) -> None:
-        part = type(self).__name__.lower()
+        kinds = _kinds(type(self))  # type: ignore[arg-type]
         for field in fields(self):  # type: ignore[arg-type]
-            check_value(f"{part}.{field.name}", getattr(self, field.name))
+            name, value = f"{self.dotted}{field.name}", getattr(self, field.name)
+            check_kind(name, value, kinds[field.name])
+            check_value(name, value)
+
+    @property
+    def dotted(self) -> str:
+        """What the names of its fields begin with."""
+        return f"{type(self).__name__.lower()}."
 
 
 MEL_STEP_HZ, LINEAR_TO_HZ, LOG_STEP = 200 / 3, 1000.0, math.log(6.4) / 27

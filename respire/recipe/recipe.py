@@ -9,6 +9,7 @@ from typing import Any, Literal
 from respire.errors import InputError
 from respire.labels import CLASSES, Task
 from respire.recipe.fields import (
+    LONGEST_WINDOW,
     SHORTEST_WINDOW,
     Augmentation,
     Concatenation,
@@ -21,11 +22,11 @@ from respire.recipe.fields import (
     Selection,
 )
 from respire.recipe.identity import flatten
-from respire.recipe.limits import empty_mel_bands
+from respire.recipe.limits import Part, empty_mel_bands
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Part):
     """A complete, reproducible way from recordings to predictions."""
 
     preset: str = "paper"
@@ -58,7 +59,13 @@ class Recipe:
     """Whether every epoch is scored on test too, to tell what choosing the epoch there would be
     worth. What it tells is labelled, and nothing is chosen by it."""
 
+    @property
+    def dotted(self) -> str:
+        """Its own fields are called as they are."""
+        return ""
+
     def __post_init__(self) -> None:
+        super().__post_init__()
         hop, n_fft = self.features.hop, self.features.n_fft
         if hop > n_fft:
             raise InputError(
@@ -73,6 +80,11 @@ class Recipe:
                 f"recipe.features.window_seconds: {self.features.window_seconds:g} s is {window} "
                 f"samples, too short for an FFT of {n_fft} and for augmentation; "
                 f"use at least {shortest / self.preprocess.sample_rate_hz:g} s"
+            )
+        if window > LONGEST_WINDOW:
+            raise InputError(
+                f"recipe.features.window_seconds: {self.features.window_seconds:g} s is {window:,} "
+                f"samples; use at most {LONGEST_WINDOW / self.preprocess.sample_rate_hz:g} s"
             )
         level, top_db = self.features.blank_db, self.features.top_db
         if level > top_db:

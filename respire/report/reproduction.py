@@ -29,6 +29,7 @@ def run(results: Mapping[str, Any]) -> Table:
             *((f"SHA-256 of {name}", sha) for name, sha in results.get("weights", {}).items()),
         ),
         text_columns=2,
+        note="Seconds of the last sitting: what was finished before is only read.",
     )
 
 

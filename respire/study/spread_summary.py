@@ -111,6 +111,10 @@ class VariantSpread:
         """Over all splits."""
         return _mean([split.scores[stage] for split in self.splits])
 
+    def by_split(self, stage: str) -> list[float]:
+        """The Score on each split."""
+        return [split.scores[stage].score for split in self.splits]
+
     def averaged(self, stage: str) -> Measured | None:
         """Over all splits, of the training seeds' mean probabilities; None with one seed."""
         averaged = [split.averaged[stage] for split in self.splits if split.averaged]
@@ -118,7 +122,7 @@ class VariantSpread:
 
     def worst_first(self, stage: str) -> list[SplitSpread]:
         """The splits by their Scores, those without one last."""
-        order = np.argsort([split.scores[stage].score for split in self.splits], kind="stable")
+        order = np.argsort(self.by_split(stage), kind="stable")
         return [self.splits[index] for index in order]
 
     @property

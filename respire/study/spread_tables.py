@@ -1,12 +1,14 @@
 """Tables of a finished grid that more than one question shows: Scores, and two recipes compared."""
 
 from collections.abc import Mapping, Sequence
+from statistics import stdev
 
-from respire.evaluation.assess import ABOUT_BEYOND, BEYOND, LABELS, Measured
+from respire.evaluation.assess import ABOUT_BEYOND, ABOUT_PATIENTS, BEYOND, LABELS, Measured
 from respire.metrics import percent
 from respire.report.numbers import NONE, between, ends, signed
 from respire.report.reproduction import STAGES
 from respire.report.table import Table
+from respire.statistics.thresholds import t_interval
 from respire.statistics.variance import Estimate
 from respire.statistics.verdicts import POWER, Detectable, Verdict
 from respire.study.spread_summary import Contrast, DifferenceCoverage, RunScores, Spread
@@ -22,6 +24,9 @@ def scores(spread: Spread) -> Table:
             known = (NONE, NONE)
             if score is not None:
                 known = within(score.mean), percent(score.total.root().value)
+            elif splits > 1:  # with one training each
+                each = variant.by_split(stage)
+                known = ends(t_interval(each)), percent(stdev(each))
             means = map(percent, variant.means(stage).measures)
             rows.append((name, STAGES[stage], *means, *known, str(len(spread.seeds) * splits)))
             if (averaged := variant.averaged(stage)) is not None:
@@ -38,7 +43,7 @@ def scores(spread: Spread) -> Table:
         tuple(rows),
         text_columns=2,
         note="n: runs; of baselines and of averages, splits. Interval: of this data set's average "
-        "over splits (t, by the mean square between splits). SD: of the Score of one training on "
+        "over splits (t). SD: of the Score of one training on "
         "one split, in points.",
     )
 
@@ -66,7 +71,11 @@ def beyond(named: Mapping[tuple[str, str], Measured], means: str) -> list[Table]
         )
         for title, shown, said in (
             ("Beyond one threshold (%)", of_cycles, f"{note} {ABOUT_BEYOND}"),
-            ("Patients and recordings (%)", of_patients, note),
+            (
+                "Patients and recordings (%; r: correlations)",
+                of_patients,
+                f"{note} {ABOUT_PATIENTS}",
+            ),
         )
     ]
 
@@ -127,7 +136,8 @@ def can_see(known: Detectable | None) -> str:
         return ""
     return (
         f" What this can see: with {known.splits} splits and differences of SD "
-        f"{percent(known.sd)} the smallest Score difference found {POWER:.0%} of the time is "
+        f"{percent(known.sd)}, pooled over the rows, the smallest Score difference found "
+        f"{POWER:.0%} of the time is "
         f"{percent(known.these_patients)} points for these patients, "
         f"{percent(known.new_patients)} for new ones."
     )

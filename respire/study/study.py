@@ -14,6 +14,7 @@ from respire.data.splits.split import Cut, Split
 from respire.metrics import check_scorable
 from respire.models.network import Weights, fingerprint
 from respire.models.pretrained import NO_FILE
+from respire.recipe.fields import Features
 from respire.recipe.identity import digest, recipe_identity
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
@@ -26,6 +27,8 @@ AFTER_STAGE_1 = ("finetune", "decision")
 """Parts of a recipe that stage 1 does not know."""
 DECISIONS = "decisions.json"
 """Beside stage 1: which priors were given before its model was tested, and whether it was."""
+MUCH = 0.05
+"""Of the annotated seconds: more that is not heard is warned of."""
 LATE = "the prior was chosen after test was read"
 
 
@@ -151,6 +154,20 @@ class Study:
         return RunFolder(self.storage, {"stage": "both", **self.identity, **after})
 
 
+def unheard(features: Features, cycles: pd.DataFrame) -> tuple[str, ...]:
+    """A warning where much of what is annotated lies beyond the windows that are heard of it."""
+    if features.long_cycles != "clip":
+        return ()
+    seconds = cycles["end_s"] - cycles["start_s"]
+    beyond = float((seconds - features.window_seconds).clip(lower=0).sum() / seconds.sum())
+    if beyond <= MUCH:
+        return ()
+    return (
+        f"{beyond:.0%} of what is annotated lies beyond windows of {features.window_seconds:g} s "
+        f"and is not heard; --recipe.features.long-cycles windows hears all of it",
+    )
+
+
 def cut_study(
     recipe: Recipe,
     cut: Cut,
@@ -202,6 +219,7 @@ def cut_study(
             *prepared.warnings,
             *recipe.warnings,
             *split.warnings,
+            *unheard(recipe.features, cycles),
             *([crowd] if crowd else []),
         ),
         split=split,

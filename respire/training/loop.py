@@ -21,6 +21,7 @@ from respire.models.decision import decide
 from respire.models.network import (
     Learnt,
     Weights,
+    as_of,
     network_input,
     on_device,
     share_batch_statistics,
@@ -155,9 +156,9 @@ def fit(
     kept = network if average is None else average.module
     run = start or Fit(counts=held.cpu())
     if run.progress is not None:
-        network.load_state_dict(run.progress["network"])
+        network.load_state_dict(as_of(network, run.progress["network"]))
         if average is not None:
-            average.load_state_dict(run.progress["average"])
+            average.load_state_dict(as_of(average, run.progress["average"]))
         optimiser.load_state_dict(run.progress["optimiser"])
         schedule.load_state_dict(run.progress["schedule"])
 
@@ -234,7 +235,7 @@ def evaluate(
     """
     cycles = len(bank)
     bank = pipeline.windows(bank)
-    chosen = torch.arange(world.rank, len(bank), world.size)
+    chosen = torch.arange(len(bank))[world.rank :: world.size]
     logits = predict_logits(network, pipeline, bank, chosen, compute)
     label = bank.label[chosen].to(compute.device)
     loss = _over_workers(cross_entropy(logits, label, reduction="sum"), world) / len(bank)

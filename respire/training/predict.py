@@ -35,6 +35,8 @@ def predict_logits(
     With a ``lead``, of these entries each joined to others.
     """
     network.eval()
+    if not len(chosen):  # of a worker, where there are more than entries
+        return torch.empty(0, len(pipeline.recipe.classes), device=compute.device)
     logits = []
     leads = (lead or alone(chosen)).split(BATCH)
     for part, joined in zip(chosen.split(BATCH), leads, strict=True):

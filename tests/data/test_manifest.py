@@ -1,9 +1,11 @@
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
 from hospital import DEVICES, LOCATIONS, TABLE, write_hospital
 
+from respire.data.catalogue import names_of
 from respire.data.corpora import icbhi
 from respire.data.corpora.corpus import Corpus, import_manifest, open_corpus
 from respire.data.manifest import read_manifest, write_manifest
@@ -172,3 +174,33 @@ def test_a_manifest_is_read_back_as_it_was_written(hospital: Path, tmp_path: Pat
     (hospital / "m.csv").unlink()
     pd.testing.assert_frame_equal(again, rows)
     assert tmp_path.exists()
+
+
+@pytest.mark.parametrize("outside", ["judged", "sided"])
+def test_official_sides_are_found_wherever_the_recordings_lie(
+    hospital: Path, tmp_path: Path, outside: str
+) -> None:
+    """Names hang on the folder that holds all of a corpus: of its cycles, not of those listed."""
+    rows, _ = import_manifest("csv", str(hospital))
+    of_a = rows["group"] == "A"
+    if outside == "judged":
+        rows.loc[~of_a, ["label", "label_state"]] = "", "not-annotated"
+        rows["official_side"] = "train"
+    else:
+        rows["official_side"] = of_a.map({True: "test", False: ""})
+    write_manifest(rows, str(tmp_path / "m.csv"))
+    found = open_corpus(str(tmp_path / "m.csv"))
+    assert set(found.official) <= set(found.cycles["recording"])
+    assert len(found.official) == 2
+
+
+def test_a_corpus_has_the_same_names_wherever_it_lies() -> None:
+    paths = ["a/1.wav", "a/my visit.wav", "b/2.wav"]
+    places = {"/b/data/{}": str, "s3://b/data/{}?region=x": quote, "file:///b/{}": quote}
+    names = []
+    for place, spelt in places.items():
+        rows = pd.DataFrame({"recording": [place.format(spelt(path)) for path in paths]})
+        names.append(names_of(rows.assign(corpus="h")).tolist())
+    assert names == [["h:a/1", "h:a/my visit", "h:b/2"]] * 3
+    mixed = pd.DataFrame({"recording": ["/data/1.wav", "s3://b/2.wav"], "corpus": "h"})
+    assert names_of(mixed).is_unique

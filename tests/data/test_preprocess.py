@@ -236,3 +236,9 @@ def test_without_normalisation_the_level_stays_and_never_leaves_full_scale() -> 
     )
     square = np.sign(np.sin(2 * np.pi * 300 * np.arange(44_100) / 44_100)).astype(np.float32)
     assert np.abs(preprocess(square, 44_100, as_recorded)).max() == 1
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.5, 0.2), (0.5, 0.5), (-0.1, 0.5)])
+def test_what_is_no_stretch_of_time_is_refused(start: float, end: float) -> None:
+    with pytest.raises(InputError, match=r"annotation row 2: .* is no stretch of time"):
+        slice_cycles(noise(4000), [0.0, start], [0.5, end], 4000)

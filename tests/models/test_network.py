@@ -6,8 +6,9 @@ import torch
 import torchvision
 
 from respire.errors import InputError
-from respire.models.network import fingerprint, respirenet
+from respire.models.network import fingerprint, network_of, respirenet
 from respire.recipe.fields import Model
+from respire.recipe.presets import small
 
 SMALL = Model(backbone="resnet18", weights="none")
 
@@ -18,6 +19,26 @@ def test_any_backbone_ends_in_the_papers_head(backbone):
     assert network(torch.zeros(2, 3, 64, 110)).shape == (2, 4)
     widths = [m.out_features for m in network.modules() if isinstance(m, torch.nn.Linear)]
     assert widths[-3:] == [128, 128, 4]
+
+
+def test_what_a_network_learnt_is_loaded_whatever_torch_keeps_beside_a_state_dict():
+    recipe = dataclasses.replace(small(), model=Model(backbone="mnasnet0_5", weights="none"))
+    weights = {name: value.clone() for name, value in network_of(recipe).state_dict().items()}
+    again = network_of(recipe, weights).state_dict()
+    assert all(torch.equal(again[name], value) for name, value in weights.items())
+
+
+def test_densenets_are_loaded_under_the_names_of_torchvisions_files(tmp_path):
+    theirs = torchvision.models.densenet121(weights=None).state_dict()
+    published = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", k): v for k, v in theirs.items()
+    }
+    assert published.keys() != theirs.keys()
+    torch.save(published, tmp_path / "densenet.pt")
+    model = Model(backbone="densenet121", weights=str(tmp_path / "densenet.pt"))
+    ours = respirenet(model, 4).state_dict()
+    name = "features.denseblock1.denselayer1.norm1.weight"
+    assert torch.equal(ours[name], theirs[name])
 
 
 def test_an_unknown_backbone_is_refused_by_name():
@@ -53,7 +74,10 @@ def test_weights_from_a_file_fill_the_backbone_and_not_the_head(tmp_path):
     ("content", "says"),
     [
         (b"not a checkpoint", "cannot be read"),
+        (b"hello world", "cannot be read"),
+        (b"RIFF0000WAVE", "cannot be read"),
         ({"a": 1}, "no state dict"),
+        ({1: torch.zeros(1)}, "no state dict"),
         ("resnet34", "is no state dict of resnet18"),
     ],
 )

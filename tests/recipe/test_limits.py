@@ -4,6 +4,7 @@ import dataclasses
 import re
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,9 +15,11 @@ from respire.command.questions import FullOptions
 from respire.data.mel import mel_filters
 from respire.errors import InputError
 from respire.experiments.search.space import read_space
-from respire.recipe.fields import Features
+from respire.features.augment import NOISE_SAMPLES
+from respire.recipe.fields import LONGEST_WINDOW, Features, Optimisation, Preprocess
 from respire.recipe.limits import LIMITS, check_value, empty_mel_bands
 from respire.recipe.presets import PRESETS, load_recipe, small
+from respire.recipe.recipe import Recipe
 
 FLAT = small().flat()
 NUMBERS = [name for name, value in FLAT.items() if type(value) in (int, float, tuple)]
@@ -143,3 +146,35 @@ def test_more_bands_than_the_fft_fills_are_refused_in_one_line() -> None:
 def test_numbers_that_no_float_holds_are_refused_like_others() -> None:
     with pytest.raises(InputError, match=r"features\.n_mels: 1000000000000"):
         Features(n_mels=10**400)
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value", "says"),
+    [
+        (Features, "padding", "reflct", "'reflct' is none of smart, reflect, repeat"),
+        (Optimisation, "optimiser", "adam", "'adam' is none of sgd, adamw"),
+        (Optimisation, "epochs", 20.5, "20.5 must be a whole number"),
+        (Optimisation, "epochs", True, "True must be a whole number"),
+        (Features, "level_rows", 1, "1 must be on or off"),
+        (Recipe, "task", "3-class", "'3-class' is none of 4-class, 2-class"),
+    ],
+)
+def test_a_word_that_a_field_does_not_know_is_refused_from_python_too(
+    part: Any, field: str, value: object, says: str
+) -> None:
+    """An if and its else would take it for one of those that they know."""
+    name = f"recipe.{field}" if part is Recipe else f"recipe.{part.__name__.lower()}.{field}"
+    with pytest.raises(InputError, match=re.escape(f"{name}: {says}")):
+        part(**{field: value})
+
+
+def test_a_window_longer_than_the_table_of_noise_is_refused() -> None:
+    assert LONGEST_WINDOW == NOISE_SAMPLES
+    rate = {"preprocess": Preprocess(sample_rate_hz=44100)}
+    with pytest.raises(InputError, match=r"window_seconds: 48 s is 2,116,800 samples; use at most"):
+        dataclasses.replace(small(), features=replace_window(48.0), **rate)
+    dataclasses.replace(small(), features=replace_window(47.0), **rate)
+
+
+def replace_window(seconds: float) -> Features:
+    return dataclasses.replace(small().features, window_seconds=seconds)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -162,6 +163,17 @@ def test_who_is_scored_must_have_normal_and_abnormal_cycles(
     for recipe, cut in ((LAST, Cut(validation=True)), (LAST, Cut()), (Recipe(), Cut())):
         cut_study(recipe, cut)
     assert sides == ["train", "validation", "test", "train", "test", "train", "validation", "test"]
+
+
+def test_what_lies_beyond_the_windows_is_warned_of_where_it_is_much(cut_study: Cutter) -> None:
+    def beyond(seconds: float, **features: Any) -> list[str]:
+        recipe = replace(LAST, features=Features(window_seconds=seconds, **features))
+        return [said for said in cut_study(recipe).warnings if "is not heard" in said]
+
+    assert beyond(60.0) == []
+    (said,) = beyond(0.5)
+    assert "of what is annotated lies beyond windows of 0.5 s and is not heard" in said
+    assert beyond(0.5, long_cycles="windows") == []
 
 
 def test_splits_of_an_official_list_are_one_where_nothing_selects() -> None:

@@ -9,6 +9,7 @@ from tiny_fit import CPU, RECIPE
 from respire.errors import InputError
 from respire.evaluation.decided import decided
 from respire.features.bank import CycleBank
+from respire.features.pipeline import Pipeline
 from respire.metrics import Scores, overall
 from respire.models.network import Learnt, respirenet
 from respire.recipe.fields import Optimisation
@@ -17,6 +18,7 @@ from respire.training import loop
 from respire.training.loop import HOST_BANK, Fit, _better, evaluate, fit
 from respire.training.optimiser import optimiser_of
 from respire.training.predict import predict
+from respire.training.sampling import World
 
 FAST = dataclasses.replace(
     RECIPE,
@@ -195,6 +197,21 @@ def test_what_is_watched_is_the_averaged_weights_without_a_selecting_side_too(mo
     assert all(torch.equal(run.weights[name], watched[name]) for name in watched)
     assert not torch.equal(run.progress["network"]["conv1.0.weight"], watched["conv1.0.weight"])
     assert on_test(run.history[-1]) == seen_on_test(run.weights, recipe)
+
+
+@pytest.mark.parametrize("workers", [2, 3, 8])
+def test_workers_score_each_entry_once_however_few_there_are(workers, monkeypatch):
+    bank = CycleBank.from_table(cycles_table([[2200, 3100, 3500, 900]], seed=2), "4-class")
+    torch.manual_seed(0)
+    network, counts = respirenet(FAST.model, 4), torch.ones(4, dtype=torch.int64)
+    pipeline = Pipeline(FAST, "cpu")
+    monkeypatch.setattr(loop, "_over_workers", lambda value, _: value)  # each by itself
+    parts = [
+        evaluate(network, pipeline, bank, FAST, CPU, World(rank, workers), counts)[0]
+        for rank in range(workers)
+    ]
+    alone, _ = evaluate(network, pipeline, bank, FAST, CPU, World(), counts)
+    assert sum(parts) == pytest.approx(alone)
 
 
 def test_without_a_selecting_side_the_last_epoch_is_taken():

@@ -168,6 +168,7 @@ def _of_manifest(
     content = contents(cycles, sha256)
     warnings += copies(cycles, content)
     sided = manifest[manifest["official_side"] != ""]
+    name = dict(zip(cycles["audio"], cycles["recording"], strict=True))
     passed_over = len(manifest) - len(cycles)
     if passed_over:
         warnings.append(f"{passed_over} units without a settled label are passed over")
@@ -188,6 +189,10 @@ def _of_manifest(
         directory=data,
         fingerprint=fingerprint(cycles, content),
         patients=patients,
-        sides=dict(zip(names_of(sided), sided["official_side"], strict=True)),
+        sides={
+            name[file]: side
+            for file, side in zip(sided["recording"], sided["official_side"], strict=True)
+            if file in name
+        },
         groups=kinds.pop() if len(kinds) == 1 else "group" if kinds else "patient",
     )

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from respire.data.rows import NOBODY, known
+from respire.data.splits.kinds import Kind
 from respire.errors import InputError
 from respire.labels import CLASSES
 
@@ -167,8 +168,8 @@ def shared_warning(cycles: pd.DataFrame, shared: pd.Series, test: pd.Index) -> s
     )
 
 
-def absences(cycles: pd.DataFrame, sides: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """A warning for each side without a class or a device that the data set has."""
+def absences(cycles: pd.DataFrame, sides: Mapping[str, tuple[str, ...]], kind: Kind) -> list[str]:
+    """A warning for each side of a kind of split without a class or device of the data set."""
     side_of = {recording: side for side, names in sides.items() for recording in names}
     side = cycles["recording"].map(side_of).rename("side")
     absent: dict[str, list[str]] = {name: [] for name, recordings in sides.items() if recordings}
@@ -182,7 +183,7 @@ def absences(cycles: pd.DataFrame, sides: Mapping[str, tuple[str, ...]]) -> list
                 if value not in present[name]
             ]
     return [
-        f"the {name} side has no cycle of {', '.join(missing)}"
+        f"split {kind}: the {name} side has no cycle of {', '.join(missing)}"
         for name, missing in absent.items()
         if missing
     ]

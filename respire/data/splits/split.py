@@ -190,7 +190,7 @@ class Cut:
             "validation": tuple(remaining.index[in_validation]),
             "test": tuple(patient_of.index[in_test]),
         }
-        return sides, [*warnings, *absences(cycles, sides)]
+        return sides, [*warnings, *absences(cycles, sides, self.kind)]
 
 
 @dataclass(frozen=True)

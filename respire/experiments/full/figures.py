@@ -1,6 +1,8 @@
 """Figures of one split's results, from plain numbers."""
 
+import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from respire.evaluation.beyond import GRID, Beyond
 from respire.evaluation.subgroups import Subgroups
 from respire.experiments.full.summary import AlongPrior, StoredScores
-from respire.report.style import BASELINE_LINES, COLOURS, beside, colours, count, drawing
+from respire.report.style import BASELINE_LINES, COLOURS, LINES, beside, colours, count, drawing
 
 
 def learning_curves(
@@ -41,14 +43,16 @@ def learning_curves(
         for (title, runs), column in zip(columns.items(), axes.T, strict=True):
             lower = column[-1]
             column[0].set_title(title)
-            for run, colour in zip(runs, colours(len(runs)), strict=True):
+            kinds = itertools.cycle(LINES)
+            for run, colour, line in zip(runs, colours(len(runs)), kinds, strict=False):
                 history = histories[histories["run"] == run].sort_values("epoch")
                 name = "all devices" if run == "stage1" else run
                 sides = zip(cycles[run], ("training", selection), strict=False)
                 label = f"{name} (n = {', '.join(f'{n:,} {side}' for n, side in sides)} cycles)"
                 for axis, (values, scale) in zip(column, shown.items(), strict=True):
                     y = scale * history[values]
-                    _curve(axis, history["epoch"], y, chosen.get(run), colour, label)
+                    drawn = {"color": colour, "linestyle": line, "label": label}
+                    _curve(axis, history["epoch"], y, chosen.get(run), drawn)
             if not runs:
                 _leave_empty(column, "no device was fine-tuned")
                 continue
@@ -127,7 +131,9 @@ def score_by_prior(
             if scores is not None:
                 label = f"{side} (n = {cycles[side.split(',')[0]]:,} cycles)"
                 axis.plot(along.priors, 100 * np.array(scores), line, color=colour, label=label)
-        for (name, prior), line in zip(priors.items(), ("--", "-"), strict=True):
+        if len(set(priors.values())) == 1:
+            priors = {" and ".join(priors): next(iter(priors.values()))}
+        for (name, prior), line in zip(priors.items(), ("--", "-"), strict=False):
             axis.axvline(prior, color="#888888", ls=line, lw=1, label=f"{name} under {prior:g}")
         axis.set_xlabel("Prior of the classes (0: equal; 1: as in the Score)")
         axis.set_ylabel("Score (%)")
@@ -252,12 +258,12 @@ def subgroups(told: Subgroups, overall: StoredScores, stamps: Sequence[str] = ()
 
 
 def _curve(
-    axis: Axes, x: pd.Series, y: pd.Series, chosen: int | None, colour: str, label: str
+    axis: Axes, x: pd.Series, y: pd.Series, chosen: int | None, drawn: dict[str, Any]
 ) -> None:
     marker = "." if len(x) <= 30 else None
-    axis.plot(x, y, color=colour, lw=1.5, marker=marker, label=label)
+    axis.plot(x, y, lw=1.5, marker=marker, **drawn)
     ringed = x == chosen
-    axis.plot(x[ringed], y[ringed], "o", color=colour, mfc="white", mew=1.6, ms=8)
+    axis.plot(x[ringed], y[ringed], "o", color=drawn["color"], mfc="white", mew=1.6, ms=8)
 
 
 def _leave_empty(column: Sequence[Axes], why: str) -> None:

@@ -169,7 +169,7 @@ def _beyond(header: Header, found: Summary) -> list[Picture]:
         Picture(
             "reliability",
             "Share of cycles that are abnormal against the probability that stage 2 gives, in bins "
-            "of equal mass, the dots as large as they hold cycles: below the line too much is "
+            "of equal mass: below the line too much is "
             "called likely. Devices differ in how common abnormal cycles are.",
             figures.reliability(beyond, header.stamps),
         ),

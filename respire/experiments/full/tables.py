@@ -1,10 +1,11 @@
 """The report's tables: results.json in, rows of text out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from respire.evaluation.assess import ABOUT_BEYOND, BEYOND, LABELS, NAMES, Statistic
+from respire.evaluation.assess import ABOUT_BEYOND, ABOUT_PATIENTS, BEYOND, LABELS, NAMES, Statistic
 from respire.evaluation.decided import SHOWN_PRIORS
 from respire.experiments.full.summary import StoredScores, Summary
 from respire.labels import CLASSES
@@ -38,7 +39,7 @@ def beyond(found: Summary) -> Table:
     stages = {title: found.models[title].overall for title in TITLES.values()}
     models = {title: model.overall for title, model in found.models.items()}
     return Table(
-        "Beyond one threshold (%)",
+        "Beyond one threshold (%; r: correlations)",
         ("", *models, "n"),
         tuple(
             (
@@ -54,7 +55,7 @@ def beyond(found: Summary) -> Table:
             for statistic in BEYOND
             if any(not undefined(of[statistic.name]) for of in models.values())
         ),
-        note=f"In brackets the interval over patients. {ABOUT_BEYOND}",
+        note=f"In brackets the interval over patients. {ABOUT_BEYOND} {ABOUT_PATIENTS}",
     )
 
 
@@ -99,7 +100,7 @@ def windows(found: Summary) -> list[Table]:
                 ("windows less cycles (points)", *gain.values(), between(within), NONE),
             ),
             note=f"Of the same {heard.recordings:,} test recordings: half-overlapping windows of "
-            f"{heard.window_s:g} s, as `respire predict` hears recordings that nobody annotated. A "
+            f"{heard.window_s:g} s, as respire predict hears recordings that nobody annotated. A "
             f"window is of the classes of all cycles whose midpoint lies in it; "
             f"{heard.without_cycle:,} more hold none. Interval: jackknife t over patients, each "
             f"with both.{why}",
@@ -142,7 +143,7 @@ def scores_by_device(found: Summary) -> Table:
             for label, model in found.models.items()
         ),
         text_columns=2,
-        note="n: test cycles. –: the device has no test cycle to compute it from.",
+        note="n: test cycles; without any there is nothing to compute.",
     )
 
 
@@ -167,23 +168,28 @@ def finetuning(found: Summary, side: str) -> Table:
     def score(selecting: StoredScores | None) -> str:
         return NONE if selecting is None else percent(selecting["score"])
 
+    scored: dict[str, Callable[[str, Any], str]] = {
+        "Score before (%)": lambda _, tuned: score(tuned.selecting_before),
+        "Score after (%)": lambda _, tuned: score(tuned.selecting_after),
+    }
     return Table.of(
         "Fine-tuning by device",
         {
             "Device": lambda device, _: device,
             "Decision": lambda _, tuned: tuned.decision,
             "Reason": lambda _, tuned: tuned.reason,
-            "Best epoch": lambda _, tuned: str(tuned.epoch or NONE),
+            "Epoch": lambda _, tuned: str(tuned.epoch or NONE),
             "Learning rate": lambda _, tuned: (
                 NONE if tuned.learning_rate is None else f"{tuned.learning_rate:.3g}"
             ),
-            "Score before (%)": lambda _, tuned: score(tuned.selecting_before),
-            "Score after (%)": lambda _, tuned: score(tuned.selecting_after),
+            **({} if side == "none" else scored),
             "n": lambda device, _: f"{cycles(found, counted, device):,}",
         },
         found.stages.stage2.devices.items(),
         text_columns=3,
-        note=f"Scores and n: {counted} cycles of the device; –: there was nothing to compute.",
+        note="n: train cycles of the device."
+        if side == "none"
+        else f"Scores and n: {side} cycles of the device; –: there was nothing to compute.",
     )
 
 

@@ -17,7 +17,7 @@ from respire.experiments.paper_tables.summary import (
     grouped,
     highest,
 )
-from respire.report.style import COLOURS, beside, count, drawing
+from respire.report.style import COLOURS, MARKERS, beside, count, drawing
 from respire.statistics.paired import ROPE
 
 PAPER: dict[str, Any] = {
@@ -30,7 +30,6 @@ PAPER: dict[str, Any] = {
 }
 OURS = COLOURS[0]
 RINGS: dict[str, Any] = {"mfc": "white", "ms": 4.5, "ls": "none", "zorder": 4}
-MARKERS = "osv^DPX"
 
 
 def scores(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:

@@ -11,15 +11,13 @@ from respire.experiments.paper_tables.summary import TableSummary, highest
 from respire.labels import CLASSES
 from respire.metrics import percent
 from respire.report.confusion import confusion
-from respire.report.numbers import between, ends, signed
+from respire.report.numbers import between, ends, epochs_of, signed
 from respire.report.page import Page, Picture, Section, printed
 from respire.report.reproduction import made
 from respire.report.style import count
 from respire.report.typed import read
 from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
 from respire.study.spread_tables import runs
-
-RUNS = ". Epoch: the chosen one of stage 1. Key: of stage 1's run, wherever it was trained."
 
 
 def page(results: Mapping[str, Any]) -> Page:
@@ -37,7 +35,7 @@ def page(results: Mapping[str, Any]) -> Page:
         verdict=" ".join(verdict(table)),
         sections=[
             *_sections(table, results["stamps"]),
-            Section("Runs", [runs(table.runs, "Variant", RUNS, key=True)]),
+            Section("Runs", [runs(table.runs, "Variant", _about_runs(results), key=True)]),
             Section("Reproduction", made(results, table.recipes)),
         ],
     )
@@ -49,6 +47,13 @@ def summary(results: Mapping[str, Any]) -> str:
     shown = [tables.scores(table), *tables.differences(table), *tables.by_device(table)]
     shown += [tables.seams(table)] * bool(table.seams)
     return printed(results, lead(table), " ".join(verdict(table)), *shown)
+
+
+def _about_runs(results: Mapping[str, Any]) -> str:
+    return (
+        f". Epoch: of stage 1, {epochs_of(results['selection'])}. Key: of stage 1's run, wherever "
+        f"it was trained."
+    )
 
 
 def lead(table: TableSummary) -> str:
@@ -64,9 +69,11 @@ def lead(table: TableSummary) -> str:
         return f"{over}, no Score is defined: the test cycles are all normal, or none is."
     interval = "" if best.interval is None else f" ({ends(best.interval)})"
     above = "" if best.score > baseline.score else ", and none of the rows beats it"
+    several = len({row.group for row in table.rows}) > 1
+    among = f" of {group}" if several else ""
     return (
-        f"{over}, {best.name} has the highest Score, {percent(best.score)}%{interval}; the best "
-        f"baseline ({baseline.name}) has {percent(baseline.score)}%{above}."
+        f"{over}, “{best.name}” has the highest Score{among}, {percent(best.score)}%{interval}; "
+        f"the best baseline there ({baseline.name}) has {percent(baseline.score)}%{above}."
     )
 
 
@@ -74,9 +81,10 @@ def verdict(table: TableSummary) -> Iterator[str]:
     """What follows, in sentences: which differences these patients show, and how sure that is."""
     for row in table.rows:
         if row.difference is not None and (told := row.difference.verdict) and told.primary:
+            whom = "for new patients" if row.difference.new_patients else "over its test patients"
             yield (
-                f"Asked beforehand was {row.name} less {row.against}: {told.word} (90% interval "
-                f"{between(told.narrow)}, 95% {between((told.low, told.high))})."
+                f"Asked beforehand was “{row.name}” less “{row.against}”: {whom} {told.word} (90% "
+                f"interval {between(told.narrow)}, 95% {between((told.low, told.high))})."
             )
     known = shown = 0
     for row in table.rows:
@@ -87,30 +95,33 @@ def verdict(table: TableSummary) -> Iterator[str]:
         if not apart.these_patients[0] <= 0 <= apart.these_patients[1]:
             shown += 1
             yield (
-                f"{row.name} is {signed(apart.mean['score'])} points from {row.against} "
-                f"({between(apart.these_patients)})."
+                f"For these patients “{row.name}” is {signed(apart.mean['score'])} points from "
+                f"“{row.against}” ({between(apart.these_patients)})."
             )
     if left := known - shown:
-        rest = f"the other {left}" if shown else f"all {left}" if left > 1 else "the one"
+        rest = "other " if shown else "all " if left > 1 else ""
+        of = f"{left} differences hold" if left > 1 else "one difference holds"
         yield (
-            f"The interval of {rest} difference{'s' * (left > 1)} holds 0: "
-            f"these runs do not tell which is better."
+            f"The interval{'s' * (left > 1)} for these patients of the {rest}{of} 0: these runs do "
+            f"not tell which is better."
         )
     if known > 1:
         yield (
-            f"Of {known} such intervals one in twenty misses by chance; they are of these "
-            "patients, and for new ones wider."
+            f"Of {known} such intervals one in twenty misses by chance; for new patients they are "
+            f"wider."
         )
     if len(table.split_seeds) < SPLITS_FOR_CONCLUSION:
         yield f"With fewer than {SPLITS_FOR_CONCLUSION} splits this is a sketch, not a conclusion."
 
 
 def _sections(table: TableSummary, stamps: Sequence[str]) -> Iterator[Section]:
+    paper = any(row.printed.score is not None for row in table.rows)
     pictures = [
         Picture(
             "scores",
             "Score of each row: rings are splits, the dot their mean with the interval of this "
-            "data set's average; the diamond is what the paper prints, the line the best baseline.",
+            f"data set's average; {'the diamond is what the paper prints, ' * paper}the line is "
+            "the best baseline.",
             draw.scores(table, stamps),
         )
     ]
@@ -123,11 +134,13 @@ def _sections(table: TableSummary, stamps: Sequence[str]) -> Iterator[Section]:
     yield Section("Scores", [tables.scores(table), tables.recall(table)], pictures)
     yield Section("Beyond one threshold", tables.beyond(table))
     if differences := tables.differences(table):
+        paper = any(row.printed.gain is not None for row in table.rows)
         caption = (
             "Difference of Score from the row that each is compared with, on the same splits: "
             "rings are splits, the dot their mean with the interval for these patients, the thin "
-            "bar that for new ones; the diamond is what the paper prints. Grey: within a point, "
-            "where the 90% interval must lie to be called equivalent; right: the verdicts."
+            f"bar that for new ones{'; the diamond is what the paper prints' * paper}. Grey: "
+            "within a point, where the 90% interval must lie to be called equivalent; right: the "
+            "verdicts, where there are any."
         )
         picture = Picture("differences", caption, draw.differences(table, stamps))
         yield Section("Differences", differences, [picture])

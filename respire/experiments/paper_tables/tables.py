@@ -7,6 +7,7 @@ from respire.evaluation.seams import PARTNERS
 from respire.experiments.paper_tables.printed import NOTHING
 from respire.experiments.paper_tables.summary import (
     Averaged,
+    Difference,
     Seam,
     TableRow,
     TableSummary,
@@ -16,7 +17,6 @@ from respire.labels import CLASSES
 from respire.metrics import percent
 from respire.report.numbers import NONE, between, ends, points, signed
 from respire.report.table import Table
-from respire.statistics.paired import CorrectedTest
 from respire.study import spread_tables
 from respire.study.spread_tables import ABOUT_VERDICTS, can_see, said
 
@@ -98,8 +98,10 @@ def recall(table: TableSummary) -> Table:
             for row in table.rows
         ),
         text_columns=2,
-        note="n: test cycles of all splits and training seeds. The recall of normal is Sp."
-        + " Of 2-class rows the second is abnormal." * (len(tasks) > 1),
+        note="n: test cycles of all splits and training seeds, whose recall this is: that of "
+        "normal is near Sp, which is a mean over splits."
+        + " Of 2-class rows the second is abnormal."
+        * (len(tasks) > 1),
     )
 
 
@@ -110,7 +112,7 @@ def differences(table: TableSummary) -> list[Table]:
             *(_stamped(row), row.against or ""),
             *(signed(apart.mean[name]) for name in NAMES),
             between(apart.these_patients),
-            *(*_new_patients(apart.new_patients), said(apart.verdict)),
+            *(*_new_patients(apart), said(apart.verdict)),
             *(_printed(row.printed.gain, "+"), _n(table, apart.splits)),
         )
         for row in table.rows
@@ -122,8 +124,9 @@ def differences(table: TableSummary) -> list[Table]:
     )
     note = (
         "n: splits × training seeds. These patients: t interval of the average over splits. New "
-        "patients and p: corrected resampled t-test (Nadeau and Bengio 2003); p is of one look, "
-        f"and these are several. {ABOUT_VERDICTS}{can_see(table.detectable)}"
+        "patients and p: corrected resampled t-test (Nadeau and Bengio 2003), on a listed split "
+        "over its test patients, by Holm's correction; p is of one look, and these are several. "
+        f"{ABOUT_VERDICTS}{can_see(table.detectable)}"
     )
     title = "Differences on the same splits (points)"
     return [Table(title, columns, lines, text_columns=2, note=note)] * bool(lines)
@@ -160,9 +163,10 @@ def by_device(table: TableSummary) -> list[Table]:
                 for row, device, part in tested
             ),
             text_columns=2,
-            note="n: test cycles of all splits and training seeds. Difference: of Score from the "
-            "row that it is compared with, points, mean of the splits on which the device has "
-            "normal and abnormal test cycles; its interval is of these patients.",
+            note="n: test cycles of all splits and training seeds, whose Se, Sp, Score and recall "
+            "these are. Difference: of Score from the row that it is compared with, points, mean "
+            "of the splits on which the device has normal and abnormal test cycles, and so not "
+            "that of the Scores shown; its interval is of these patients.",
         ),
         Table("The paper's recall by device (%)", ("", "Device", *classes), paper, text_columns=2),
     ]
@@ -199,8 +203,9 @@ def _stamped(row: TableRow) -> str:
     return row.name + "".join(f" [{stamp.upper()}]" for stamp in row.stamps)
 
 
-def _new_patients(test: CorrectedTest | None) -> tuple[str, str]:
-    """Its interval and p."""
+def _new_patients(apart: Difference) -> tuple[str, str]:
+    """The interval and p of a difference: as they are tested, or as its verdict was reached."""
+    test = apart.new_patients or apart.verdict
     return (NONE, NONE) if test is None else (between((test.low, test.high)), f"{test.p:.2g}")
 
 

@@ -34,4 +34,5 @@ def question(recipe: Recipe, cut: Cut, windows: tuple[float, ...]) -> Question:
         axis="Window (s)",
         along={name: seconds for seconds, name in names.items()},
         primary=names[min(names)],
+        note="The paper's are of its CNN, which has neither CBA nor BRC.",
     )

@@ -45,8 +45,8 @@ def winners(search: SearchSummary) -> list[Table]:
         ("Outer split", "Field", "Default", "Best"),
         rows,
         text_columns=2,
-        note="Complete in best-SPLIT.toml, which --recipe takes. A strength is the number that "
-        "makes its range (respire/experiments/search/space.py).",
+        note="Complete in best-SPLIT.toml, which --recipe takes. Of a field that is a range the "
+        "number that makes it is shown (respire/experiments/search/space.py).",
     )
     return [table] if rows else []
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from respire.evaluation.assess import LABELS
 from respire.experiments.seed_variance.tables import COMPONENTS, SHARES
-from respire.report.style import BASELINE_LINES, COLOURS, beside, drawing, legend_below
+from respire.report.style import BASELINE_LINES, COLOURS, MARKERS, beside, drawing, legend_below
 from respire.statistics.variance import Decomposition
 from respire.study.spread_summary import Contrast, Spread
 
@@ -102,12 +102,13 @@ def score_composition(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
         for axis in grid.flat[len(names) :]:
             axis.set_axis_off()
         for axis, share in zip(grid.flat, names, strict=False):
-            for line, (name, variant, _, colour) in enumerate(beside(variants)):
+            told = zip(beside(variants), MARKERS, strict=False)
+            for line, ((name, variant, _, colour), marker) in enumerate(told):
                 scale = 1 if share == "cycles" else 100
                 axis.plot(
                     [scale * split.amount(share) for split in variant.splits],
-                    _percent([split.scores[stage].score for split in variant.splits]),
-                    "o",
+                    _percent(variant.by_split(stage)),
+                    marker,
                     color=colour,
                     ms=5,
                     alpha=0.8,

@@ -7,12 +7,13 @@ from respire.evaluation.assess import Measured
 from respire.experiments.seed_variance import figures as draw
 from respire.experiments.seed_variance import tables
 from respire.metrics import percent
-from respire.report.numbers import between, epochs_of, signed
+from respire.report.numbers import between, ends, epochs_of, signed
 from respire.report.page import Page, Picture, Section, printed
 from respire.report.reproduction import STAGES, made
+from respire.report.style import count
 from respire.report.table import Table
 from respire.report.typed import Header, read
-from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
+from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION, t_interval
 from respire.statistics.variance import Decomposition, Splits
 from respire.study.spread_summary import Contrast, Spread, VariantSpread
 from respire.study.spread_tables import beyond, comparison, runs, scores, within
@@ -54,11 +55,16 @@ def conclusions(spread: Spread, stamps: Sequence[str] = ()) -> list[str]:
         f"{baseline.beaten_on} of {baseline.splits} splits"
     )
     if known is None:
+        whole = t_interval(variant.by_split(stage))
+        interval = f" (95% interval of this data set's average {ends(whole)})" if whole else ""
         sentences = [
-            f"Recipe {name} reaches a mean Score of {percent(variant.means(stage).score)}%, "
-            f"{beaten}.",
-            "Of one split, or one training seed a split, nothing can be said about the spread: ask "
-            "for at least two of each.",
+            f"Recipe {name} reaches a mean Score of {percent(variant.means(stage).score)}%"
+            f"{interval}, {beaten}.",
+            "With one training seed a split, what is the patients' luck and what the seed's cannot "
+            "be told apart: ask for at least two."
+            if len(variant.splits) > 1
+            else "Of one split nothing can be said about the spread: ask for at least two, with "
+            "two training seeds each.",
         ]
     else:
         sentences = [
@@ -153,7 +159,7 @@ def _components(spread: Spread) -> list[Table]:
 
 
 def _sections(spread: Spread, stamps: Sequence[str]) -> Iterator[Section]:
-    label = STAGES[spread.stages[-1]]
+    label, components = STAGES[spread.stages[-1]], _components(spread)
     yield Section(
         "Results",
         [scores(spread)],
@@ -161,14 +167,13 @@ def _sections(spread: Spread, stamps: Sequence[str]) -> Iterator[Section]:
             Picture(
                 "score-by-split",
                 f"{label}: Score of every run (rings), the split's mean (dash) and its "
-                "interval over patients (bar), the splits ordered by their means; grey: the "
-                "mean over splits and its interval.",
+                "interval over patients (bar), the splits ordered by their means"
+                f"{'; grey: the mean over splits and its interval' * bool(components)}.",
                 draw.score_by_split(spread, stamps),
             )
         ],
     )
     yield Section("Beyond one threshold", _beyond(spread))
-    components = _components(spread)
     if components:
         caption = (
             f"{label}: standard deviation between splits, between training seeds of a split, "
@@ -219,7 +224,7 @@ def _facts(spread: Spread, header: Header) -> str:
     return (
         f"Recipes {', '.join(spread.variants)} · {recipe.task} · {len(spread.split_seeds)} "
         f"{disjoint}{spread.split} splits (seeds {_span(spread.split_seeds)}) × "
-        f"{len(spread.seeds)} training seeds ({_span(spread.seeds)}) · inner seed "
+        f"{count(len(spread.seeds), 'training seed')} ({_span(spread.seeds)}) · inner seed "
         f"{spread.inner_seed} · of {recipe.optimisation.epochs} epochs "
         f"{epochs_of(header.selection)} · respire {header.respire_version}"
     )

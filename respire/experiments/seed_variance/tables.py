@@ -6,6 +6,7 @@ from respire.evaluation.assess import LABELS
 from respire.metrics import percent
 from respire.report.numbers import NONE, between, ends, signed
 from respire.report.reproduction import STAGES
+from respire.report.style import count
 from respire.report.table import Table
 from respire.statistics.variance import Decomposition, Estimate, Splits
 from respire.study.spread_summary import Spread
@@ -137,8 +138,8 @@ def splits(spread: Spread) -> Table:
         ),
         tuple(rows),
         text_columns=2,
-        note=f"Score: mean of {len(spread.seeds)} training seeds; its interval is over the "
-        f"patients of that test side (jackknife t{held}). Shares in % "
+        note=f"Score: mean of {count(len(spread.seeds), 'training seed')}; its interval is over "
+        f"the patients of that test side (jackknife t{held}). Shares in % "
         "of the test cycles; largest: of the five patients with the most.",
     )
 

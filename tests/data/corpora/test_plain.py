@@ -126,6 +126,14 @@ def test_a_bad_row_costs_its_recording_where_that_may_be_left_out(clinic: Path, 
     assert skipped == found.skipped
 
 
+def test_a_recording_is_left_out_whole_however_its_rows_spell_it(clinic: Path) -> None:
+    rewrite(clinic, lambda text: text.replace("A/visit0.wav", " ./A/visit0.wav", 1))
+    rewrite(clinic, lambda text: text.replace(",1,2,", ",1,9x,", 1))
+    found = open_corpus(str(clinic), skip_bad=True)
+    assert len(found.skipped) == 1
+    assert "clinic:A/visit0" not in set(found.cycles["recording"])
+
+
 def test_one_line_says_why_each_recording_was_left_out(clinic: Path) -> None:
     rewrite(clinic, lambda text: text.replace(",0,1,", ",1,0,", 2))
     (clinic / "C" / "visit0.wav").write_text("no sound")

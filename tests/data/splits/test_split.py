@@ -148,7 +148,7 @@ def test_whole_patients_are_split_the_same_way_whatever_the_row_order(
     for side in SIDES:
         ours = cycles.loc[side_of.index[side_of == side]]
         assert set(ours["recording"]) == set(getattr(drawn, side))
-        lacks = [w for w in drawn.warnings if w.startswith(f"the {side} side has no")]
+        lacks = [w for w in drawn.warnings if f": the {side} side has no" in w]
         absent = set(cycles["device"]) - set(ours["device"])
         absent |= {CLASSES[label] for label in set(cycles["label"]) - set(ours["label"])}
         assert len(lacks) == bool(absent)
@@ -163,7 +163,10 @@ def test_the_only_patient_of_a_device_trains_and_a_warning_says_so(seed: int) ->
     drawn = Cut("80-20", seed, seed).on(cycles)
     assert 107 in patients_of(drawn.train)
     for side in ("validation", "test"):
-        assert f"the {side} side has no cycle of Litt3200 (1 patients have it)" in drawn.warnings
+        assert (
+            f"split 80-20: the {side} side has no cycle of Litt3200 (1 patients have it)"
+            in drawn.warnings
+        )
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -172,7 +175,10 @@ def test_two_patients_of_a_class_are_on_the_train_and_test_sides(seed: int) -> N
     drawn = Cut("80-20", seed, 0).on(cycles)
     assert {100, 101} & patients_of(drawn.train)
     assert {100, 101} & patients_of(drawn.test)
-    assert "the validation side has no cycle of both (2 patients have it)" in drawn.warnings
+    assert (
+        "split 80-20: the validation side has no cycle of both (2 patients have it)"
+        in drawn.warnings
+    )
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -325,7 +331,10 @@ def test_the_real_official_split_warns_of_the_120_shared_test_cycles(real: pd.Da
     drawn = Cut("60-40").on(real, icbhi.official_split(str(REAL)))
     assert len(drawn.warnings) == 2
     assert "patients 156, 218 on both sides: 120 of 2756 test cycles" in drawn.warnings[0]
-    assert drawn.warnings[1] == "the test side has no cycle of LittC2SE (23 patients have it)"
+    assert (
+        drawn.warnings[1]
+        == "split 60-40: the test side has no cycle of LittC2SE (23 patients have it)"
+    )
     described = drawn.describe(real)
     assert (described["test"]["patients"], described["test"]["recordings"]) == (49, 381)
     assert described["train"]["patients"] + described["validation"]["patients"] == 79

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,15 +96,20 @@ def test_devices_that_were_not_heard_are_marked(results) -> None:
 def test_the_lead_names_the_best_row_and_the_best_baseline(results) -> None:
     best = max(results["rows"], key=lambda row: row["score"])
     said = lead(read(TableSummary, results))
-    assert f"{best['name']} has the highest Score, {percent(best['score'])}%" in said
-    assert "the best baseline (" in said
+    assert f"“{best['name']}” has the highest Score, {percent(best['score'])}%" in said
+    assert "the best baseline there (" in said
+    several = json.loads(json.dumps(results))
+    several["rows"][-1] |= {"task": "2-class", "score": 0.99}
+    said = lead(read(TableSummary, several))
+    assert "has the highest Score of 80-20, 4-class, " in said
+    assert "99.0" not in said
 
 
 def test_a_difference_that_these_patients_show_is_said_and_others_are_not(results) -> None:
     said = " ".join(verdict(read(TableSummary, results)))
-    assert "better is +" in said
-    assert "points from base" in said
-    assert "holds 0" in said
+    assert "For these patients “better” is +" in said
+    assert "points from “base”" in said
+    assert re.search(r"hold(s)? 0: these runs do not tell", said)
     assert "sketch" not in said
 
 
@@ -112,7 +118,7 @@ def test_the_primary_contrast_is_named_its_verdict_said_and_what_the_table_can_s
     assert [name for name, verdict in told.items() if verdict["primary"]] == ["better"]
     assert told["better"]["word"] == "better"
     said = summary(results)
-    assert "Asked beforehand was better less base: better (90% interval" in said
+    assert "Asked beforehand was “better” less “base”: for new patients better (90%" in said
     assert "better (primary)" in said
     seen = results["detectable"]
     apart = [row["difference"]["splits"] for row in results["rows"] if row["difference"]]
@@ -189,7 +195,7 @@ def test_a_row_without_a_score_is_not_the_best_and_the_others_are_told(results, 
     broken["rows"][1]["difference"]["splits"] = [None] * 8
     page(broken).write(Storage.at(tmp_path))
     best = max(broken["rows"][1:], key=lambda row: row["score"])
-    assert f"{best['name']} has the highest Score" in summary(broken)
+    assert f"“{best['name']}” has the highest Score" in summary(broken)
 
 
 @pytest.mark.slow

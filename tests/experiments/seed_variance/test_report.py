@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import replace
+from statistics import stdev
 
 import pytest
 from finished import finished_grid, results_of
@@ -14,10 +15,11 @@ from respire.experiments.seed_variance.report import conclusions, page, summary
 from respire.experiments.seed_variance.run import seed_variance
 from respire.metrics import percent
 from respire.recipe.presets import small
+from respire.report.numbers import ends
 from respire.report.typed import read
 from respire.report.wording import worded
 from respire.runtime.storage import Storage
-from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
+from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION, t_interval
 from respire.study.grid import Extent, Variant
 from respire.study.place import Place
 from respire.study.spread import summarise
@@ -88,7 +90,17 @@ def test_few_splits_are_said_to_conclude_nothing(tmp_path):
 def test_one_split_or_one_seed_is_reported_without_components(splits, seeds, tmp_path):
     grid = finished_grid(tmp_path, {"small": (Variant(small()), 0.2)}, splits=splits, seeds=seeds)
     results = results_of(grid, summarise(grid))
-    assert "nothing can be said about the spread" in sentences(results)[1]
+    first, second = sentences(results)[:2]
+    if splits == 1:
+        assert "Of one split nothing can be said about the spread" in second
+        assert "interval" not in first
+    else:
+        assert "patients' luck and what the seed's cannot be told apart" in second
+        scores = [run["score"] for run in results["runs"] if run["stage"] == "stage1"]
+        interval = ends(t_interval(scores))
+        assert f"(95% interval of this data set's average {interval})" in first
+        (told,) = (line for line in rows(summary(results)) if line[1:2] == ["Stage 1"])
+        assert told[5:7] == [interval, percent(stdev(scores))]
     page(results).write(Storage.at(tmp_path / "report"))
 
 
