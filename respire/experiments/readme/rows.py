@@ -141,11 +141,11 @@ def tuned(results: Results) -> str:
     """Stage 2 less stage 1, and where it loses or gains most."""
     row = results["rows"][1]
     apart = row["difference"]
-    spread = apart["these_patients"]
+    spread, new = apart["these_patients"], apart["new_patients"]
     name, most = max(row["by_device"].items(), key=lambda device: abs(device[1]["difference"]))
     return (
-        f"{_gain(apart['mean']['score'], spread)} on {len(apart['splits'])} splits, where the "
-        f"paper has {row['printed']['gain']:+.1f}; on {name}, where it changes most, "
+        f"{_gain(apart['mean']['score'], spread)} on {len(apart['splits'])} splits (for new "
+        f"patients {between((new['low'], new['high']))}), where the paper has {row['printed']['gain']:+.1f}; on {name}, where it changes most, "
         f"{_gain(most['difference'], most['interval'])}."
     )
 
