@@ -145,7 +145,8 @@ def tuned(results: Results) -> str:
     name, most = max(row["by_device"].items(), key=lambda device: abs(device[1]["difference"]))
     return (
         f"{_gain(apart['mean']['score'], spread)} on {len(apart['splits'])} splits (for new "
-        f"patients {between((new['low'], new['high']))}), where the paper has {row['printed']['gain']:+.1f}; on {name}, where it changes most, "
+        f"patients {between((new['low'], new['high']))}), where the paper has "
+        f"{row['printed']['gain']:+.1f}; on {name}, where it changes most, "
         f"{_gain(most['difference'], most['interval'])}."
     )
 
