@@ -99,10 +99,10 @@ def verdict(table: TableSummary) -> Iterator[str]:
                 f"“{row.against}” ({between(apart.these_patients)})."
             )
     if left := known - shown:
-        rest = "other " if shown else "all " if left > 1 else ""
+        rest = "the other" if shown else "all" if left > 1 else "the"
         of = f"{left} differences hold" if left > 1 else "one difference holds"
         yield (
-            f"The interval{'s' * (left > 1)} for these patients of the {rest}{of} 0: these runs do "
+            f"The interval{'s' * (left > 1)} for these patients of {rest} {of} 0: these runs do "
             f"not tell which is better."
         )
     if known > 1:
