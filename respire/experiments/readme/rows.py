@@ -188,7 +188,7 @@ def _shown(interval: Sequence[float]) -> str:
     return "not shown, for or against" if interval[0] <= 0 <= interval[1] else "shown"
 
 
-SEEDS = "seed_variance/light-8x2"
+SEEDS = "seed_variance/light-10x2"
 TECHNIQUES = "ablation/light-3"
 ROWS = (
     Row(
