@@ -105,12 +105,6 @@ def no_sound(channels: np.ndarray) -> str | None:
     return None
 
 
-def read_audio(source: str, content: bytes | None = None) -> tuple[np.ndarray, int]:
-    """A recording's channels averaged, float32 [n], and its rate in Hz (``read_channels``)."""
-    channels, rate = read_channels(source, content)
-    return channels.mean(axis=1), rate
-
-
 def _refuse_encoding(audio: sf.SoundFile, path: str) -> None:
     if audio.subtype in UNREADABLE:
         raise InputError(
@@ -129,7 +123,7 @@ def read_channels(source: str, content: bytes | None = None) -> tuple[np.ndarray
             finite or far beyond 1.
     """
     try:
-        content = Storage(source).read_bytes() if content is None else content
+        content = Storage.at(source).read_bytes() if content is None else content
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error}); check the path") from error
     try:

@@ -13,7 +13,7 @@ from respire.data.audio import read_header
 from respire.data.manifest import JUDGED, LABELS
 from respire.data.rows import NOBODY
 from respire.errors import REMEDY, InputError
-from respire.runtime.storage import Storage
+from respire.runtime.storage import Storage, split_options
 
 BARE = "icbhi"
 """The corpus whose recordings and patients keep their bare names, for its runs are found by them.
@@ -69,7 +69,7 @@ def names_of(manifest: pd.DataFrame) -> pd.Series:
 
 def _parts(uri: str) -> list[str]:
     """The parts of a path or URI, whose options are left out."""
-    path = uri.partition("?")[0]
+    path, _ = split_options(uri)
     return [unquote(part) if "://" in uri else part for part in path.split("/")]
 
 

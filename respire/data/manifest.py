@@ -7,6 +7,7 @@
 import io
 import re
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ import pyarrow as pa
 from respire.data.bad_rows import but_for_bad, normalised, refuse
 from respire.errors import InputError
 from respire.labels import CLASSES
-from respire.runtime.storage import Storage
+from respire.runtime.storage import Storage, split_options
 
 SUFFIXES = (".csv", ".parquet")
 UNKNOWN = "unknown"
@@ -150,7 +151,7 @@ def write_manifest(manifest: pd.DataFrame, where: str) -> None:
     file = Storage.at(where)
     inside = folder_of(file).uri.rstrip("/") + "/"
     rows = manifest[list(COLUMNS)].assign(
-        recording=[uri.removeprefix(inside) for uri in manifest["recording"]]
+        recording=[_below(inside, uri) for uri in manifest["recording"]]
     )
     if _name(where).lower().endswith(".csv"):
         file.write_bytes(rows.to_csv(index=False, lineterminator="\n").encode())
@@ -256,16 +257,24 @@ def _check_recordings(rows: pd.DataFrame, where: str) -> None:
 
 def folder_of(file: Storage) -> Storage:
     """The folder that a file lies in."""
-    where, question_mark, options = file.uri.partition("?")
-    return Storage(where.rpartition("/")[0] + question_mark + options)
+    where, options = split_options(file.uri)
+    return Storage(where.rpartition("/")[0] + options)
+
+
+def _below(folder: str, recording: str) -> str:
+    """A recording's path below a folder, as its file system knows it; any other's as it is."""
+    if not recording.startswith(folder):
+        return recording
+    path = recording.removeprefix(folder)
+    return unquote(path) if "://" in folder else path
 
 
 def _opened(folder: Storage, recording: str) -> str:
     """A recording's path or URI as it can be opened from anywhere."""
-    if "://" in recording or recording.startswith(("/", "~")):
+    if "://" in recording or recording.startswith(("/", "~/")):
         return Storage.at(recording).uri
     return (folder / normalised(recording)).uri
 
 
 def _name(where: str) -> str:
-    return where.partition("?")[0].rstrip("/").rpartition("/")[2]
+    return split_options(where)[0].rstrip("/").rpartition("/")[2]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from respire.metrics import overall
 from respire.models.decision import decide, under_prior
@@ -27,14 +28,9 @@ def decided(rows: pd.DataFrame, prior: float | None = None) -> pd.DataFrame:
         A row a cycle: the rows' own columns, and ``predicted``, int64, and a probability
         ``p_CLASS`` for each class under that prior, the mean over windows.
     """
-    classes = [name.removeprefix(LOG_P) for name in rows.columns if name.startswith(LOG_P)]
-
-    def of_each(prefix: str, kind: type) -> torch.Tensor:
-        columns = [f"{prefix}{name}" for name in classes]
-        return torch.from_numpy(rows[columns].to_numpy(dtype=kind, copy=True))
-
+    classes = _classes(rows)
     change = 0.0 if prior is None else prior - rows[PRIOR].to_numpy(dtype=np.float32)[:, None]
-    given = (of_each(LOG_P, np.float32), of_each(TRAINED_ON, np.int64), torch.as_tensor(change))
+    given = (*_told(rows, classes), torch.as_tensor(change))
     first = rows["window"].to_numpy() == 0
     whole = np.cumsum(first) - 1
     votes = count_votes(decide(*given), torch.from_numpy(whole), first.sum(), len(classes))
@@ -53,19 +49,42 @@ def averaged(members: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Predictions of several trainings as those of one: of each row, the mean probabilities.
 
     Args:
-        members: predictions (training/predict.py) of the same rows in the same order, of networks
-            that were trained on the same cycles under the same prior.
+        members: predictions (training/predict.py) of the same rows in the same order, under the
+            same prior. Where the training cycles of a row's networks differ (of one seed a device
+            was fine-tuned, of another it kept stage 1), each member's probabilities are first
+            brought under the counts of the first, as ``under_prior`` brings them to another prior.
     """
-    first = members[0]
-    columns = [name for name in first.columns if name.startswith(LOG_P)]
-    alike = [name for name in first.columns if name not in columns]
-    if not all(first[alike].equals(other[alike]) for other in members[1:]):
-        raise ValueError("predictions of other rows, or from other training cycles")
-    log_p = np.stack([member[columns].to_numpy() for member in members])
-    mean = np.logaddexp.reduce(log_p, axis=0) - np.log(np.float32(len(members)))
-    return first.assign(**dict(zip(columns, mean.T, strict=True)))
+    first, classes = members[0], _classes(members[0])
+    counted = [f"{prefix}{name}" for prefix in (LOG_P, TRAINED_ON) for name in classes]
+    alike = [member.drop(columns=counted) for member in members]
+    if not all(alike[0].equals(other) for other in alike[1:]):
+        raise ValueError("predictions of other rows, or under other priors")
+    prior = torch.from_numpy(first[PRIOR].to_numpy(dtype=np.float32, copy=True))[:, None]
+    _, counts = _told(first, classes)
+    log_p = torch.stack(
+        [
+            under_prior(under_prior(said, own, -prior), counts, prior)
+            for said, own in (_told(member, classes) for member in members)
+        ]
+    )
+    mean = (log_p.log_softmax(-1).logsumexp(0) - np.log(len(members))).numpy()
+    return first.assign(**{f"{LOG_P}{name}": mean[:, at] for at, name in enumerate(classes)})
 
 
 def along(rows: pd.DataFrame, priors: Sequence[float], classes: int) -> list[float]:
     """The Score of predictions under each prior, NaN where undefined; of so many ``classes``."""
     return [overall(decided(rows, prior), classes).score for prior in priors]
+
+
+def _classes(rows: pd.DataFrame) -> list[str]:
+    """The classes that predictions tell of, in their order."""
+    return [name.removeprefix(LOG_P) for name in rows.columns if name.startswith(LOG_P)]
+
+
+def _told(rows: pd.DataFrame, classes: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Log-probabilities, float32 [n, C], and training cycles, int64 [n, C], of each class."""
+    log_p, counts = (
+        rows[[f"{prefix}{name}" for name in classes]].to_numpy(dtype=kind, copy=True)
+        for prefix, kind in ((LOG_P, np.float32), (TRAINED_ON, np.int64))
+    )
+    return torch.from_numpy(log_p), torch.from_numpy(counts)

@@ -122,7 +122,7 @@ class Model:
                 self.check_labels(batch)
                 good: list[Recording] = []
                 tables: list[pa.Table] = []
-                readings = [(one, pool.submit(cut, [one], self.card.recipe)) for one in batch]
+                readings = [(one, pool.submit(cut, one, self.card.recipe)) for one in batch]
                 for recording, reading in readings:
                     try:
                         tables.append(reading.result())

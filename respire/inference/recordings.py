@@ -20,7 +20,7 @@ from respire.data.rows import WITHOUT_SPECTRAL
 from respire.errors import InputError
 from respire.labels import UNKNOWN
 from respire.recipe.recipe import Recipe
-from respire.runtime.storage import Storage
+from respire.runtime.storage import Storage, split_options
 
 SHORTEST_S = 0.2
 """Shorter recordings are refused: no annotated cycle of ICBHI 2017 is."""
@@ -48,7 +48,7 @@ class Recording:
     @property
     def stem(self) -> str:
         """Its file's name without folder and suffix."""
-        return PurePosixPath(self.file.partition("?")[0]).stem
+        return PurePosixPath(split_options(self.file)[0]).stem
 
 
 def find_recordings(
@@ -156,9 +156,9 @@ def _files(source: str) -> Iterator[str]:
 
 
 def _with_suffix(file: str, suffix: str) -> str:
-    where, question_mark, options = file.partition("?")
+    where, options = split_options(file)
     folder, slash, name = where.rpartition("/")
-    return f"{folder}{slash}{PurePosixPath(name).stem}{suffix}{question_mark}{options}"
+    return f"{folder}{slash}{PurePosixPath(name).stem}{suffix}{options}"
 
 
 def window_length_s(recipe: Recipe) -> float:
@@ -178,19 +178,14 @@ def windows_over(length: int, window: int) -> list[tuple[int, int]]:
     return [(n * hop, min(n * hop + window, length)) for n in range(count)]
 
 
-def cut(recordings: Sequence[Recording], recipe: Recipe) -> pa.Table:
-    """Rows of the cycles' schema (data/rows.py), the windows of a recording in place of its cycles.
+def cut(recording: Recording, recipe: Recipe) -> pa.Table:
+    """A row of the cycles' schema (data/rows.py), the recording's windows in place of its cycles.
 
-    Recordings are called by the stem of their file; what nobody has labelled is UNKNOWN.
+    It is called by the stem of its file; what nobody has labelled is UNKNOWN.
 
     Raises:
-        InputError: a recording or its annotation is bad.
+        InputError: the recording or its annotation is bad.
     """
-    rows = [_row(recording, recipe) for recording in recordings]
-    return pa.Table.from_pylist(rows, schema=WITHOUT_SPECTRAL)
-
-
-def _row(recording: Recording, recipe: Recipe) -> dict[str, object]:
     file, rate_hz = recording.file, recipe.preprocess.sample_rate_hz
     channels, rate = read_channels(file, recording.content)
     audio = channels.mean(axis=1)
@@ -215,7 +210,7 @@ def _row(recording: Recording, recipe: Recipe) -> dict[str, object]:
         samples, lengths = slice_cycles(waveform, starts, ends, rate_hz)
     except InputError as error:
         raise InputError(f"{recording.annotation or file}: {error}") from error
-    return {
+    row = {
         **dict.fromkeys(("session", "location", "mode"), ""),
         "recording": recording.stem,
         "patient": UNKNOWN,
@@ -227,10 +222,11 @@ def _row(recording: Recording, recipe: Recipe) -> dict[str, object]:
         "samples": lengths,
         "audio": samples,
     }
+    return pa.Table.from_pylist([row], schema=WITHOUT_SPECTRAL)
 
 
 def _text(file: str) -> str:
     try:
-        return Storage(file).read_bytes().decode("utf-8-sig")
+        return Storage.at(file).read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: annotation cannot be read ({error}); check the path") from error

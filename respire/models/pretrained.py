@@ -20,8 +20,6 @@ IMAGENET_VERSION = "IMAGENET1K_V1"
 """The torchvision weights that existed when the paper was written."""
 _DENSENETS = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """What torchvision's DenseNets are called in its own files, with one dot more than in its code."""
-NO_FILE = ("imagenet", "none")
-"""What a model's weights can be but the path of a file."""
 
 
 def pretrained(model: Model) -> Weights:

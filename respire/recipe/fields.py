@@ -214,6 +214,11 @@ class Model(Part):
     sync_batchnorm: bool = False
     """Share batch statistics among workers, so that N workers compute what one would."""
 
+    @property
+    def weights_kind(self) -> str:
+        """What they are: "imagenet", "none", or "file", wherever that lies."""
+        return self.weights if self.weights in ("imagenet", "none") else "file"
+
 
 @dataclass(frozen=True)
 class Optimisation(Part):

@@ -83,7 +83,7 @@ def claim(folder: Storage, identity: Mapping[str, Any]) -> None:
         InputError: the name belongs to a run that differs, with the differences, or to one that
             another process is running.
     """
-    folder.hold()
+    folder.hold("runs under this --name", ", or choose another --name")
     kept = folder / "identity.json"
     # As it will be read back: JSON knows no tuples.
     ours = json.loads(json.dumps({**identity, "numerics_version": NUMERICS_VERSION}))

@@ -59,8 +59,8 @@ class Storage:
         """A file or folder below it, by the path that a file system knows it by."""
         if self.is_local:
             return Storage(f"{self.uri}/{part}")
-        where, question_mark, options = self.uri.partition("?")
-        return Storage(f"{where.rstrip('/')}/{quote(part)}{question_mark}{options}")
+        where, options = split_options(self.uri)
+        return Storage(f"{where.rstrip('/')}/{quote(part)}{options}")
 
     @property
     def shown(self) -> str:
@@ -164,19 +164,26 @@ class Storage:
         elif kind == fs.FileType.File:
             filesystem.delete_file(path)
 
-    def hold(self) -> None:
+    def hold(self, what: str, or_else: str = "") -> None:
         """Keep other processes out of the folder for as long as this one lives, however it ends.
 
         Object stores and some file systems know no such lock: there, nothing is held.
 
+        Args:
+            what: is done there, in words.
+            or_else: what may be done but to wait.
+
         Raises:
-            InputError: another process has it.
+            InputError: another process has it, or it cannot be written.
         """
         filesystem, path = self.filesystem()
         if not isinstance(filesystem, fs.LocalFileSystem) or path in _HELD:
             return
-        filesystem.create_dir(path, recursive=True)
-        lock = (Path(path) / ".lock").open("a+")
+        try:
+            filesystem.create_dir(path, recursive=True)
+            lock = (Path(path) / ".lock").open("a+")
+        except OSError as error:
+            raise self.refused(error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -184,14 +191,13 @@ class Storage:
             owner = lock.read().strip()
             lock.close()
             raise InputError(
-                f"{self.uri}: another command is running this --name ({owner}); wait until it has "
-                f"ended, or choose another --name"
+                f"{self.uri}: another command {what} ({owner}); wait until it has ended{or_else}"
             ) from error
         except OSError as error:
             lock.close()
             print(
-                f"warning: {self.uri}: its file system locks nothing ({error.strerror}): do not "
-                f"run a second command with this --name beside this one",
+                f"warning: {self.uri}: its file system locks nothing ({error.strerror}): while "
+                f"this command {what}, start no second one that would",
                 flush=True,
             )
             return
@@ -211,15 +217,24 @@ class Storage:
         probe.delete()
 
 
+def split_options(where: str) -> tuple[str, str]:
+    """A path or URI, and its options with their "?", which only an object store's may have."""
+    scheme, separator, _ = where.partition("://")
+    if not separator or scheme == "file":
+        return where, ""
+    path, question_mark, options = where.partition("?")
+    return path, question_mark + options
+
+
 def _as_uri(text: str) -> str:
     """The URI with all escaped that must be; only object stores' have options, after a "?"."""
-    scheme, _, rest = text.partition("://")
-    where, mark, options = (rest, "", "") if scheme == "file" else rest.partition("?")
-    host, slash, path = where.rstrip("/").partition("/")
+    where, options = split_options(text)
+    scheme, _, rest = where.partition("://")
+    host, slash, path = rest.rstrip("/").partition("/")
     if not host and not path:
         raise InputError(f"{text}: names no folder; give one such as s3://bucket/runs")
     path = quote(re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", path), safe="/%!$&'()*+,;=:@~")
-    return f"{scheme}://{host}{slash}{path}{mark}{options}"
+    return f"{scheme}://{host}{slash}{path}{options}"
 
 
 @cache

@@ -107,9 +107,16 @@ class Tracker:
         return run_page(self.uri, self.experiment_id, self.run_id)
 
     def log_recipe(self, recipe: Recipe) -> None:
-        """Log its fields as params, and its name as a tag: resumed, it may go by another."""
+        """Log its fields as params.
+
+        Its name, and where the file of its weights lies, are tags: a run may go on under another.
+        """
         fields = recipe.flat()
-        self.log_tags({"respire.recipe": fields.pop("preset")})
+        tags = {"respire.recipe": fields.pop("preset")}
+        fields["model.weights"] = recipe.model.weights_kind
+        if recipe.model.weights_kind == "file":
+            tags["respire.weights"] = recipe.model.weights
+        self.log_tags(tags)
         self.log_params(fields)
 
     def log_params(self, params: Mapping[str, Any]) -> None:

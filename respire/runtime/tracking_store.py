@@ -79,7 +79,12 @@ def preflight(uri: str, experiment: str) -> str:
         store = client(uri)
         found = store.get_experiment_by_name(experiment)
         if found is None:
-            return store.create_experiment(experiment, artifact_location=artifacts)
+            try:
+                return store.create_experiment(experiment, artifact_location=artifacts)
+            except MlflowException:  # another command has created it since, or it is refused
+                found = store.get_experiment_by_name(experiment)
+                if found is None:
+                    raise
     except MlflowException as error:
         raise InputError(
             f"--tracking-uri {uri}: MLflow refuses ({_in_one_line(error)}); "

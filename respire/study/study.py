@@ -13,7 +13,6 @@ from respire.data.splits.draw import devices_of
 from respire.data.splits.split import Cut, Split
 from respire.metrics import check_scorable
 from respire.models.network import Weights, fingerprint
-from respire.models.pretrained import NO_FILE
 from respire.recipe.fields import Features
 from respire.recipe.identity import digest, recipe_identity
 from respire.recipe.recipe import Recipe
@@ -112,8 +111,7 @@ class Study:
         """All that can change stage 1's numbers."""
         recipe = recipe_identity(self.recipe)
         del recipe["preset"], recipe["finetune"], recipe["decision"]
-        if recipe["model"]["weights"] not in NO_FILE:
-            recipe["model"]["weights"] = "file"  # wherever it lies: ``initial`` says what is in it
+        recipe["model"]["weights"] = self.recipe.model.weights_kind  # ``initial``: what is in them
         sides = {
             side: digest(getattr(self.split, side)) for side in ("train", "validation", "test")
         }

@@ -101,9 +101,12 @@ def train_stage1(
         FloatingPointError: training diverged.
         ray.train.TrainingFailedError: workers failed more often than is retried.
     """
+    folder = cell.storage / "ray-train"
     finished = cell.load("fit")
     if finished is not None:
+        folder.delete()  # what a command left that was killed just now
         return Fit.from_state(finished)
+    cell.storage.hold("trains this recipe on this split with this seed")
     share_of_batch(recipe.optimisation.batch_size, workers)
     shares: Sequence[Sequence[str]] = [train] * workers
     if recipe.optimisation.bank == "sharded":
@@ -135,7 +138,7 @@ def train_stage1(
             ),
         ),
     )
-    folder, result = cell.storage / "ray-train", None
+    result = None
     newest: str | None = None
     while result is None:
         try:

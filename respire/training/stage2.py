@@ -136,6 +136,7 @@ def _run(
         except FloatingPointError as error:  # it would diverge again: no second try
             tune.report({"device": job.device, "diverged": str(error)})
 
+    jobs[0].cell.storage.hold("fine-tunes this recipe on this split with this seed")
     filesystem, path = jobs[0].cell.storage.filesystem()
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trial, learnt=stage1), resources),

@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from mono import read_audio
 from pyarrow import fs
 
-from respire.data.audio import no_sound, read_audio, read_header
+from respire.data.audio import no_sound, read_header
 from respire.errors import InputError
 
 SOUND = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 import soundfile as sf
 from cycle_rows import cycles_table
+from mono import read_audio
 
 from respire.data import cycles as cycles_module
-from respire.data.audio import read_audio
 from respire.data.corpora.icbhi import read_catalogue
 from respire.data.cycles import PreparedCycles, prepare_cycles
 from respire.data.preprocess import preprocess, slice_cycles

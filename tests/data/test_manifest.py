@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hospital import DEVICES, LOCATIONS, TABLE, write_hospital
 
+from respire.data.audio import read_channels
 from respire.data.catalogue import names_of
 from respire.data.corpora import icbhi
 from respire.data.corpora.corpus import Corpus, import_manifest, open_corpus
@@ -60,6 +61,26 @@ def test_a_manifest_gives_the_catalogue_of_the_folder_it_was_made_from(
     pd.testing.assert_frame_equal(again.cycles, direct.cycles)
     pd.testing.assert_frame_equal(again.patients, direct.patients)
     assert again.fingerprint == direct.fingerprint
+
+
+@pytest.mark.parametrize("stem", ["a b", "50%", "a%20b", "#1?x", "~x", "müller"])
+def test_a_recordings_name_is_kept_by_a_manifest_on_disk_and_at_a_uri(
+    tmp_path: Path, stem: str
+) -> None:
+    hospital = write_hospital(tmp_path / "clinic", patients=1, cycles=4)
+    table = pd.read_csv(hospital / TABLE)
+    (hospital / table["file"][0]).rename(hospital / f"{stem}.wav")
+    table = table[table["file"] == table["file"][0]].assign(file=f"{stem}.wav")
+    table.to_csv(hospital / TABLE, index=False)
+    for folder in (str(hospital), hospital.as_uri()):
+        direct = open_corpus(folder).cycles
+        assert direct["recording"].unique().tolist() == [f"clinic:{stem}"]
+        rows, _ = import_manifest("csv", folder)
+        write_manifest(rows, f"{folder}/m.parquet")
+        again = open_corpus(f"{folder}/m.parquet").cycles
+        pd.testing.assert_frame_equal(again, direct)
+        assert len(read_channels(again["audio"].iloc[0])[0])
+        (hospital / "m.parquet").unlink()
 
 
 def test_icbhis_manifest_gives_icbhis_catalogue(corpus: Path, tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ import pytest
 import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mono import read_audio
 from pyarrow import fs
 from scipy.signal import csd, welch
 
-from respire.data.audio import read_audio, read_header
+from respire.data.audio import read_header
 from respire.data.preprocess import preprocess, slice_cycles
 from respire.errors import InputError
 from respire.recipe.fields import Preprocess

@@ -119,15 +119,37 @@ def test_trainings_averaged_have_the_mean_of_their_probabilities(seed: int, coun
 
 
 def test_a_class_that_no_training_calls_is_not_called_by_their_average() -> None:
-    never = drawn(1)
-    never[:, 3] = -np.inf
+    never = torch.from_numpy(drawn(1))
+    never[:, 3] = -torch.inf
+    never = never.log_softmax(1).numpy()
     mean = averaged([said(never), said(never)])
     assert (mean["log_p_both"] == -np.inf).all()
     np.testing.assert_allclose(mean["log_p_normal"], never[:, 0], atol=1e-6)
 
 
-def test_predictions_of_other_cycles_or_other_trainings_are_not_averaged() -> None:
+def test_predictions_of_other_cycles_or_under_other_priors_are_not_averaged() -> None:
     ours = said(drawn(1))
-    for theirs in (ours.iloc[::-1], ours.assign(trained_on_normal=1), ours.assign(prior=1.0)):
+    for theirs in (ours.iloc[::-1], ours.assign(prior=1.0)):
         with pytest.raises(ValueError, match="predictions of other rows"):
             averaged([ours, theirs])
+
+
+@given(st.integers(0, 2**16), st.floats(0, 1.5), st.floats(0, 1.5))
+def test_networks_of_other_training_cycles_are_averaged_under_one_prior(
+    seed: int, trained: float, wanted: float
+) -> None:
+    """A device that was fine-tuned in one seed and kept stage 1 in another (Bayes in NumPy)."""
+    few = np.array([3, 20, 5, 1])
+    ours, theirs = said(drawn(seed, 20), trained), said(drawn(seed + 1, 20), trained)
+    theirs[[f"trained_on_{name}" for name in NAMES]] = few
+
+    def share(counts: np.ndarray) -> np.ndarray:
+        return np.append(1.0, counts[1:] / counts[1:].sum())
+
+    both = np.stack([np.exp(drawn(seed + n, 20).astype(float)) for n in range(2)])
+    both[1] *= (share(COUNTS) / share(few)) ** trained
+    both /= both.sum(2, keepdims=True)
+    posterior = both.mean(0) * share(COUNTS) ** (wanted - trained)
+    posterior /= posterior.sum(1, keepdims=True)
+    rows = decided(averaged([ours, theirs]), wanted)
+    np.testing.assert_allclose(rows[[f"p_{name}" for name in NAMES]], posterior, atol=1e-5)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from small_model import COUNTS, SMALL, small_models, write_recordings, write_small_model
@@ -67,7 +68,9 @@ def test_each_device_is_answered_by_its_own_model_and_others_by_the_common_one(
     assert answered == {"Meditron": "Meditron", "Walkman": "stage1", "": "stage1"}
     one_by_one = [model.predict(file) for file in sorted(recordings.iterdir())]
     pd.testing.assert_frame_equal(heard, pd.concat(one_by_one, ignore_index=True), atol=1e-5)
-    rows = cut([Recording(str(file)) for file in sorted(recordings.iterdir())], SMALL)
+    rows = pa.concat_tables(
+        cut(Recording(str(file)), SMALL) for file in sorted(recordings.iterdir())
+    )
     devices = ["Meditron", "Walkman", ""]
     rows = rows.set_column(5, WITHOUT_SPECTRAL.field("device"), [devices])
     own = {"Meditron": models["Meditron"]}

@@ -80,6 +80,15 @@ def test_a_recording_that_is_named_twice_is_heard_once(
     assert [one.file for one in found] == ["b.wav", "./a.wav"]
 
 
+@pytest.mark.parametrize("name", ["a b.wav", "50%.wav", "#1?x.wav"])
+def test_a_file_is_heard_by_its_uri_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    noise(tmp_path / name)
+    (tmp_path / name).with_suffix(".txt").write_text("0.5\t1.0\t1\t0\n")
+    (recording,) = find_recordings([f"file://{tmp_path}/{name}"], annotations=True)
+    (row,) = cut(recording, RECIPE).to_pylist()
+    assert (row["recording"], row["start_s"]) == (Path(name).stem, [0.5])
+
+
 def test_a_name_that_is_no_text_is_refused_in_words(tmp_path: Path) -> None:
     named = os.fsencode(tmp_path) + b"/m\xfcller.wav"
     noise(tmp_path / "a.wav").rename(os.fsdecode(named))
@@ -89,7 +98,7 @@ def test_a_name_that_is_no_text_is_refused_in_words(tmp_path: Path) -> None:
 
 def test_any_rate_and_channels_become_windows_without_labels(tmp_path: Path) -> None:
     file = noise(tmp_path / "stereo.wav", 2.6, 44100, 2)
-    (row,) = cut([Recording(str(file))], RECIPE).to_pylist()
+    (row,) = cut(Recording(str(file)), RECIPE).to_pylist()
     assert row["start_s"] == [0, 0.5, 1.0, 1.5, 2.0]
     assert row["samples"] == [4000, 4000, 4000, 4000, 2400]
     assert set(row["label"]) == {UNKNOWN}
@@ -98,7 +107,8 @@ def test_any_rate_and_channels_become_windows_without_labels(tmp_path: Path) -> 
 def test_annotated_cycles_have_their_times_and_labels(tmp_path: Path) -> None:
     file = noise(tmp_path / "a.wav")
     (tmp_path / "a.txt").write_text("0.5\t1.0\t1\t0\n1.0\t2.5\t0\t1\n")
-    (row,) = cut(find_recordings([file], annotations=True), RECIPE).to_pylist()
+    (recording,) = find_recordings([file], annotations=True)
+    (row,) = cut(recording, RECIPE).to_pylist()
     assert (row["start_s"], row["end_s"]) == ([0.5, 1.0], [1.0, 2.5])
     assert (row["label"], row["samples"]) == ([1, 2], [2000, 6000])
 
@@ -162,4 +172,4 @@ def test_what_is_bad_is_refused_by_its_name(how: str, tmp_path: Path) -> None:
     file = tmp_path / "bad.wav"
     write(file)
     with pytest.raises(InputError, match=f"bad.wav.*{said}"):
-        cut([Recording(str(file))], RECIPE)
+        cut(Recording(str(file)), RECIPE)

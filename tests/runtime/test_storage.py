@@ -222,7 +222,7 @@ def test_what_is_no_place_is_refused_in_one_line(where: str) -> None:
 HOLDS = """
 import sys, time
 from respire.runtime.storage import Storage, _bucket
-Storage.at(sys.argv[1]).hold()
+Storage.at(sys.argv[1]).hold('runs', ', or not')
 print("held", flush=True)
 time.sleep(60)
 """
@@ -244,19 +244,19 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_a_folder_that_another_process_holds_is_refused_with_its_owner(tmp_path, holder):
     run = Storage.at(tmp_path / "run")
-    with pytest.raises(InputError, match=f"process {holder.pid} on .*choose another --name"):
-        run.hold()
-    Storage.at(f"file://{tmp_path}/other").hold()
+    with pytest.raises(InputError, match=f"process {holder.pid} on .*ended, or not$"):
+        run.hold("runs", ", or not")
+    Storage.at(f"file://{tmp_path}/other").hold("runs")
     with pytest.raises(InputError, match=f"process {holder.pid} on "):
-        Storage.at(f"file://{tmp_path}/run").hold()
+        Storage.at(f"file://{tmp_path}/run").hold("runs")
 
 
 def test_the_hold_dies_with_its_owner_however_it_ends(tmp_path, holder):
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
     run = Storage.at(tmp_path / "run")
-    run.hold()
-    run.hold()  # the same process may run it again
+    run.hold("runs")
+    run.hold("runs")  # the same process may run it again
     assert str(os.getpid()) in (tmp_path / "run" / ".lock").read_text()
 
 
@@ -267,7 +267,7 @@ def test_a_file_system_without_locks_is_told_of_and_no_rival_is_made_up(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(storage_module.fcntl, "flock", unable)
-    Storage.at(tmp_path / "run").hold()
+    Storage.at(tmp_path / "run").hold("runs")
     said = capsys.readouterr().out
     assert "No locks available" in said
-    assert "do not run a second command" in said
+    assert "while this command runs, start no second one" in said

@@ -154,12 +154,17 @@ def test_the_whole_recipe_is_logged_and_may_be_logged_again(uri: str) -> None:
     assert logged["optimisation.epochs"] == str(quick().optimisation.epochs)
 
 
-def test_a_recipe_may_go_by_another_name_when_its_run_goes_on(uri: str) -> None:
+def test_when_a_run_goes_on_its_recipe_may_have_another_name_and_place_of_weights(
+    uri: str,
+) -> None:
     for name in ("mine", "final"):
         tracker = Tracker.start(uri, EXPERIMENT, "run", "k")
-        tracker.log_recipe(replace(quick(), preset=name))
+        model = replace(quick().model, weights=f"/{name}/weights.pth")
+        tracker.log_recipe(replace(quick(), preset=name, model=model))
     run = run_of(tracker).data
     assert run.tags["respire.recipe"] == "final"
+    assert run.tags["respire.weights"] == "/final/weights.pth"
+    assert run.params["model.weights"] == "file"
     assert run.params["optimisation.epochs"] == str(quick().optimisation.epochs)
 
 

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 
 from respire.errors import InputError
 from respire.runtime import tracking_store
-from respire.runtime.tracking_store import preflight, resolve_uri, run_page
+from respire.runtime.tracking_store import client, preflight, resolve_uri, run_page
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +114,18 @@ def test_a_deleted_experiment_is_an_input_error(
     MlflowClient(tracking_uri=uri).delete_experiment(preflight(uri, "respire/full"))
     with pytest.raises(InputError, match="mlflow experiments restore"):
         preflight(uri, "respire/full")
+
+
+def test_an_experiment_that_another_command_creates_meanwhile_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    created = preflight(uri, "one")
+    store = client(uri)
+    asked = [None, store.get_experiment_by_name("one")]
+    monkeypatch.setattr(store, "get_experiment_by_name", lambda _: asked.pop(0))
+    assert preflight(uri, "one") == created
+    assert not asked
 
 
 def test_an_unreachable_server_is_an_input_error() -> None:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from respire.data.cycles import PreparedCycles
+from respire.errors import InputError
 from respire.features.bank import CycleBank
 from respire.models.network import respirenet
 from respire.recipe.fields import Features, Model, Optimisation
@@ -71,6 +72,18 @@ def test_blocks_come_in_any_order_and_lie_in_that_of_their_recordings(monkeypatc
     ours = stage1._bank("train-0", work, torch.device("cpu"))
     assert ours.cycles.equals(bank(NAMES).cycles)
     assert torch.equal(ours.audio, bank(NAMES).audio)
+
+
+def test_a_training_that_another_command_is_at_is_left_to_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def held(_: Storage, what: str) -> None:
+        raise InputError(f"another command {what}")
+
+    monkeypatch.setattr(Storage, "hold", held)
+    cycles = SimpleNamespace(dataset=lambda _: None)
+    with pytest.raises(InputError, match="another command trains this recipe on this split"):
+        on_ray(with_epochs(1), cycles, tmp_path, 1, lambda _: None)
 
 
 class LosingTrainer:
@@ -272,7 +285,10 @@ def test_a_worker_killed_half_way_ends_as_plain_fit_and_is_not_trained_again(
 
     assert run.progress is None
     assert not list((tmp_path / "runs").rglob("ray-train"))
+    (fit_file,) = (tmp_path / "runs").rglob("fit.pt")
+    (fit_file.parent / "ray-train").mkdir()  # as a command leaves it that is killed just then
     assert_same(on_ray(RECIPE, prepared, tmp_path / "runs", 1, never), run)
+    assert not list((tmp_path / "runs").rglob("ray-train"))
 
 
 @pytest.mark.slow

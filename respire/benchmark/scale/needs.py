@@ -267,7 +267,8 @@ def limits(
     found = []
     for (name, remedy), (key, room, fatal) in zip(REMEDIES.items(), rooms, strict=True):
         unit, need = "bytes" if key.endswith("_bytes") else "tasks", needed[key]
-        found.append(Limit(name, unit, need, room, hours * room / need, remedy, fatal))
+        full = hours * room / need if need else math.inf  # nobody selects: no selector
+        found.append(Limit(name, unit, need, room, full, remedy, fatal))
     name = "windows of the global batch, at least one a worker"
     remedy = "fewer workers, or a larger batch, which is another recipe"
     full = 0.0 if machines.workers > batch else math.inf

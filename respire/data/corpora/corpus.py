@@ -23,13 +23,11 @@ from respire.data.corpora.icbhi_download import download
 from respire.data.corpora.synthetic import default_corpus
 from respire.data.manifest import JUDGED, is_manifest, read_manifest
 from respire.errors import InputError
-from respire.runtime.storage import Storage
+from respire.runtime.storage import Storage, split_options
 
 SYNTHETIC = "synthetic"
 """What the corpus that the package generates is asked for by."""
 SYNTHETIC_WARNING = "the recordings are synthetic: the Scores say nothing about patients"
-LAYOUTS = ("icbhi", "csv")
-"""Folders that are known: ICBHI 2017's (icbhi.py), and one with a CSV of cycles (plain.py)."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ def import_manifest(
     """A directory of a known layout as a complete manifest; and why recordings were left out.
 
     Args:
-        layout: one of ``LAYOUTS``.
+        layout: "icbhi", ICBHI 2017's (icbhi.py), or "csv", a table of cycles (plain.py).
         where: the directory.
         corpus: what a corpus of layout "csv" is called; None for the directory's name.
         skip_bad: leave bad recordings out, instead of failing at the first.
@@ -154,7 +152,7 @@ def import_manifest(
 
 def named(directory: str) -> str:
     """What the corpus in a folder is called by default: as the folder."""
-    name = Storage.at(directory).uri.partition("?")[0].rpartition("/")[2]
+    name = split_options(Storage.at(directory).uri)[0].rpartition("/")[2]
     return re.sub(r"[^\w.-]", "-", name)
 
 

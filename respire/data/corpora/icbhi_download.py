@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from respire.data.corpora import icbhi
 from respire.errors import InputError
+from respire.runtime.storage import Storage
 
 PUBLISHED = "https://bhichallenge.med.auth.gr/sites/default/files/ICBHI_final_database"
 ZIP_NAME = "ICBHI_final_database.zip"
@@ -48,6 +49,7 @@ def download(cache: Path | None = None) -> Path:
     cache = Path(pooch.os_cache("respire")) if cache is None else cache
     directory = cache / "icbhi"
     if not directory.exists():
+        Storage.at(cache).hold("downloads the recordings")
         _unpack(_fetch_zip(cache), directory)
     if not any(directory.rglob(icbhi.SPLIT_LIST)):
         _fetch_split_list(directory)

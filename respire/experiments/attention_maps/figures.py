@@ -56,8 +56,7 @@ def single_windows(
                 clipped = cut / maps[f"shade/{name}"].shape[1]
                 title = f"clipped: {clipped:.0%} of rows" if cut else "not clipped"
                 if index == 0:
-                    patient = str(maps["recording"][row]).partition("_")[0]
-                    title = f"patient {patient}: {classes[int(maps['label'][row])]}"
+                    title = f"patient {maps['patient'][row]}: {classes[int(maps['label'][row])]}"
                 _small_title(pair[0], title)
             axes[0].set_ylabel("Frequency (Hz)", fontsize=8)
         for axis in panels[-1]:

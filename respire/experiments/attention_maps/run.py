@@ -104,7 +104,8 @@ def _look(grid: Grid) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
             chosen = grad_cam.most_blank(seen.windows, EXAMPLES)
             drawn = seen.windows.loc[chosen]
             maps |= {name: drawn[name].to_numpy() for name in ("top_rows", "label")}
-            maps |= {name: drawn[name].to_numpy().astype(str) for name in ("recording", "cycle")}
+            told = ("recording", "patient", "cycle")
+            maps |= {name: drawn[name].to_numpy().astype(str) for name in told}
         if at == Coordinates(at.variant, first.split_seed, first.seed):
             shown = on_worker(grad_cam.examples, *given, chosen, gpu=gpu)
             maps |= {f"{name}/{at.variant}": part for name, part in shown.items()}

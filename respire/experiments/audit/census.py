@@ -151,7 +151,7 @@ def census(
         hours=float(recordings["duration_s"].sum() / 3600),
         class_shares={name: count / len(cycles) for name, count in whole["classes"].items()},
         devices=devices,
-        devices_used=sum(device.cycles > 0 for device in devices.values()),
+        devices_used=len(devices),
         patients_by_device=sum(device.patients for device in devices.values()),
         several_devices=_several_devices(cycles),
         locations=_locations(cycles),

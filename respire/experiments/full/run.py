@@ -6,6 +6,7 @@ from functools import partial
 
 import pandas as pd
 
+from respire.data.manifest import UNKNOWN
 from respire.data.splits.split import Cut
 from respire.evaluation.assess import EVERY
 from respire.evaluation.decided import decided
@@ -117,7 +118,7 @@ def _model(study: Study, outcome: summary.Outcome) -> tuple[Card, dict[str, Lear
         recipe=study.recipe,
         classes=study.recipe.classes,
         devices={device: model.decision for device, model in outcome.devices.items()},
-        locations=tuple(sorted(study.cycles["location"].unique())),
+        locations=tuple(sorted({*study.cycles["location"]} - {UNKNOWN})),
         prior=study.recipe.prior,
         rule=RULE,
         training={

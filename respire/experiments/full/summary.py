@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from respire.data.manifest import UNKNOWN
 from respire.evaluation.assess import described, described_by_device, intervals
 from respire.evaluation.beyond import Beyond, look_beyond
 from respire.evaluation.decided import PRIORS, along, averaged, decided
@@ -275,9 +276,8 @@ def summarise(study: Study, outcomes: Mapping[int, Outcome]) -> Summary:
 
 def _locations(cycles: pd.DataFrame) -> dict[str, str]:
     """Of each recording, its place on the chest, where the corpus tells."""
-    if "location" not in cycles:
-        return {}
-    return dict(zip(cycles["recording"], cycles["location"], strict=True))
+    told = cycles[cycles["location"] != UNKNOWN]
+    return dict(zip(told["recording"], told["location"], strict=True))
 
 
 def histories(outcome: Outcome) -> pd.DataFrame:

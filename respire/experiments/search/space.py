@@ -83,6 +83,10 @@ FIXED = {
     "model.backbone": "changes the initial weights",
     "model.weights": "changes the initial weights",
     "model.head_width": "changes the initial weights",
+    "model.sync_batchnorm": "plays no part: a trial has one worker",
+    "optimisation.bank": "plays no part: a trial has one worker",
+    "optimisation.exchange": "plays no part: a trial has one worker",
+    "optimisation.precision": "is settled once for a search, --recipe.optimisation.precision",
     "features.evaluation_padding": "changes what is tested, and may read its labels",
 }
 """Fields that no search may vary, and why; nor any of ``preprocess``."""

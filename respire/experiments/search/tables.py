@@ -60,7 +60,7 @@ def trials(search: SearchSummary) -> Table:
             (
                 *(str(split.split_seed), trial.name, signed(trial.gain or 0.0), trial.state),
                 str(len(trial.scores)),
-                ", ".join(f"{f.split('.')[1]} {_value(v)}" for f, v in trial.values.items()),
+                ", ".join(f"{f.rpartition('.')[2]} {_value(v)}" for f, v in trial.values.items()),
             )
             for split in search.outer
             for trial in sorted(split.scored, key=lambda t: (-len(t.scores), -(t.gain or 0.0)))[

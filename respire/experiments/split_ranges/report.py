@@ -39,6 +39,7 @@ class RangesSummary:
         split_seeds: the first and the last.
         patients: of the data set.
         cycles: of the data set.
+        device: the one with the most of them.
         ranges: of each kind of split and number of its test side, the ends of the 95% range about
             the median.
         placed: published test sides among the plain ones, each number.
@@ -48,6 +49,7 @@ class RangesSummary:
     split_seeds: tuple[int, int]
     patients: int
     cycles: int
+    device: str
     ranges: Mapping[str, Mapping[str, tuple[float, ...]]]
     placed: Mapping[str, Mapping[str, Placed]]
 
@@ -95,7 +97,7 @@ def lead(sides: RangesSummary) -> str:
     return (
         f"95% of {sides.draws:,} random splits by patient have {between('cycles')} test "
         f"cycles, {between('normal')} of them normal, {between('both_cycles')} both, and "
-        f"{between('AKGC417L')} from the AKGC417L; their five largest patients make "
+        f"{between(sides.device)} from the {sides.device}; their five largest patients make "
         f"{between('largest')}."
     )
 

@@ -8,7 +8,8 @@ import pandas as pd
 
 from respire.data.corpora import icbhi
 from respire.data.corpora.corpus import Corpus, open_corpus
-from respire.data.splits.draw import devices_of, draw_test_sides
+from respire.data.rows import NOBODY
+from respire.data.splits.draw import devices_of, draw_test_sides, nobodys
 from respire.data.splits.split import Cut
 from respire.errors import InputError
 from respire.experiments.split_ranges.report import Placed, RangesSummary, page, summary
@@ -35,7 +36,7 @@ def describe(cut: Cut, place: Place, folds: str | None = None, name: str | None 
             drawn beside the plain ones.
         place: data, storage, and whether bad recordings are left out.
         folds: the released code's list of patients and folds, each of which is placed among them.
-        name: of the report's folder; None for one made of the data's fingerprint.
+        name: of the report's folder; None for one made of the key.
 
     Returns:
         The report's sentence and tables.
@@ -51,13 +52,21 @@ def describe(cut: Cut, place: Place, folds: str | None = None, name: str | None 
     if cut.needs_list:
         _ = corpus.official  # a missing list is told
     cycles = corpus.cycles
-    name = run_name(name, "splits", corpus.fingerprint)
+    patients = cycles.drop_duplicates("recording").set_index("recording")["patient"]
+    if (patients == NOBODY).any():
+        raise nobodys(patients)
     known = _known(corpus, cycles, folds)
-    listed = {label: np.flatnonzero(tested).tolist() for label, tested in known.items()}
-    key = digest([corpus.fingerprint, cut.split_seed, cut.stratify, listed])
+    identity = {
+        "data": corpus.fingerprint,
+        "split_seed": cut.split_seed,
+        "stratify": cut.stratify,
+        "placed": {label: digest(tested.tolist()) for label, tested in known.items()},
+    }
+    key = digest(identity)
+    name = run_name(name, "splits", key)
     folder = place.home / EXPERIMENT / name
     folder.check_writable()
-    claim(folder, {"splits_of": corpus.fingerprint})
+    claim(folder, identity)
     devices = devices_of(cycles)
     seeds = range(cut.split_seed, cut.split_seed + DRAWS)
     with stopwatch.part("splits"):
@@ -76,6 +85,7 @@ def describe(cut: Cut, place: Place, folds: str | None = None, name: str | None 
         split_seeds=(seeds[0], seeds[-1]),
         patients=int(cycles["patient"].nunique()),
         cycles=len(cycles),
+        device=devices[0],
         ranges={
             kind: {str(number): tuple(of.quantile(RANGE)) for number, of in table.items()}
             for kind, table in drawn.items()

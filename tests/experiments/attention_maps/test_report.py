@@ -62,6 +62,7 @@ def made_up_maps() -> dict[str, np.ndarray]:
         "top_rows": np.array([CUT / BANDS] * 2),
         "label": np.array([1, 3]),
         "recording": np.array(["101_1b1_Al_sc_Meditron", "102_1b1_Al_sc_Meditron"]),
+        "patient": np.array(["101", "102"]),
         "cycle": np.array(["3", "0"]),
     }
     for name in (WITHOUT, WITH):

@@ -14,9 +14,9 @@ import torch
 from commands import finished
 from cycle_rows import cycles_table
 from hospital import write_hospital
+from mono import read_audio
 
 from respire.command import questions
-from respire.data.audio import read_audio
 from respire.data.corpora import icbhi
 from respire.data.corpora.corpus import import_manifest
 from respire.data.manifest import write_manifest

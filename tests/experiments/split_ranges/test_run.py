@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hospital import write_hospital
 from matplotlib.image import imread
 
 from respire.data.corpora import icbhi
+from respire.data.corpora.corpus import import_manifest
 from respire.data.corpora.icbhi_format import DEVICES
+from respire.data.manifest import write_manifest
 from respire.data.splits.split import Cut
 from respire.errors import InputError
 from respire.experiments.split_ranges.report import DASHES, RangesSummary, draw
@@ -253,19 +256,47 @@ def test_the_name_of_another_run_is_refused_and_its_results_are_left_alone(
 
 
 def test_the_same_corpus_is_described_anew_in_the_same_place(
-    corpus: Path, alone: Described, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    torn: Path, alone: Described, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(alone.folder.parents[1], tmp_path, dirs_exist_ok=True)
-    anew = described(corpus, tmp_path, split_seed=FIRST + 1, name=None)
+    anew = described(torn, tmp_path, skip_bad=True, split_seed=FIRST, name=None)
     assert anew.folder.name == alone.folder.name
     *parts, last = capsys.readouterr().out.splitlines()
     assert parts == ["respire: catalogue ...", "respire: splits ..."]
     assert last == f"report: {anew.folder}/report.html"
-    assert anew.results["split_seeds"] == [FIRST + 1, FIRST + DRAWS]
-    shared = [
-        numbers.drop(columns="kind") for numbers in (alone.drawn("plain"), anew.drawn("plain"))
-    ]
-    np.testing.assert_array_equal(shared[0][1:], shared[1][:-1])
+    pd.testing.assert_frame_equal(alone.drawn("plain"), anew.drawn("plain"))
+
+
+def test_other_splits_have_a_place_of_their_own_and_no_name_of_others(
+    corpus: Path, whole: Described, tmp_path: Path
+) -> None:
+    described(corpus, tmp_path / "a", split_seed=FIRST, name=None)
+    with pytest.raises(ValueError, match="unpack"):  # two folders
+        described(corpus, tmp_path / "a", split_seed=FIRST + 1, name=None)
+    first, second = (
+        pd.read_csv(folder / "splits.csv").drop(columns="kind").to_numpy()
+        for folder in sorted(
+            (tmp_path / "a" / "split_ranges").iterdir(),
+            key=lambda folder: json.loads((folder / "results.json").read_text())["split_seeds"],
+        )
+    )
+    np.testing.assert_array_equal(first[1:], second[:-1])
+    with pytest.raises(InputError, match="stratify was True, is False"):
+        described(corpus, whole.folder.parents[1], split_seed=FIRST)
+
+
+def test_recordings_of_no_patient_are_not_drawn(tmp_path: Path) -> None:
+    manifest, _ = import_manifest("csv", str(write_hospital(tmp_path / "hospital", patients=5)))
+    first = manifest["recording"] == manifest["recording"].iloc[0]
+    nobodys = manifest.assign(group_kind=np.where(first, "none", manifest["group_kind"]))
+    write_manifest(nobodys, str(tmp_path / "some.csv"))
+    with pytest.raises(InputError, match="of no patient"):
+        described(tmp_path / "some.csv", tmp_path / "runs")
+
+
+def test_another_hospitals_device_is_told_in_the_sentence(tmp_path: Path) -> None:
+    summary = described(write_hospital(tmp_path / "hospital"), tmp_path / "runs").summary
+    assert re.search(r"from the (Eko CORE-500|phone); their five largest", summary)
 
 
 def test_the_report_holds_its_tables_and_its_figure(whole: Described) -> None:
