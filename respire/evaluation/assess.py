@@ -196,8 +196,9 @@ def assess(predictions: pd.DataFrame, classes: int) -> tuple[Measure, ...]:
     """Every statistic with its interval over patients (statistics/intervals.py).
 
     Args:
-        predictions: a row a cycle, with columns ``patient``, ``label`` and ``predicted``; what
-            needs ``recording`` or probabilities ``p_CLASS`` is undefined without.
+        predictions: a row a cycle of one training, with columns ``patient``, and ``label`` and
+            ``predicted``, indices of classes (labels.py: 0 normal, 1 crackle, 2 wheeze, 3 both; or
+            1 abnormal); what needs ``recording`` or probabilities ``p_CLASS`` is undefined without.
         classes: number of classes C.
     """
     why, found, n = no_interval(predictions), intervals(predictions, classes), counts(predictions)

@@ -152,8 +152,9 @@ def _curve(predictions: pd.DataFrame, specificity: Sequence[float]) -> np.ndarra
     The decision itself is the threshold at even odds; of cycles that are cut into windows, whose
     votes are counted, only nearly so.
     """
-    names = [name for name in predictions.columns if name.startswith("p_") and name != "p_normal"]
-    p = np.stack([_column(predictions, name) for name in names or ["p_"]], axis=1)
+    told = ([f"p_{name}" for name in classes[1:]] for classes in CLASSES.values())
+    names = next((names for names in told if {*names} <= {*predictions}), ["p_"])
+    p = np.stack([_column(predictions, name) for name in names], axis=1)
     likeliest = p.max(axis=1)
     right = 1 + p.argmax(axis=1) == predictions["label"].to_numpy()
     odds = likeliest / (likeliest + _column(predictions, "p_normal"))

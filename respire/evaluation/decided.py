@@ -27,6 +27,9 @@ def decided(rows: pd.DataFrame, prior: float | None = None) -> pd.DataFrame:
     Returns:
         A row a cycle: the rows' own columns, and ``predicted``, int64, and a probability
         ``p_CLASS`` for each class under that prior, the mean over windows.
+
+    Raises:
+        ValueError: rows are of several tasks.
     """
     classes = _classes(rows)
     change = 0.0 if prior is None else prior - rows[PRIOR].to_numpy(dtype=np.float32)[:, None]
@@ -34,9 +37,9 @@ def decided(rows: pd.DataFrame, prior: float | None = None) -> pd.DataFrame:
     first = rows["window"].to_numpy() == 0
     whole = np.cumsum(first) - 1
     votes = count_votes(decide(*given), torch.from_numpy(whole), first.sum(), len(classes))
-    told = [
-        *(f"{prefix}{name}" for prefix in (LOG_P, TRAINED_ON) for name in classes),
-        *("window", PRIOR),
+    told = [name for name in rows.columns if name.startswith((LOG_P, TRAINED_ON))] + [
+        "window",
+        PRIOR,
     ]
     cycles = rows[first].drop(columns=told).assign(predicted=votes.argmax(1).numpy())
     probability = pd.DataFrame(under_prior(*given).softmax(1).numpy()).groupby(whole).mean()
@@ -77,8 +80,15 @@ def along(rows: pd.DataFrame, priors: Sequence[float], classes: int) -> list[flo
 
 
 def _classes(rows: pd.DataFrame) -> list[str]:
-    """The classes that predictions tell of, in their order."""
-    return [name.removeprefix(LOG_P) for name in rows.columns if name.startswith(LOG_P)]
+    """The classes that predictions tell of, in their order; a column without numbers is of others.
+
+    Raises:
+        ValueError: rows are of several tasks.
+    """
+    known = rows.filter(regex=f"^{LOG_P}").notna()
+    if not (known.all() | ~known.any()).all():
+        raise ValueError("predictions of several tasks; decide those of each by themselves")
+    return [name.removeprefix(LOG_P) for name in known.columns if known[name].any()]
 
 
 def _told(rows: pd.DataFrame, classes: Sequence[str]) -> tuple[Tensor, Tensor]:

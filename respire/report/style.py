@@ -33,7 +33,7 @@ MARKERS = "osv^DPX"
 LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1, 1.5)), "--", "-.")
 """What tells things apart beside their colour: of points, and of lines."""
 BASELINE_LINES: tuple[dict[str, Any], ...] = (
-    {"color": "#c4c4c4", "lw": 4.5, "linestyle": "-"},
+    {"color": "#888888", "lw": 2.6, "linestyle": "-"},
     {"color": "#333333", "lw": 1.4, "linestyle": (0, (4, 1.5))},
     {"color": "#333333", "lw": 1.4, "linestyle": (0, (1, 1))},
     {"color": "#333333", "lw": 1.4, "linestyle": (0, (6, 1.5, 1, 1.5))},

@@ -52,6 +52,7 @@ class Verdict:
         word: the verdict.
         primary: whether it was named beforehand.
         narrow: the 90% interval, by which it is equivalent or not.
+        one_look: the 95% interval, not adjusted.
         low: lower end of the adjusted 95% interval, a fraction.
         high: upper end.
         p: two-sided, of one look.
@@ -61,6 +62,7 @@ class Verdict:
     word: Word
     primary: bool
     narrow: tuple[float, float]
+    one_look: tuple[float, float]
     low: float
     high: float
     p: float
@@ -85,7 +87,8 @@ def verdicts(contrasts: Mapping[str, Estimated], primary: str = "") -> dict[str,
             word = "equivalent"
         elif not low <= 0 <= high:
             word = "better" if low > 0 else "worse"
-        told[name] = Verdict(word, name == primary, narrow, low, high, of.p, p)
+        one_look = of.interval(LEVEL)
+        told[name] = Verdict(word, name == primary, narrow, one_look, low, high, of.p, p)
     return told
 
 

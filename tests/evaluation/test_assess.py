@@ -104,6 +104,11 @@ def test_of_two_classes_the_operating_curve_is_scikit_learns_roc_curve():
     assert all(math.isnan(measured[f"auc_{name}"]) for name in ("crackle", "wheeze", "both"))
 
 
+def test_the_order_of_columns_does_not_matter():
+    rows = predictions(25)
+    assert values(rows[sorted(rows.columns)], 4) == pytest.approx(values(rows, 4), nan_ok=True)
+
+
 def test_what_was_decided_lies_on_the_operating_curve():
     rows = predictions(25)
     measured = values(rows, 4)

@@ -18,6 +18,7 @@ from respire.recipe.recipe import Recipe
 from respire.training.predict import predictions
 
 NAMES = CLASSES["4-class"]
+KINDS = ("log_p_", "trained_on_")
 COUNTS = np.array([2063, 1215, 501, 363])
 """The official training side's."""
 
@@ -87,6 +88,20 @@ def test_the_score_along_the_prior_is_that_of_each() -> None:
     assert scores == [overall(decided(rows, prior), 4).score for prior in (0.0, 0.5, 1.0)]
     normals = [(decided(rows, prior)["predicted"] == 0).sum() for prior in (0.0, 0.5, 1.0, 2.0)]
     assert normals == sorted(normals)
+
+
+def test_of_a_grid_of_two_tasks_each_is_decided_as_if_it_were_alone() -> None:
+    four, two = said(drawn(1)), said(drawn(2))
+    two = two.drop(columns=[f"{kind}{name}" for kind in KINDS for name in NAMES[1:]])
+    two = two.assign(log_p_normal=np.log(0.7), log_p_abnormal=np.log(0.3), trained_on_abnormal=9)
+    grid = pd.concat([four.assign(variant="4"), two.assign(variant="2")], ignore_index=True)
+    for name, alone in (("4", four), ("2", two)):
+        rows = decided(grid[grid["variant"] == name].drop(columns="variant"))
+        expected = decided(alone)
+        pd.testing.assert_frame_equal(rows[expected.columns], expected, check_dtype=False)
+        assert {*rows.columns} == {*expected.columns}
+    with pytest.raises(ValueError, match="predictions of several tasks"):
+        decided(grid)
 
 
 @pytest.mark.parametrize("windows", [True, False])

@@ -36,6 +36,8 @@ def test_adjusted_intervals_exclude_0_where_the_adjusted_p_is_small(p, df):
         if abs(told.adjusted_p - 0.05) > 1e-9:
             assert (told.low > 0 or told.high < 0) == (told.adjusted_p < 0.05)
             assert told.word == ("better" if told.adjusted_p < 0.05 else "undecided")
+        if abs(told.p - 0.05) > 1e-9:
+            assert (told.one_look[0] > 0 or told.one_look[1] < 0) == (told.p < 0.05)
 
 
 def test_the_primary_contrast_is_tested_by_itself_and_costs_the_others_nothing():

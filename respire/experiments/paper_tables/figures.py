@@ -46,12 +46,12 @@ def scores(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
                     axis.plot(row.printed.score, y, **PAPER)
             title = f"{group} ({_splits(len(ours[0].splits))}"
             if best := highest(baselines.get(group, ())):
-                axis.axvline(100 * best.score, color="#888888", ls="--", lw=1.2, zorder=0)
+                axis.axvline(100 * best.score, color="#888888", ls="--", lw=1.2, zorder=1)
                 title += f"; dashed: {best.name}"
             axis.set_title(f"{title})")
             _name(axis, [row.name for row in ours])
         axes[-1].set_xlabel("Score (%)")
-        _legend(figure, any(row.printed.score is not None for row in table.rows))
+        _legend(figure, printed=any(row.printed.score is not None for row in table.rows))
     return figure
 
 
@@ -61,9 +61,8 @@ def differences(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
     with drawing("Difference of Score", (8.6, 1.2 + 0.46 * len(apart)), stamps) as figure:
         axis = figure.subplots()
         for y, (row, difference) in enumerate(apart):
-            new = difference.new_patients
-            if new is not None:
-                axis.hlines(y, 100 * new.low, 100 * new.high, color=OURS, lw=0.9)
+            if difference.one_look is not None:
+                axis.hlines(y, *_percents(difference.one_look), color=OURS, lw=0.9)
             mean = difference.mean["score"]
             _line(axis, y, difference.splits, mean, difference.these_patients)
             if row.printed.gain is not None:
@@ -77,7 +76,11 @@ def differences(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
         # Names of rows may be long, and there are two to each difference.
         _name(axis, [f"{row.name}\nless {row.against}" for row, _ in apart])
         axis.set_xlabel("Difference of Score on the same splits (points)")
-        _legend(figure, any(row.printed.gain is not None for row, _ in apart))
+        _legend(
+            figure,
+            printed=any(row.printed.gain is not None for row, _ in apart),
+            new=any(difference.one_look is not None for _, difference in apart),
+        )
     return figure
 
 
@@ -123,11 +126,11 @@ def devices(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
                     score = 100 * parts[device].score
                     axis.plot(x + offset, score, marker, color=colour, mfc=fill, ms=7)
             axis.plot([], [], marker, color=colour, label=name, ms=7)
-        axis.axhline(50, color="#888888", ls="--", lw=1.2, zorder=0, label="normal for everything")
+        axis.axhline(50, color="#888888", ls="--", lw=1.2, zorder=1, label="normal for everything")
         labels = [f"{d}\nn = {p.n:,} cycles\n{p.patients} patients" for d, p in sizes.items()]
         axis.set_xticks(range(len(sizes)), labels)
         axis.set_xlim(-0.6, len(sizes) - 0.4)
-        axis.set_xlabel("Device")
+        axis.set_xlabel("Device (n: test cycles of all splits and training seeds together)")
         axis.set_ylabel("Score on test cycles (%)")
         if any(row.heard is not None for row in table.rows):
             axis.set_title("Open: the device was not heard in training")
@@ -191,11 +194,12 @@ def _name(axis: Axes, names: Sequence[str]) -> None:
     axis.tick_params(axis="y", length=0)
 
 
-def _legend(figure: Figure, printed: bool) -> None:
+def _legend(figure: Figure, *, printed: bool, new: bool = False) -> None:
     axis = figure.axes[0]
     handles = [
-        *axis.plot([], [], "o", color=OURS, ms=7, label="mean, and its interval over splits"),
+        *axis.plot([], [], "o-", color=OURS, ms=7, lw=3, label="mean, its interval over splits"),
+        *(axis.plot([], [], color=OURS, lw=0.9, label="for new patients") if new else []),
         *axis.plot([], [], "o", color=OURS, **RINGS, label="one split"),
         *(axis.plot([], [], **PAPER, label="the paper") if printed else []),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

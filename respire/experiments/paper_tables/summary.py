@@ -54,6 +54,13 @@ class Difference:
     new_patients: CorrectedTest | None
     verdict: Verdict | None
 
+    @property
+    def one_look(self) -> Interval:
+        """The 95% interval for new patients or, on a listed split, over its test patients."""
+        if self.new_patients is not None:
+            return self.new_patients.low, self.new_patients.high
+        return None if self.verdict is None else self.verdict.one_look
+
 
 @dataclass(frozen=True, kw_only=True)
 class Averaged(Measured):

@@ -124,8 +124,9 @@ def differences(table: TableSummary) -> list[Table]:
     )
     note = (
         "n: splits × training seeds. These patients: t interval of the average over splits. New "
-        "patients and p: corrected resampled t-test (Nadeau and Bengio 2003), on a listed split "
-        "over its test patients, by Holm's correction; p is of one look, and these are several. "
+        "patients and p: corrected resampled t-test (Nadeau and Bengio 2003); on a listed split "
+        "over its test patients. Intervals and p are of one look each; verdicts are corrected for "
+        "several. "
         f"{ABOUT_VERDICTS}{can_see(table.detectable)}"
     )
     title = "Differences on the same splits (points)"
@@ -204,9 +205,9 @@ def _stamped(row: TableRow) -> str:
 
 
 def _new_patients(apart: Difference) -> tuple[str, str]:
-    """The interval and p of a difference: as they are tested, or as its verdict was reached."""
+    """The interval and p of a difference, of one look at it."""
     test = apart.new_patients or apart.verdict
-    return (NONE, NONE) if test is None else (between((test.low, test.high)), f"{test.p:.2g}")
+    return (NONE, NONE) if test is None else (between(apart.one_look), f"{test.p:.2g}")
 
 
 def _n(table: TableSummary, splits: tuple[object, ...]) -> str:

@@ -50,10 +50,11 @@ def strip(window: Window) -> Figure:
             for time_s, samples, own in pieces:
                 axis.plot(time_s, samples, lw=0.4, color=COLOURS[not own])
             axis.set(ylabel="amplitude (no unit)", yticks=[])
-        for axis, shade in ((mel, window.mel), (clipped, window.clipped)):
+        of_rows = {mel: (window.mel, "mel band"), clipped: (window.clipped, "row of the image")}
+        for axis, (shade, row) in of_rows.items():
             extent = (0, window.pieces[-1].time_s[-1], len(shade), 0)
             axis.imshow(shade, aspect="auto", extent=extent)
-            axis.set_ylabel("mel band, from the top")
+            axis.set_ylabel(f"{row}, from the top")
         shown = [COLOURS[0 if name == window.label else 5] for name in window.logits]
         logits.barh(list(window.logits), list(window.logits.values()), color=shown)
         logits.invert_yaxis()

@@ -49,7 +49,7 @@ def score_by_split(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
             for (baseline, means), line in zip(
                 variant.baselines.items(), BASELINE_LINES, strict=True
             ):
-                axis.axhline(100 * means.score, **line, zorder=0, label=f"{baseline}, mean")
+                axis.axhline(100 * means.score, **line, zorder=1, label=f"{baseline}, mean")
             labels = [f"{s.split_seed}\n{s.cycles:,}\n{s.patients}" for s in splits]
             axis.set_xticks(range(len(splits)), labels)
             axis.set_xlabel("Split seed, its test cycles and its test patients")

@@ -120,6 +120,8 @@ def test_sides_that_have_the_same_patients_say_nothing_of_new_ones(results, name
     found = row(results, name)["difference"]
     assert found["these_patients"] is not None
     assert found["new_patients"] is None
+    if (told := found["verdict"]) is not None:
+        assert (told["one_look"][0] > 0 or told["one_look"][1] < 0) == (told["p"] < 0.05)
 
 
 def test_the_paper_gain_follows_from_its_scores(results) -> None:
