@@ -127,7 +127,8 @@ class TrainingOptions(DataOptions):
     """80-20: random patients; 60-40: the official list, two patients on both sides;
     60-40-disjoint: the same without those patients' test recordings; 60-40-train: random patients
     of the official training side, to choose a recipe by; by-recording, by-cycle: random ones, their
-    patients on all sides (stamped)."""
+    patients on all sides (stamped). What compares runs on several splits takes those of random
+    patients; with --splits 1 the official lists too."""
     stratify: tyro.conf.FlagCreatePairsOff[bool] = False
     """Draw random patients stratified by device and class."""
     split_seed: int = 0

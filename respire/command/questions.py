@@ -66,9 +66,9 @@ class SeedVarianceOptions(GridOptions):
     stratify: tyro.conf.FlagCreatePairsOff[bool] = False
     """Run splits stratified by device and class beside the plain ones."""
     compare: tuple[str, str] | None = None
-    """Two recipes A B to compare: each a name, a name and overrides, such as
-    small,features.padding=zero, or overrides alone; these, and its name, mean --recipe with what
-    is overridden below."""
+    """Two recipes A B to compare: each a name, or a name and overrides, such as
+    small,features.padding=zero. The name given to --recipe means that recipe with what is
+    overridden below, and so do overrides without a name."""
     describe: tyro.conf.FlagCreatePairsOff[bool] = False
     """Draw 1,000 splits, say what their test sides are made of, and train nothing."""
     folds: str | None = None

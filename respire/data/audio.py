@@ -57,6 +57,8 @@ def read_header(filesystem: fs.FileSystem, path: str) -> tuple[float, int]:
                 return audio.frames / audio.samplerate, audio.samplerate
     except ValueError as error:
         raise InputError(f"{path}: {error}, {UNFINISHED}; {REMEDY}") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; check the path") from error
     except (OSError, sf.LibsndfileError) as error:
         reason = error.error_string if isinstance(error, sf.LibsndfileError) else str(error)
         raise InputError(

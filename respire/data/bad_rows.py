@@ -1,6 +1,7 @@
 """Rows of a manifest that are wrong: told by their number, and left out where a user wants that."""
 
 import posixpath
+import re
 from collections.abc import Callable, Mapping
 
 import pandas as pd
@@ -15,9 +16,22 @@ class BadRowsError(InputError):
         said: why, by the number of each recording's first.
     """
 
-    def __init__(self, said: Mapping[int, str]):
-        super().__init__(next(iter(said.values())))
-        self.said = said
+    def __init__(
+        self, where: str, column: str, values: Mapping[int, object], what: str, remedy: str
+    ):
+        self._told = (where, column, values, what, remedy)
+        self.said = {
+            row: f"{where}, row {row}: {column} {value!r} {what}; {remedy}"
+            for row, value in values.items()
+        }
+        super().__init__(next(iter(self.said.values())))
+
+    def by(self, names: Mapping[str, str]) -> "BadRowsError":
+        """The same where columns go by other names."""
+        where, column, values, what, remedy = self._told
+        for ours, theirs in names.items():
+            what = re.sub(rf"\b{ours}$", theirs, what)
+        return BadRowsError(where, names.get(column, column), values, what, remedy)
 
 
 def refuse(
@@ -30,12 +44,7 @@ def refuse(
     """
     if bad.any():
         values = dict(rows[bad].drop_duplicates("recording")[column].astype(object))
-        raise BadRowsError(
-            {
-                row: f"{where}, row {row}: {column} {value!r} {what}; {remedy}"
-                for row, value in values.items()
-            }
-        )
+        raise BadRowsError(where, column, values, what, remedy)
 
 
 def normalised(recording: str) -> str:
@@ -44,9 +53,14 @@ def normalised(recording: str) -> str:
 
 
 def but_for_bad(
-    check: Callable[[pd.DataFrame], pd.DataFrame], rows: pd.DataFrame, skip_bad: bool
+    check: Callable[[pd.DataFrame], pd.DataFrame],
+    rows: pd.DataFrame,
+    skip_bad: bool,
+    names: Mapping[str, str] | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """What a check makes of rows; with ``skip_bad`` of those whose recordings it does not refuse.
+
+    ``names`` are what a user calls the columns that they call otherwise.
 
     Returns:
         The rows, and why recordings were left out, one line each.
@@ -61,7 +75,8 @@ def but_for_bad(
         except BadRowsError as error:
             recording = rows["recording"].str.strip().map(normalised)
             bad = recording.isin(recording[list(error.said)])
+            named = error.by(names or {})
             if not skip_bad or bad.all():
-                raise
-            skipped += error.said.values()
+                raise named from None
+            skipped += named.said.values()
             rows = rows[~bad]

@@ -174,7 +174,8 @@ def complete(rows: pd.DataFrame, where: str, folder: Storage, corpus: str) -> pd
     for name in REQUIRED:
         if name not in rows:
             needed = ", ".join(REQUIRED)
-            raise InputError(f"{where}: no column {name}; a manifest needs {needed}: add it")
+            cycles = "if it is a table of cycles, give its folder" if "file" in rows else "add it"
+            raise InputError(f"{where}: no column {name}; a manifest needs {needed}: {cycles}")
     for name in rows.columns:
         if name not in COLUMNS:
             raise InputError(
@@ -205,7 +206,7 @@ def complete(rows: pd.DataFrame, where: str, folder: Storage, corpus: str) -> pd
     _check_units(full, where)
     bad = ~full["corpus"].map(lambda name: bool(_CORPUS.fullmatch(name)))
     refuse(full, bad, where, "corpus", "may have letters, digits, _ . - only", "rename it")
-    full["recording"] = [_opened(folder, recording) for recording in full["recording"]]
+    full["recording"] = [opened(folder, recording) for recording in full["recording"]]
     _check_recordings(full, where)
     return full
 
@@ -269,7 +270,7 @@ def _below(folder: str, recording: str) -> str:
     return unquote(path) if "://" in folder else path
 
 
-def _opened(folder: Storage, recording: str) -> str:
+def opened(folder: Storage, recording: str) -> str:
     """A recording's path or URI as it can be opened from anywhere."""
     if "://" in recording or recording.startswith(("/", "~/")):
         return Storage.at(recording).uri

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -99,28 +99,29 @@ def open_corpus(data: str | None, skip_bad: bool = False) -> Corpus:
     if is_manifest(where):
         return _of_manifest(*read_manifest(where, skip_bad), where, where, skip_bad)
     if table := plain.find(where):
-        rows, skipped = plain.manifest(table, named(where), skip_bad)
-        return _of_manifest(rows, skipped, table.uri, where, skip_bad)
+        rows, skipped, unnamed = plain.manifest(table, named(where), skip_bad)
+        found = _of_manifest(rows, skipped, table.uri, where, skip_bad)
+        return replace(found, warnings=(*found.warnings, *unnamed))
     try:
-        found = icbhi.read_catalogue(where, skip_bad)
+        read = icbhi.read_catalogue(where, skip_bad)
     except InputError as error:
         if why := plain.why_none(where):
             raise InputError(f"{error} (or, if it is a table of cycles, {why})") from error
         raise
     patients, unread = icbhi.read_patients(where)
-    content = contents(found.cycles)
+    content = contents(read.cycles)
     return Corpus(
-        cycles=found.cycles,
-        skipped=found.skipped,
+        cycles=read.cycles,
+        skipped=read.skipped,
         warnings=(
             *((SYNTHETIC_WARNING,) if data == SYNTHETIC else ()),
-            *found.warnings,
+            *read.warnings,
             *unread,
-            *copies(found.cycles, content),
+            *copies(read.cycles, content),
         ),
         directory=where,
-        fingerprint=fingerprint(found.cycles, content),
-        patients=patients.loc[patients.index.isin(found.cycles["patient"])],
+        fingerprint=fingerprint(read.cycles, content),
+        patients=patients.loc[patients.index.isin(read.cycles["patient"])],
     )
 
 
@@ -144,10 +145,10 @@ def import_manifest(
         needed = ", ".join(plain.NEEDED)
         none = f"{where}: no CSV with columns {needed} in it; put one there"
         raise InputError(plain.why_none(where) or none)
-    rows, skipped = plain.manifest(table, corpus or named(where), skip_bad)
+    rows, skipped, unnamed = plain.manifest(table, corpus or named(where), skip_bad)
     rows, unheard = check_audio(rows, table.uri, skip_bad)
     names_of(rows)  # which refuses two files of one name
-    return rows, (*skipped, *unheard)
+    return rows, (*skipped, *unheard, *unnamed)
 
 
 def named(directory: str) -> str:

@@ -5,13 +5,16 @@ Its columns are file (from the folder on), patient, start and end in seconds, cr
 """
 
 import csv
+from pathlib import PurePosixPath
 
 import pandas as pd
 
+from respire.data.audio import AUDIO_SUFFIXES
 from respire.data.bad_rows import but_for_bad, refuse
 from respire.data.catalogue import BARE
 from respire.data.corpora.source import Source, decoded
-from respire.data.manifest import LABELS, complete, folder_of, read_rows
+from respire.data.manifest import COLUMNS, LABELS, complete, folder_of, opened, read_rows
+from respire.data.splits.draw import listed
 from respire.errors import InputError
 from respire.runtime.storage import Storage
 
@@ -19,6 +22,7 @@ NEEDED = ("file", "patient", "start", "end", "crackle", "wheeze")
 _CALLED = {"file": "recording", "patient": "group", "start": "start_s", "end": "end_s"}
 _OURS = (*_CALLED.values(), "label", "raw_label")
 """Columns of a manifest that follow from those that are needed here."""
+KNOWN = (*NEEDED, *(name for name in COLUMNS if name not in _OURS))
 _FLAGS = ("0", "1")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _ALIKE = 3
@@ -78,8 +82,13 @@ def _names(source: Source, path: str, separator: str = ",") -> list[str]:
     return [name.strip() for name in names]
 
 
-def manifest(table: Storage, corpus: str, skip_bad: bool = False) -> tuple[pd.DataFrame, list[str]]:
-    """The CSV's rows as a complete manifest; and why recordings were left out, one line each.
+def manifest(
+    table: Storage, corpus: str, skip_bad: bool = False
+) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """The CSV's rows as a complete manifest.
+
+    Returns:
+        The manifest, why recordings were left out, and a warning of those that no row names.
 
     Raises:
         InputError: a row is wrong, unless ``skip_bad``; a column is one too many; or the corpus may
@@ -88,15 +97,34 @@ def manifest(table: Storage, corpus: str, skip_bad: bool = False) -> tuple[pd.Da
     if corpus == BARE:
         raise InputError(f"{table.uri}: corpus {BARE} is ICBHI 2017; name it otherwise")
     rows = read_rows(table)
-    for name in _OURS:
-        if name in rows:
+    for name in rows.columns:
+        if name in _OURS:
             raise InputError(
                 f"{table.uri}: column {name} beside {', '.join(NEEDED)}, which it follows from; "
                 f"take it out"
             )
-    return but_for_bad(
-        lambda kept: _complete(kept, table, corpus), rows.rename(columns=_CALLED), skip_bad
-    )
+        if name not in KNOWN:
+            raise InputError(
+                f"{table.uri}: unknown column {name!r} (known: {', '.join(KNOWN)}); rename it, or "
+                f"take it out"
+            )
+    rows = rows.rename(columns=_CALLED)
+    theirs = {ours: name for name, ours in _CALLED.items()}
+    kept, skipped = but_for_bad(lambda of: _complete(of, table, corpus), rows, skip_bad, theirs)
+    return kept, skipped, _unnamed(table, rows["recording"])
+
+
+def _unnamed(table: Storage, recordings: pd.Series) -> list[str]:
+    """A warning where recordings below the table's folder are in none of its rows."""
+    folder = folder_of(table)
+    source = Source.at(folder.uri)
+    there = {source.uri_of(at): at for at in source.paths if at.lower().endswith(AUDIO_SUFFIXES)}
+    named = {opened(folder, name.strip()) for name in recordings}
+    others = [PurePosixPath(at).name for uri, at in there.items() if uri not in named]
+    return [
+        f"{len(others)} of {len(there)} recordings below {folder.uri} are in no row of "
+        f"{table.uri}, and are not read: {listed(others)}"
+    ] * bool(others)
 
 
 def _complete(rows: pd.DataFrame, table: Storage, corpus: str) -> pd.DataFrame:

@@ -89,8 +89,8 @@ def score_by_device(
             se, sp, score = (_column(of_group, groups, name) for name in ("se", "sp", "score"))
             axis.vlines(x, np.fmin(se, sp), np.fmax(se, sp), color=colour, lw=1.5, alpha=0.5)
             axis.plot(x, score, "o", color=colour, ms=8, label=f"{stage}: Score", zorder=3)
-            axis.plot(x, se, "^", color=colour, mfc="white", ms=6, label="Se", zorder=3)
-            axis.plot(x, sp, "s", color=colour, mfc="white", ms=5, label="Sp", zorder=3)
+            axis.plot(x, se, "^", color=colour, mfc="white", ms=6, label=f"{stage}: Se", zorder=3)
+            axis.plot(x, sp, "s", color=colour, mfc="white", ms=5, label=f"{stage}: Sp", zorder=3)
         for (name, of_group), line in zip(baselines.items(), BASELINE_LINES, strict=True):
             score, middle = _column(of_group, groups, "score"), np.arange(len(groups))
             axis.hlines(score, middle - 0.38, middle + 0.38, **line, label=f"{name}: Score")

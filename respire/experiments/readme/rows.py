@@ -1,6 +1,7 @@
 """The README's result rows: what committed results.json say, in a sentence each."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -48,10 +49,15 @@ def official(results: Results) -> str:
     first, tuned = ([of[stage]["score"] for of in members] for stage in ("stage1", "stage2"))
     together = results["seeds"]["averaged"]["stage1"]["overall"]
     best = f"{points(together['score'])} ({ends(together['interval']['score'])})"
+    (shared,) = (line for line in results["warnings"] if "on both sides" in line)
+    told = re.search(r"patients ([\d, ]+) on both sides: (\d+) of (\d+) test cycles", shared)
+    assert told is not None
+    patients, heard, tested = told.groups()
     return (
         f"With ImageNet's ResNet-18, the last epoch and no look at test, a Score of "
         f"{points(fmean(first))} in the mean of {len(first)} trainings, {best} by their averaged "
-        f"probabilities; fine-tuned for each device {points(fmean(tuned))}."
+        f"probabilities; fine-tuned for each device {points(fmean(tuned))}. Of "
+        f"{int(tested):,} test cycles {heard} are of patients {patients}, whom training heard too."
     )
 
 
@@ -112,10 +118,10 @@ def seams(results: Results) -> str:
         return f"{alone:.0f}% and {joined:.0f}%"
 
     return (
-        f"Normal test cycles called normal alone, and joined with another's: "
+        f"Normal test cycles called normal alone, and joined with any other: "
         f"{called('CNN + CBA')} with the paper's pairs, {called('CNN + CBA within a recording')} "
-        f"with pairs within a recording, {called('CNN')} without. A seam means abnormal, unless "
-        f"pairs are chosen."
+        f"with pairs within a recording, {called('CNN')} without. A seam means abnormal to a "
+        f"network trained on the paper's pairs, and little to one whose pairs are of one recording."
     )
 
 

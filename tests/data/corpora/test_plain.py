@@ -73,6 +73,10 @@ UNREAD = {
     ),
     "the manifest's too": (lambda text: text.replace("sex", "group", 1), "column group beside"),
     "labels too": (lambda text: text.replace("sex", "label", 1), "column label beside"),
+    "nobody's": (
+        lambda text: text.replace("sex", "gender", 1),
+        "unknown column 'gender' (known: file, patient, start, end, crackle, wheeze, corpus",
+    ),
 }
 
 
@@ -99,7 +103,32 @@ def test_rows_are_numbered_as_an_editor_numbers_lines(clinic: Path) -> None:
         for number, text in enumerate((clinic / TABLE).read_text().splitlines(), 1)
         if ",3,2," in text
     )
-    assert f"{TABLE}, row {line}: end_s 2.0 is not after start_s; correct it" in refused(clinic)
+    assert f"{TABLE}, row {line}: end 2.0 is not after start; correct it" in refused(clinic)
+
+
+def test_what_is_wrong_is_told_by_the_columns_that_the_table_has(clinic: Path) -> None:
+    rewrite(clinic, lambda text: text.replace(",A,", ",,", 1))
+    assert f"{TABLE}, row 2: patient '' is missing; give one" in refused(clinic)
+    lines = [HEAD, "A/visit0.wav,A,0,1,0,0", "A/visit0.wav,A,,2,0,0"]
+    (clinic / TABLE).write_text("\n".join(lines))
+    assert f"{TABLE}, row 3: start nan is missing; give seconds" in refused(clinic)
+    (clinic / TABLE).write_text("\n".join([HEAD, "gone.wav,A,0,1,0,0"]))
+    assert "gone.wav: no such file; check the path" in refused(clinic)
+
+
+def test_recordings_that_no_row_names_are_warned_of(clinic: Path) -> None:
+    assert not open_corpus(str(clinic)).warnings
+    for name in ("more.wav", "A/other one.WAV"):
+        shutil.copy(clinic / "A" / "visit0.wav", clinic / name)
+    (line,) = (line for line in open_corpus(str(clinic)).warnings if "in no row" in line)
+    assert line.startswith(f"2 of 8 recordings below {clinic} are in no row of {clinic / TABLE}")
+    assert line.endswith("not read: more.wav, other one.WAV")
+    assert line in import_manifest("csv", str(clinic))[1]
+
+
+def test_the_table_itself_is_no_manifest_and_what_it_is_is_said(clinic: Path) -> None:
+    with pytest.raises(InputError, match="table of cycles, give its folder"):
+        open_corpus(str(clinic / TABLE))
 
 
 SPOILT = {
@@ -138,10 +167,10 @@ def test_one_line_says_why_each_recording_was_left_out(clinic: Path) -> None:
     rewrite(clinic, lambda text: text.replace(",0,1,", ",1,0,", 2))
     (clinic / "C" / "visit0.wav").write_text("no sound")
     skipped = open_corpus(str(clinic), skip_bad=True).skipped
-    assert ["not after start_s" in line for line in skipped] == [True, True, False]
+    assert ["not after start;" in line for line in skipped] == [True, True, False]
     assert "visit0.wav" in skipped[2]
     rewrite(clinic, lambda text: text.replace(",0,1,", ",1,0,"))
-    with pytest.raises(InputError, match="not after start_s"):  # nothing would be left
+    with pytest.raises(InputError, match="not after start;"):  # nothing would be left
         open_corpus(str(clinic), skip_bad=True)
 
 
