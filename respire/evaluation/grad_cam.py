@@ -25,15 +25,13 @@ from respire.features.pipeline import Pipeline
 from respire.models.network import Weights, network_input, network_of, on_device
 from respire.recipe.recipe import Recipe
 from respire.runtime.compute import Compute
-from respire.statistics.intervals import MIN_PATIENTS
-from respire.statistics.thresholds import LEVEL, tails
+from respire.statistics.intervals import MIN_PATIENTS, t_over_patients
 from respire.training.predict import BATCH
 
 MIN_ROWS = 4
 """Rows of layer 4 below which a map cannot tell a blank region from the rest."""
 STRIDE = 32
 """Rows of the image to one row of layer 4, in all of torchvision's ResNets."""
-RESAMPLES = 5000
 RESNETS = ("resnet", "resnext", "wide_resnet")
 MEASURES = ("blank_attention", "blank_rows", "lower_attention", "lower_rows")
 """Columns of ``Attention.windows`` that are fractions."""
@@ -236,16 +234,12 @@ def most_blank(windows: pd.DataFrame, n: int) -> list[int]:
     return by_blank.drop_duplicates("patient").index[:n].tolist()
 
 
-def patient_mean(
-    values: np.ndarray, patients: np.ndarray, seed: int, resamples: int = RESAMPLES
-) -> dict[str, float | None] | None:
-    """The mean of windows' values [N], finite, with its percentile bootstrap interval.
-
-    Patients [N], whose each is, are resampled with all their windows (statistics/intervals.py).
+def patient_mean(values: np.ndarray, patients: np.ndarray) -> dict[str, float | None] | None:
+    """The mean of windows' values [N], finite, with its t interval over patients [N], whose each is.
 
     Returns:
-        value, low and high; the last two None with fewer than MIN_PATIENTS patients, or where one
-        is NOBODY. None for no value at all.
+        value, low and high, of shares cut off at 0; the last two None with fewer than MIN_PATIENTS
+        patients, or where one is NOBODY. None for no value at all.
     """
     if not len(values):
         return None
@@ -253,10 +247,9 @@ def patient_mean(
     low = high = None
     if len(names) >= MIN_PATIENTS and NOBODY not in set(names):
         sums, counts = np.bincount(patient, values), np.bincount(patient)
-        draws = np.random.default_rng(seed).multinomial(
-            len(names), np.full(len(names), 1 / len(names)), size=resamples
-        )
-        low, high = np.quantile(draws @ sums / (draws @ counts), tails(LEVEL)).tolist()
+        without = (sums.sum() - sums) / (counts.sum() - counts)
+        low, high = map(float, t_over_patients(values.mean(), without))
+        low = max(low, 0.0) if (values >= 0).all() else low
     return {"value": float(values.mean()), "low": low, "high": high}
 
 

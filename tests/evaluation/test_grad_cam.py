@@ -7,6 +7,7 @@ import torch
 from cycle_rows import cycles_table
 from pytorch_grad_cam import GradCAMPlusPlus
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from scipy import stats
 
 from respire.errors import InputError
 from respire.evaluation.grad_cam import (
@@ -303,15 +304,14 @@ def test_the_interval_of_a_mean_is_over_patients_not_windows() -> None:
     random = np.random.default_rng(0)
     patients = np.repeat(np.arange(25), 40)
     values = random.normal(0.3, 0.1, 25)[patients] + random.normal(0, 0.01, len(patients))
-    found = patient_mean(values, patients, seed=0)
+    found = patient_mean(values, patients)
     assert found is not None
     assert found["value"] == pytest.approx(values.mean())
-    half = (found["high"] - found["low"]) / 2
-    by_patient = pd.Series(values).groupby(patients).mean().std() / 5
-    assert half == pytest.approx(1.96 * by_patient, rel=0.15)
-    assert found == patient_mean(values, patients, seed=0)
-    few = patient_mean(values[:360], patients[:360], seed=0)
+    of_each = pd.Series(values).groupby(patients).mean()  # of as many windows each
+    expected = stats.t.interval(0.95, 24, of_each.mean(), stats.sem(of_each))
+    assert (found["low"], found["high"]) == pytest.approx(expected)
+    few = patient_mean(values[:360], patients[:360])
     assert few == {"value": pytest.approx(values[:360].mean()), "low": None, "high": None}
-    assert patient_mean(values[:0], patients[:0], seed=0) is None
-    unknown = patient_mean(values, np.where(patients == 7, "", patients.astype(str)), seed=0)
+    assert patient_mean(values[:0], patients[:0]) is None
+    unknown = patient_mean(values, np.where(patients == 7, "", patients.astype(str)))
     assert unknown == {"value": pytest.approx(values.mean()), "low": None, "high": None}

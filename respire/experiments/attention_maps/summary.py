@@ -123,7 +123,7 @@ def _shares(windows: pd.DataFrame) -> Shares:
     def part(name: str) -> Part:
         there, rows = (known[f"{name}_{what}"].to_numpy() for what in ("attention", "rows"))
         kinds = (there, rows, there - rows)
-        means: list[Any] = [patient_mean(values, patients, seed=0) for values in kinds]
+        means: list[Any] = [patient_mean(values, patients) for values in kinds]
         return Part(*(None if mean is None else Mean(**mean) for mean in means))
 
     return Shares(

@@ -36,7 +36,7 @@ def shares(attention: Attention) -> Table:
         ),
         tuple(rows),
         text_columns=3,
-        note="n: windows; intervals: 95%, percentile bootstrap over patients (none with fewer than "
+        note="n: windows; intervals: 95%, by t over patients (none with fewer than "
         "10). Blank on top: windows that clipping changes. Blank rows: those of the image that the "
         "network is given, by the recipe's rule; clipping removes the ones on top, so that the "
         "network with BRC cannot look at them. Lower half: of the mel bands of the unclipped "
