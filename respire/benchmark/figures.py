@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from respire.benchmark.input_path import PER_SAMPLE
-from respire.report.style import COLOURS, STYLE, titled
+from respire.report.style import COLOURS, drawing
 
 Part = Mapping[str, Any]
 INCHES = (9.6, 3.8)
@@ -20,8 +19,8 @@ DOTTED: dict[str, Any] = {"color": "#666666", "lw": 1, "ls": ":", "zorder": 1}
 def input_path(part: Part, device: str) -> Figure:
     """Microseconds a window by stage, and windows a second of the whole beside the others."""
     height, width = part["image"]
-    with matplotlib.rc_context(STYLE | {"axes.grid.axis": "x"}):
-        figure = titled(f"Input path to {height}×{width} images on {device}", INCHES, ())
+    title = f"Input path to {height}×{width} images on {device}"
+    with drawing(title, INCHES, otherwise={"axes.grid.axis": "x"}) as figure:
         left, right = figure.subplots(1, 2)
         stages, paths = part["stages"], part["paths"]
         micro = {name: 1e6 / rate["per_s"] for name, rate in stages.items()}
@@ -35,8 +34,7 @@ def scaling(part: Part, device: str) -> Figure:
     """Seconds and peak memory by the number of cycles."""
     rows = part["sizes"]
     cycles = _column(rows, "cycles")
-    with matplotlib.rc_context(STYLE | {"axes.grid.axis": "both"}):
-        figure = titled(f"Scaling on {device}", INCHES, ())
+    with drawing(f"Scaling on {device}", INCHES, otherwise={"axes.grid.axis": "both"}) as figure:
         left, right = figure.subplots(1, 2)
         curves = {"preparing": "prepare_s", "an epoch's input path": "epoch_s"}
         for (name, column), colour in zip(curves.items(), COLOURS, strict=False):

@@ -235,7 +235,7 @@ def most_blank(windows: pd.DataFrame, n: int) -> list[int]:
 
 
 def patient_mean(values: np.ndarray, patients: np.ndarray) -> dict[str, float | None] | None:
-    """The mean of windows' values [N], finite, with its t interval over patients [N], whose each is.
+    """The mean of windows' values [N], finite, with its t interval over the patients [N] of each.
 
     Returns:
         value, low and high, of shares cut off at 0; the last two None with fewer than MIN_PATIENTS

@@ -59,7 +59,7 @@ def svg(figure: Figure) -> bytes:
     return content.getvalue()
 
 
-def titled(title: str, inches: tuple[float, float], stamps: Sequence[str]) -> Figure:
+def _titled(title: str, inches: tuple[float, float], stamps: Sequence[str]) -> Figure:
     """An empty figure with its title and, above that, a banner for each stamp.
 
     Both are placed by hand: the layout engine would put a suptitle over the banners.
@@ -92,9 +92,9 @@ def drawing(
     stamps: Sequence[str] = (),
     otherwise: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[Figure]:
-    """A ``titled`` figure in the one style, and what is otherwise than that in this one."""
+    """A titled figure in the one style, and what is otherwise than that in this one."""
     with matplotlib.rc_context(STYLE | dict(otherwise)):
-        yield titled(title, inches, stamps)
+        yield _titled(title, inches, stamps)
 
 
 def legend_below(figure: Figure, columns: int) -> None:

@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from respire.benchmark.scale.needs import GIB, OBJECT_STORE_SHARE
 from respire.features.bank import GPU_SHARE
 from respire.report.page import Page, Picture, Section
-from respire.report.style import COLOURS, STYLE, titled
+from respire.report.style import COLOURS, drawing
 from respire.report.table import Table
 
 Part = Mapping[str, Any]
@@ -127,8 +126,8 @@ def memory(results: Part) -> Figure:
         (worker, "--", f"worker, {worker:g} GiB"),
         (bank, ":", f"GPU's part for a bank, {bank:g} GiB"),
     )
-    with matplotlib.rc_context(STYLE | {"axes.grid.axis": "both"}):
-        figure = titled("Memory by hours of recordings", (3.6 * len(runs) + 1, 4.6), ())
+    inches, otherwise = (3.6 * len(runs) + 1, 4.6), {"axes.grid.axis": "both"}
+    with drawing("Memory by hours of recordings", inches, otherwise=otherwise) as figure:
         axes = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
         for axis, run in zip(axes, runs, strict=True):
             hours = [size["hours"] for size in run["sizes"]]

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
 from respire.experiments.readme.window import Window
-from respire.report.style import COLOURS, STYLE, titled
+from respire.report.style import COLOURS, drawing
 
 
 def score_by_split(results: Mapping[str, Any]) -> Figure:
@@ -18,9 +17,8 @@ def score_by_split(results: Mapping[str, Any]) -> Figure:
     splits = sorted(variant["splits"], key=lambda split: split["scores"]["stage1"]["score"])
     intervals = [split["scores"]["stage1"]["interval"]["score"] for split in splits]
     place = {split["split_seed"]: index for index, split in enumerate(splits)}
-    with matplotlib.rc_context(STYLE):
-        title = f"The same recipe on {len(splits)} splits of the same patients"
-        figure = titled(title, (8.6, 3.3), results["stamps"])
+    title = f"The same recipe on {len(splits)} splits of the same patients"
+    with drawing(title, (8.6, 3.3), results["stamps"]) as figure:
         axis = figure.subplots()
         low, high = 100 * np.array(intervals).T
         wide: Any = {"color": COLOURS[0], "lw": 9, "alpha": 0.2}
@@ -42,8 +40,9 @@ def score_by_split(results: Mapping[str, Any]) -> Figure:
 
 def strip(window: Window) -> Figure:
     """One window on its way from the recording to the logits."""
-    with matplotlib.rc_context(STYLE | {"axes.grid": False, "image.cmap": "magma"}):
-        figure = titled("One cycle of the synthetic corpus (n = 1)", (11.5, 2.3), ())
+    title = "One cycle of the synthetic corpus (n = 1)"
+    without_grid = {"axes.grid": False, "image.cmap": "magma"}
+    with drawing(title, (11.5, 2.3), otherwise=without_grid) as figure:
         axes = figure.subplots(1, 5, width_ratios=[0.8, 1.3, 1.2, 1.2, 0.8])
         cycle, splice, mel, clipped, logits = axes
         for axis, pieces in ((cycle, window.pieces[:1]), (splice, window.pieces)):

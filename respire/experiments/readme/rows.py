@@ -209,6 +209,6 @@ ROWS = (
     Row("What are CBA, BRC and smart padding worth?", TECHNIQUES, techniques),
     Row("Do longer windows help?", "window_length/light-3", listened),
     Row("Does fine-tuning for each device help?", "device_finetuning/light-8", tuned),
-    Row("Does a recipe that a search finds hold?", "search/small-12x2", searched),
+    Row("Does a recipe that a search finds hold?", "search/light", searched),
     Row("Is what the paper says of the data true?", "audit/icbhi", audited),
 )
