@@ -13,8 +13,9 @@ from respire.training.predict import LOG_P, PRIOR, TRAINED_ON, count_votes
 
 PRIORS = tuple(tenth / 10 for tenth in range(16))
 """Along which reports show the Score: 0 is equal classes, 1 the Score's own."""
-SHOWN_PRIORS = PRIORS[::5]
-"""Those in tables."""
+SHOWN = slice(None, None, 5)
+"""Of what is along PRIORS, what tables show."""
+SHOWN_PRIORS = PRIORS[SHOWN]
 
 
 def decided(rows: pd.DataFrame, prior: float | None = None) -> pd.DataFrame:

@@ -17,11 +17,6 @@ def epochs_of(selection: str) -> str:
     )
 
 
-def points(fraction: float) -> str:
-    """A fraction as points of percent."""
-    return f"{100 * fraction:.1f}"
-
-
 def ends(interval: Sequence[float] | None) -> str:
     """Both ends of an interval in percent."""
     return NONE if interval is None else "–".join(map(percent, interval))

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from numpy.typing import ArrayLike
 
 T = TypeVar("T")
 STYLE: Any = {
@@ -101,6 +102,11 @@ def legend_below(figure: Figure, columns: int) -> None:
     """The legend of the first panel, for all of them."""
     handles = figure.axes[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=columns)
+
+
+def percents(fractions: ArrayLike) -> np.ndarray:
+    """Fractions as a figure in percent draws them, float64."""
+    return 100 * np.asarray(fractions, dtype=np.float64)
 
 
 def colours(n: int) -> Iterator[str]:

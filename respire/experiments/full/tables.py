@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from respire.evaluation.assess import ABOUT_BEYOND, ABOUT_PATIENTS, BEYOND, LABELS, NAMES, Statistic
-from respire.evaluation.decided import SHOWN_PRIORS
+from respire.evaluation.decided import SHOWN, SHOWN_PRIORS
 from respire.experiments.full.summary import StoredScores, Summary
 from respire.labels import CLASSES
 from respire.metrics import percent
@@ -201,7 +201,7 @@ def along_prior(found: Summary) -> Table:
         "Score of stage 2 by prior (%)",
         ("Side", *(f"{prior:g}" for prior in SHOWN_PRIORS), "n"),
         tuple(
-            (side, *map(percent, scores[::5]), f"{sides[side.split()[0]]['cycles']:,}")
+            (side, *map(percent, scores[SHOWN]), f"{sides[side.split()[0]]['cycles']:,}")
             for side, scores in rows.items()
             if scores is not None
         ),

@@ -17,7 +17,7 @@ from respire.experiments.paper_tables.summary import (
     grouped,
     highest,
 )
-from respire.report.style import COLOURS, MARKERS, beside, count, drawing
+from respire.report.style import COLOURS, MARKERS, beside, count, drawing, percents
 from respire.statistics.paired import ROPE
 
 PAPER: dict[str, Any] = {
@@ -62,7 +62,7 @@ def differences(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
         axis = figure.subplots()
         for y, (row, difference) in enumerate(apart):
             if difference.one_look is not None:
-                axis.hlines(y, *_percents(difference.one_look), color=OURS, lw=0.9)
+                axis.hlines(y, *percents(difference.one_look), color=OURS, lw=0.9)
             mean = difference.mean["score"]
             _line(axis, y, difference.splits, mean, difference.these_patients)
             if row.printed.gain is not None:
@@ -92,12 +92,12 @@ def along(table: TableSummary, stamps: Sequence[str] = ()) -> Figure:
     with drawing(f"Score by {table.axis.lower()}", (7.2, 3.8), stamps) as figure:
         axis = figure.subplots()
         for at, row in zip(x, ours, strict=True):
-            axis.plot([at] * len(row.splits), _percents(_by_split(row)), "o", color=OURS, **RINGS)
-        mean = _percents([row.score for row in ours])
+            axis.plot([at] * len(row.splits), percents(_by_split(row)), "o", color=OURS, **RINGS)
+        mean = percents([row.score for row in ours])
         axis.plot(x, mean, "o-", color=OURS, ms=8, label="ours: mean of splits and its interval")
         for at, row in zip(x, ours, strict=True):
             if row.interval is not None:
-                axis.vlines(at, *_percents(row.interval), color=OURS, lw=3)
+                axis.vlines(at, *percents(row.interval), color=OURS, lw=3)
         printed = np.array([row.printed.score for row in ours], dtype=float)  # None is NaN
         if not np.isnan(printed).all():
             axis.plot(x, printed, **PAPER | {"ls": "--", "label": "the paper"})
@@ -148,7 +148,7 @@ def training_size(size: TrainingSize, stamps: Sequence[str] = ()) -> Figure:
         ):
             axis.plot(
                 [point.training_cycles for point in points],
-                _percents([point.se for point in points]),
+                percents([point.se for point in points]),
                 marker,
                 color=colour,
                 label=f"{device} (n = {count(len(points), 'split')})",
@@ -174,15 +174,11 @@ def _by_split(row: TableRow) -> list[float]:
     return [split.score for split in row.splits]
 
 
-def _percents(fractions: Sequence[float]) -> np.ndarray:
-    return 100 * np.asarray(fractions)
-
-
 def _line(axis: Axes, y: float, values: Sequence[float], mean: float, interval: Interval) -> None:
     """A row of a forest plot."""
-    axis.plot(_percents(values), [y] * len(values), "o", color=OURS, **RINGS)
+    axis.plot(percents(values), [y] * len(values), "o", color=OURS, **RINGS)
     if interval is not None:
-        axis.hlines(y, *_percents(interval), color=OURS, lw=3)
+        axis.hlines(y, *percents(interval), color=OURS, lw=3)
     axis.plot(100 * mean, y, "o", color=OURS, ms=8, zorder=3)
 
 

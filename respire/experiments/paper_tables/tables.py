@@ -15,7 +15,7 @@ from respire.experiments.paper_tables.summary import (
 )
 from respire.labels import CLASSES
 from respire.metrics import percent
-from respire.report.numbers import NONE, between, ends, points, signed
+from respire.report.numbers import NONE, between, ends, signed
 from respire.report.table import Table
 from respire.study import spread_tables
 from respire.study.spread_tables import ABOUT_VERDICTS, can_see, said
@@ -67,7 +67,7 @@ def seams(table: TableSummary) -> Table:
 
     def share(seam: Seam, partner: str) -> str:
         shares = seam.called_normal[partner]
-        spread = f" ± {points(stdev(shares))}" if len(shares) > 1 else ""
+        spread = f" ± {percent(stdev(shares))}" if len(shares) > 1 else ""
         return f"{percent(fmean(shares))}{spread}"
 
     return Table(

@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from respire.report.numbers import between, ends, points, signed
+from respire.metrics import percent
+from respire.report.numbers import between, ends, signed
 
 BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
 """What the rows stand between."""
@@ -48,15 +49,15 @@ def official(results: Results) -> str:
     members = results["seeds"]["members"].values()
     first, tuned = ([of[stage]["score"] for of in members] for stage in ("stage1", "stage2"))
     together = results["seeds"]["averaged"]["stage1"]["overall"]
-    best = f"{points(together['score'])} ({ends(together['interval']['score'])})"
+    best = f"{percent(together['score'])} ({ends(together['interval']['score'])})"
     (shared,) = (line for line in results["warnings"] if "on both sides" in line)
     told = re.search(r"patients ([\d, ]+) on both sides: (\d+) of (\d+) test cycles", shared)
     assert told is not None
     patients, heard, tested = told.groups()
     return (
         f"With ImageNet's ResNet-18, the last epoch and no look at test, a Score of "
-        f"{points(fmean(first))} in the mean of {len(first)} trainings, {best} by their averaged "
-        f"probabilities; fine-tuned for each device {points(fmean(tuned))}. Of "
+        f"{percent(fmean(first))} in the mean of {len(first)} trainings, {best} by their averaged "
+        f"probabilities; fine-tuned for each device {percent(fmean(tuned))}. Of "
         f"{int(tested):,} test cycles {heard} are of patients {patients}, whom training heard too."
     )
 
@@ -66,14 +67,14 @@ def luck(results: Results) -> str:
     (variant,) = results["variants"].values()
     score = variant["variance"]["stage1"]["score"]
     reach, mean = (
-        f"{points(at['value'])} ({ends((at['low'], at['high']))})"
+        f"{percent(at['value'])} ({ends((at['low'], at['high']))})"
         for at in (score["single_half_width"], score["mean"])
     )
     value, low, high = (f"{score['share'][part]:.0%}" for part in ("value", "low", "high"))
     return (
         f"To ± {reach} points, of one training on one of {score['splits']} splits. Their mean is "
         f"{mean}; calling everything normal has "
-        f"{points(variant['baselines']['majority']['score'])}. The choice of test patients makes "
+        f"{percent(variant['baselines']['majority']['score'])}. The choice of test patients makes "
         f"{value} of the variance ({low}–{high}), the training seed the rest."
     )
 
@@ -83,14 +84,14 @@ def weights(results: Results) -> str:
     compared = results["comparison"]
     score = compared["stages"]["stage1"]["score"]
     with_, without = (
-        points(fmean(run["score"] for run in results["runs"] if run["variant"] == compared[side]))
+        percent(fmean(run["score"] for run in results["runs"] if run["variant"] == compared[side]))
         for side in "ab"
     )
     baselines = results["variants"][compared["a"]]["baselines"]
     return (
         f"{_gain(score['mean'], score['this_data_set'])} on {score['splits']} splits: a mean of "
         f"{with_} with them, {without} without. The classical baseline has "
-        f"{points(baselines['spectral statistics']['score'])} there."
+        f"{percent(baselines['spectral statistics']['score'])} there."
     )
 
 

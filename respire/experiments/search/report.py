@@ -5,7 +5,8 @@ from typing import Any
 
 from respire.experiments.search import figures, tables
 from respire.experiments.search.summary import SearchSummary
-from respire.report.numbers import between, points, signed
+from respire.metrics import percent
+from respire.report.numbers import between, signed
 from respire.report.page import Page, Picture, Section, printed
 from respire.report.reproduction import STAGES
 from respire.report.style import count
@@ -43,7 +44,7 @@ def lead(search: SearchSummary) -> str:
         )
     return (
         f"On {splits}, the best of {trials} recipes gains "
-        f"{points(search.survival.validation_gain)} points on validation over recipe "
+        f"{percent(search.survival.validation_gain)} points on validation over recipe "
         f"{search.recipe.preset}, and {signed(search.survival.test_gain)} points on test patients "
         "that no search has seen."
     )

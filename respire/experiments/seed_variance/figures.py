@@ -5,11 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
 
 from respire.evaluation.assess import LABELS
 from respire.experiments.seed_variance.tables import COMPONENTS, SHARES
-from respire.report.style import BASELINE_LINES, COLOURS, MARKERS, beside, drawing, legend_below
+from respire.report.style import (
+    BASELINE_LINES,
+    COLOURS,
+    MARKERS,
+    beside,
+    drawing,
+    legend_below,
+    percents,
+)
 from respire.statistics.variance import Decomposition
 from respire.study.spread_summary import Contrast, Spread
 
@@ -31,14 +38,14 @@ def score_by_split(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
             for x, split in enumerate(splits):
                 scores = split.scores[stage]
                 if scores.interval is not None:
-                    ends = _percent(scores.interval.score)
+                    ends = percents(scores.interval.score)
                     axis.vlines(x, *ends, color=colour, lw=6, alpha=0.2)
                 axis.plot(x, 100 * scores.score, "_", color=colour, ms=16)
             position = {split.split_seed: x for x, split in enumerate(splits)}
             ours = [run for run in spread.runs if run.variant == name and run.stage == stage]
             axis.plot(
                 [position[run.split_seed] for run in ours],
-                _percent([run.score for run in ours]),
+                percents([run.score for run in ours]),
                 *"o",
                 color=colour,
                 mfc="white",
@@ -71,7 +78,7 @@ def variance_components(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
                 if known is None:
                     continue
                 parts = [getattr(known, part).root() for part in COMPONENTS]
-                value, low, high = _percent([(p.value, p.low, p.high) for p in parts]).T
+                value, low, high = percents([(p.value, p.low, p.high) for p in parts]).T
                 axis.errorbar(
                     np.arange(len(COMPONENTS)) + offset,
                     value,
@@ -107,7 +114,7 @@ def score_composition(spread: Spread, stamps: Sequence[str] = ()) -> Figure:
                 scale = 1 if share == "cycles" else 100
                 axis.plot(
                     [scale * split.amount(share) for split in variant.splits],
-                    _percent(variant.by_split(stage)),
+                    percents(variant.by_split(stage)),
                     marker,
                     color=colour,
                     ms=5,
@@ -137,7 +144,7 @@ def paired_differences(contrast: Contrast, stamps: Sequence[str] = ()) -> Figure
         for axis, (metric, title) in zip(
             figure.subplots(1, len(LABELS), sharey=True), LABELS.items(), strict=True
         ):
-            values = _percent(of_stage.differences[metric])
+            values = percents(of_stage.differences[metric])
             order = np.argsort(values)
             axis.axhline(0, color="#333333", lw=1)
             for x, index in enumerate(order):
@@ -145,7 +152,7 @@ def paired_differences(contrast: Contrast, stamps: Sequence[str] = ()) -> Figure
                 if patients is not None:
                     apart = getattr(patients, metric)
                     axis.vlines(
-                        x, *_percent([apart.low, apart.high]), color=COLOURS[0], lw=5, alpha=0.25
+                        x, *percents([apart.low, apart.high]), color=COLOURS[0], lw=5, alpha=0.25
                     )
             axis.plot(values[order], "o", color=COLOURS[0], ms=5, label="a split")
             compared = getattr(of_stage, metric)
@@ -160,7 +167,7 @@ def paired_differences(contrast: Contrast, stamps: Sequence[str] = ()) -> Figure
                     ),
                     start=len(values),
                 ):
-                    axis.vlines(x + 0.3, *_percent(ends), color=COLOURS[1], lw=2)
+                    axis.vlines(x + 0.3, *percents(ends), color=COLOURS[1], lw=2)
                     axis.plot(
                         x + 0.3,
                         100 * compared.mean,
@@ -179,10 +186,6 @@ def paired_differences(contrast: Contrast, stamps: Sequence[str] = ()) -> Figure
 
 def _mean_band(axis: Axes, known: Decomposition | None) -> None:
     if known is not None:
-        value, *ends = _percent([known.mean.value, known.mean.low, known.mean.high])
+        value, *ends = percents([known.mean.value, known.mean.low, known.mean.high])
         axis.axhline(value, color=GREY, lw=1.2)
         axis.axhspan(*ends, color="#d9d9d9", zorder=0, label="mean, interval")
-
-
-def _percent(fractions: ArrayLike) -> np.ndarray:
-    return 100 * np.asarray(fractions, dtype=np.float64)
