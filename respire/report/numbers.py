@@ -30,3 +30,8 @@ def signed(difference: float) -> str:
 def between(interval: Sequence[float] | None) -> str:
     """Both ends of an interval of differences, in points."""
     return NONE if interval is None else " to ".join(map(signed, interval))
+
+
+def count(n: int, noun: str) -> str:
+    """So many of them, in words."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -119,8 +119,3 @@ def beside(things: Mapping[str, T], step: float = 0.0) -> Iterator[tuple[str, T,
     n = len(things)
     offsets = step * (np.arange(n) - (n - 1) / 2)
     return zip(things, things.values(), offsets, colours(n), strict=True)
-
-
-def count(n: int, noun: str) -> str:
-    """So many of them, in words."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

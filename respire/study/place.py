@@ -13,8 +13,8 @@ class Place:
     """Where things are; nothing here changes a number but what the processor rounds.
 
     Attributes:
-        data: folder or URI in ICBHI's layout; "synthetic"; None for the published data set, which
-            is downloaded.
+        data: manifest, folder or URI (data/corpora/corpus.py); "synthetic"; None for the published
+            data set, which is downloaded.
         storage: folder or URI for everything that is kept.
         tracking: MLflow's store: a server's address, or an sqlite file; None for none, which
             no experiment can do with.

@@ -175,7 +175,7 @@ class _Where:
 
 @dataclass(frozen=True)
 class RunScores(Measured, _Where):
-    """A stage of one run (``Grid.table``)."""
+    """A stage of one run (study/tested.py)."""
 
     cycles: int
     patients: int

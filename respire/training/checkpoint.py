@@ -74,5 +74,5 @@ class Checkpoints:
         """Keep the finished run's state under a name, and forget how it came about."""
         run.progress = None
         self.cell.save(name, state())
-        for name in PROGRESS:
-            self.cell.delete(name)
+        for kept in PROGRESS:
+            self.cell.delete(kept)

@@ -1,7 +1,7 @@
 """ICBHI 2017: a directory of recordings to a validated catalogue (Rocha et al. 2018, 2019).
 
 A recording is ``NAME.wav`` or ``NAME.flac`` beside its annotation ``NAME.txt``; what they hold is
-checked by recording.py. The official split list may lie anywhere below the same directory.
+checked by icbhi_format.py. The official split list may lie anywhere below the same directory.
 """
 
 from collections import defaultdict

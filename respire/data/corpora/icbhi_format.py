@@ -55,7 +55,7 @@ def resembles_name(text: str) -> bool:
     return len(parts) == 5 and sum(part in values for part, values in known) >= 2
 
 
-@cache  # every split checks every name
+@cache  # a recording's name stands in several rows and files
 def parse_name(recording: str) -> RecordingName:
     """Read a recording's name, or that of one of its files.
 

@@ -43,7 +43,7 @@ def devices_of(cycles: pd.DataFrame) -> tuple[str, ...]:
 def draw_test_sides(
     cycles: pd.DataFrame, split_seeds: Iterable[int], stratify: bool = False
 ) -> Iterator[np.ndarray]:
-    """The patients in test of many "80-20" splits, int64, sorted, without the splits themselves.
+    """The patients in test of many "80-20" splits, sorted, without the splits themselves.
 
     Raises:
         InputError: too few patients.
@@ -56,7 +56,7 @@ def draw_test_sides(
 def draw_validation_side(
     cycles: pd.DataFrame, inner_seed: int, stratify: bool = False
 ) -> np.ndarray:
-    """The patients in validation, int64, sorted, drawn from the cycles of all not in test.
+    """The patients in validation, sorted, drawn from the cycles of all not in test.
 
     Raises:
         InputError: too few patients.
@@ -85,7 +85,7 @@ def _draw(
     stratify: bool,
     keep: int,
 ) -> np.ndarray:
-    """A share of the P patients, whose cycles are ``counts``, int64, sorted.
+    """A share of the P patients, whose cycles are ``counts``, sorted.
 
     ``keep`` is on how many sides the patients not drawn will end: that many of those with a class
     or a device should be left.

@@ -16,7 +16,8 @@ from respire.experiments.attention_maps.summary import Attention, Part
 from respire.experiments.attention_maps.tables import GROUPS, PARTS
 from respire.metrics import percent
 from respire.recipe.recipe import Recipe
-from respire.report.style import COLOURS, beside, count, drawing
+from respire.report.numbers import count
+from respire.report.style import COLOURS, beside, drawing
 
 Maps = Mapping[str, np.ndarray]
 """What ``respire.experiments.attention_maps.run`` keeps in maps.npz."""

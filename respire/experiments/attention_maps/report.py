@@ -9,10 +9,9 @@ from respire.experiments.attention_maps.figures import Maps
 from respire.experiments.attention_maps.summary import AttentionSpread, Mean
 from respire.experiments.attention_maps.tables import by_split, change, level, shares
 from respire.metrics import MIN_SE, percent
-from respire.report.numbers import NONE
+from respire.report.numbers import NONE, count
 from respire.report.page import Page, Picture, Section, printed
 from respire.report.reproduction import made
-from respire.report.style import count
 from respire.report.typed import Header, read
 from respire.study.spread_summary import VariantSpread
 from respire.study.spread_tables import comparison, scores

@@ -10,7 +10,8 @@ from matplotlib.ticker import MaxNLocator
 from respire.experiments.audit.census import Census
 from respire.experiments.audit.summary import BlankRows
 from respire.labels import CLASSES
-from respire.report.style import COLOURS, beside, count, drawing
+from respire.report.numbers import count
+from respire.report.style import COLOURS, beside, drawing
 
 HATCHES = ("", "///", "...", "xx")
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.")

@@ -9,8 +9,8 @@ import numpy as np
 from respire.experiments.audit import figures, tables
 from respire.experiments.audit.summary import AuditSummary
 from respire.metrics import percent
+from respire.report.numbers import count
 from respire.report.page import Page, Picture, Section, printed
-from respire.report.style import count
 from respire.report.typed import read
 
 

@@ -5,8 +5,7 @@ from respire.experiments.audit.check import shown
 from respire.experiments.audit.summary import BlankRows, Paper
 from respire.metrics import percent
 from respire.recipe.recipe import Recipe
-from respire.report.numbers import NONE
-from respire.report.style import count
+from respire.report.numbers import NONE, count
 from respire.report.table import Table
 
 ALL = "all devices"

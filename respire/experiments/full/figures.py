@@ -13,7 +13,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from respire.evaluation.beyond import GRID, Beyond
 from respire.evaluation.subgroups import Subgroups
 from respire.experiments.full.summary import AlongPrior, StoredScores
-from respire.report.style import BASELINE_LINES, COLOURS, LINES, beside, colours, count, drawing
+from respire.report.numbers import count
+from respire.report.style import BASELINE_LINES, COLOURS, LINES, beside, colours, drawing
 
 
 def learning_curves(

@@ -17,7 +17,8 @@ from respire.experiments.paper_tables.summary import (
     grouped,
     highest,
 )
-from respire.report.style import COLOURS, MARKERS, beside, count, drawing, percents
+from respire.report.numbers import count
+from respire.report.style import COLOURS, MARKERS, beside, drawing, percents
 from respire.statistics.paired import ROPE
 
 PAPER: dict[str, Any] = {

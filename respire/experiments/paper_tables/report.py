@@ -11,10 +11,9 @@ from respire.experiments.paper_tables.summary import TableSummary, highest
 from respire.labels import CLASSES
 from respire.metrics import percent
 from respire.report.confusion import confusion
-from respire.report.numbers import between, ends, epochs_of, signed
+from respire.report.numbers import between, count, ends, epochs_of, signed
 from respire.report.page import Page, Picture, Section, printed
 from respire.report.reproduction import made
-from respire.report.style import count
 from respire.report.typed import read
 from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION
 from respire.study.spread_tables import runs

@@ -6,10 +6,9 @@ from typing import Any
 from respire.experiments.search import figures, tables
 from respire.experiments.search.summary import SearchSummary
 from respire.metrics import percent
-from respire.report.numbers import between, signed
+from respire.report.numbers import between, count, signed
 from respire.report.page import Page, Picture, Section, printed
 from respire.report.reproduction import STAGES
-from respire.report.style import count
 
 
 def page(search: SearchSummary, results: Mapping[str, Any]) -> Page:

@@ -7,10 +7,9 @@ from respire.evaluation.assess import Measured
 from respire.experiments.seed_variance import figures as draw
 from respire.experiments.seed_variance import tables
 from respire.metrics import percent
-from respire.report.numbers import between, ends, epochs_of, signed
+from respire.report.numbers import between, count, ends, epochs_of, signed
 from respire.report.page import Page, Picture, Section, printed
 from respire.report.reproduction import STAGES, made
-from respire.report.style import count
 from respire.report.table import Table
 from respire.report.typed import Header, read
 from respire.statistics.thresholds import SPLITS_FOR_CONCLUSION, t_interval

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 from respire.evaluation.assess import LABELS
 from respire.metrics import percent
-from respire.report.numbers import NONE, between, ends, signed
+from respire.report.numbers import NONE, between, count, ends, signed
 from respire.report.reproduction import STAGES
-from respire.report.style import count
 from respire.report.table import Table
 from respire.statistics.variance import Decomposition, Estimate, Splits
 from respire.study.spread_summary import Spread
