@@ -49,7 +49,7 @@ def strip(window: Window) -> Figure:
             for time_s, samples, own in pieces:
                 axis.plot(time_s, samples, lw=0.4, color=COLOURS[not own])
             axis.set(ylabel="amplitude (no unit)", yticks=[])
-        of_rows = {mel: (window.mel, "mel band"), clipped: (window.clipped, "row of the image")}
+        of_rows = {mel: (window.mel, "mel band"), clipped: (window.clipped, "image row")}
         for axis, (shade, row) in of_rows.items():
             extent = (0, window.pieces[-1].time_s[-1], len(shade), 0)
             axis.imshow(shade, aspect="auto", extent=extent)
