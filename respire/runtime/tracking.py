@@ -113,9 +113,8 @@ class Tracker:
         """
         fields = recipe.flat()
         tags = {"respire.recipe": fields.pop("preset")}
-        fields["model.weights"] = recipe.model.weights_kind
         if recipe.model.weights_kind == "file":
-            tags["respire.weights"] = recipe.model.weights
+            tags["respire.weights"] = fields.pop("model.weights")
         self.log_tags(tags)
         self.log_params(fields)
 

@@ -164,7 +164,8 @@ def test_when_a_run_goes_on_its_recipe_may_have_another_name_and_place_of_weight
     run = run_of(tracker).data
     assert run.tags["respire.recipe"] == "final"
     assert run.tags["respire.weights"] == "/final/weights.pth"
-    assert run.params["model.weights"] == "file"
+    assert "model.weights" not in run.params
+    assert run.params["model.backbone"] == quick().model.backbone
     assert run.params["optimisation.epochs"] == str(quick().optimisation.epochs)
 
 
