@@ -216,6 +216,13 @@ def test_more_workers_than_windows_in_a_batch_end_at_once() -> None:
     assert limits(1, many, paper(), needed(workers=65))[0].hours == 0
 
 
+def test_where_nobody_selects_the_selector_is_never_full() -> None:
+    recipe = dataclasses.replace(paper(), selection="none")
+    found = {of.name: of for of in limits(1, Machines(), recipe, needed(recipe=recipe))}
+    (selector,) = (of for name, of in found.items() if name.startswith("the selector"))
+    assert (selector.need, selector.hours) == (0, np.inf)
+
+
 def test_a_repeated_catalogue_is_one_that_could_have_been_read(catalogue: pd.DataFrame) -> None:
     assert repeated(catalogue, 1).equals(catalogue)
     many = repeated(catalogue, 3)

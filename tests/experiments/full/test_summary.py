@@ -1,7 +1,9 @@
 from types import SimpleNamespace
 from typing import Any
 
-from respire.experiments.full.summary import HOST_BANK_WARNING, Outcome, histories
+import pandas as pd
+
+from respire.experiments.full.summary import HOST_BANK_WARNING, Outcome, _locations, histories
 from respire.study.progress import EpochReport
 from respire.training.loop import HOST_BANK, Fit
 
@@ -39,3 +41,8 @@ def test_the_console_says_after_each_epoch_where_the_recordings_are():
         "stage1: epoch 2/4, loss 1.500, validation Score 50.0%, 3.0 s, recordings in host memory, "
         "about 6 s left",
     ]
+
+
+def test_an_unknown_location_is_none() -> None:
+    cycles = pd.DataFrame({"recording": ["a", "a", "b"], "location": ["Al", "Al", "unknown"]})
+    assert _locations(cycles) == {"a": "Al"}
