@@ -23,6 +23,8 @@ from respire.training.checkpoint import Checkpoints
 from respire.training.finetune import DeviceModel, Tuning, choose, finetune, learning_rates
 from respire.training.loop import OnEpoch
 
+TUNE = "ray-tune"
+"""The folder of Ray Tune's own files, which is there only while trials run."""
 CONTEXT = 2**29
 """What CUDA and its libraries take of a GPU for every process, in bytes: about half a GiB."""
 
@@ -96,7 +98,9 @@ def train_stage2(
         for job in waiting:
             _run_trial(job, devices[job.device], recipe, stage1, compute, seed)
     elif waiting:
-        _run(waiting, recipe, stage1, devices, compute, seed)
+        _run(waiting, jobs[0].cell.storage, recipe, stage1, devices, compute, seed)
+    elif jobs:
+        (jobs[0].cell.storage / TUNE).delete()  # what a command left that was killed just now
     models = {}
     for device in devices:
         states = [job.cell.load("trial") for job in jobs if job.device == device]
@@ -113,13 +117,14 @@ def trial_name(device: str, learning_rate: float, recipe: Recipe) -> str:
 
 def _run(
     jobs: list[_Job],
+    home: Storage,
     recipe: Recipe,
     stage1: Learnt,
     devices: Mapping[str, DeviceCycles],
     compute: Compute,
     seed: int,
 ) -> None:
-    """Run trials on Ray Tune; each leaves its result in its cell."""
+    """Run trials on Ray Tune, whose files are at ``home``; each leaves its result in its cell."""
     slots = max(4, len(devices))
     gpu = compute.device == "cuda"
     part = share(slots, gpu, _trials_per_gpu(recipe, stage1, devices, compute) if gpu else None)
@@ -136,8 +141,8 @@ def _run(
         except FloatingPointError as error:  # it would diverge again: no second try
             tune.report({"device": job.device, "diverged": str(error)})
 
-    jobs[0].cell.storage.hold("fine-tunes this recipe on this split with this seed")
-    filesystem, path = jobs[0].cell.storage.filesystem()
+    home.hold("fine-tunes this recipe on this split with this seed")
+    filesystem, path = home.filesystem()
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trial, learnt=stage1), resources),
         param_space={"job": tune.grid_search(list(range(len(jobs))))},
@@ -147,7 +152,7 @@ def _run(
             trial_dirname_creator=lambda t: t.trial_id,
         ),
         run_config=tune.RunConfig(
-            name="ray-tune",
+            name=TUNE,
             storage_path=path,
             storage_filesystem=filesystem,
             verbose=0,
@@ -159,7 +164,7 @@ def _run(
     errors = [result.error for result in results if result.error is not None]
     ended = [result.metrics or {} for result in results]
     diverged = [f"{of['device']}: {of['diverged']}" for of in ended if "diverged" in of]
-    (jobs[0].cell.storage / "ray-tune").delete()
+    (home / TUNE).delete()
     if diverged:
         raise FloatingPointError("; ".join(diverged))
     if not errors and not all(job.cell.exists("trial") for job in jobs):

@@ -16,6 +16,7 @@ from pyarrow import fs
 
 from respire.errors import InputError
 from respire.runtime import storage as storage_module
+from respire.runtime.run_folder import claim
 from respire.runtime.storage import Storage, _bucket
 
 
@@ -246,6 +247,8 @@ def test_a_folder_that_another_process_holds_is_refused_with_its_owner(tmp_path,
     run = Storage.at(tmp_path / "run")
     with pytest.raises(InputError, match=f"process {holder.pid} on .*ended, or not$"):
         run.hold("runs", ", or not")
+    with pytest.raises(InputError, match=f"process {holder.pid} on .*choose another --name"):
+        claim(run, {})
     Storage.at(f"file://{tmp_path}/other").hold("runs")
     with pytest.raises(InputError, match=f"process {holder.pid} on "):
         Storage.at(f"file://{tmp_path}/run").hold("runs")

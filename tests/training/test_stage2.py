@@ -344,6 +344,19 @@ def test_of_four_learning_rates_the_best_by_validation_is_kept(tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
+def test_what_ray_tune_left_when_a_command_was_killed_at_its_end_is_removed(
+    tmp_path: Path,
+) -> None:
+    devices = {"LittC2SE": cycles_of("LittC2SE")}
+    tune(tmp_path, devices, silent)
+    (trial,) = tmp_path.rglob("trial.pt")
+    (trial.parent / "ray-tune").mkdir()
+    tune(tmp_path, devices, never)
+    assert not list(tmp_path.rglob("ray-tune"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
 def test_ctrl_c_is_an_interruption_and_decides_about_no_device(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
 

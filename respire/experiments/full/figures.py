@@ -14,7 +14,7 @@ from respire.evaluation.beyond import GRID, Beyond
 from respire.evaluation.subgroups import Subgroups
 from respire.experiments.full.summary import AlongPrior, StoredScores
 from respire.report.numbers import count
-from respire.report.style import BASELINE_LINES, COLOURS, LINES, beside, colours, drawing
+from respire.report.style import BASELINE_LINES, COLOURS, LINES, beside, colours, drawing, percents
 
 
 def learning_curves(
@@ -131,7 +131,7 @@ def score_by_prior(
         for (side, scores), colour, line in zip(lines.items(), colours(2), "-:", strict=True):
             if scores is not None:
                 label = f"{side} (n = {cycles[side.split(',')[0]]:,} cycles)"
-                axis.plot(along.priors, 100 * np.array(scores), line, color=colour, label=label)
+                axis.plot(along.priors, percents(scores), line, color=colour, label=label)
         if len(set(priors.values())) == 1:
             priors = {" and ".join(priors): next(iter(priors.values()))}
         for (name, prior), line in zip(priors.items(), ("--", "-"), strict=False):
@@ -159,8 +159,8 @@ def operating_curve(
     both = {"axes.grid.axis": "both"}
     with drawing("Operating curve", (6.2, 5.2), stamps, both) as figure:
         axis = figure.subplots()
-        se = 100 * np.array(beyond.operating_curve, dtype=np.float64)
-        axis.plot(100 * np.array(GRID), se, color=COLOURS[0], lw=2, label="any threshold")
+        se = percents(beyond.operating_curve)
+        axis.plot(percents(GRID), se, color=COLOURS[0], lw=2, label="any threshold")
         score = 200 * np.float64(chosen["score"])
         axis.plot([score - 100, 100], [100, score - 100], ls="--", color="#888888", lw=1)
         points = {
@@ -170,7 +170,7 @@ def operating_curve(
         for (name, of), colour, marker in zip(
             points.items(), (COLOURS[1], *["#333333"] * len(baselines)), "oXsD^", strict=False
         ):
-            x, y = (100 * np.array(of[what], dtype=np.float64) for what in ("sp", "se"))
+            x, y = (percents(of[what]) for what in ("sp", "se"))
             axis.plot(
                 x, y, marker, color=colour, mfc=colour if of is chosen else "white", label=name
             )
@@ -194,7 +194,7 @@ def reliability(beyond: Beyond, stamps: Sequence[str] = ()) -> Figure:
         axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for axis, (name, bins) in zip(axes, panels.items(), strict=True):
             n = sum(b.n for b in bins)
-            said, happened = (100 * np.array([b[place] for b in bins]) for place in (1, 2))
+            said, happened = (percents([b[place] for b in bins]) for place in (1, 2))
             axis.plot([0, 100], [0, 100], color="#888888", lw=1, ls="--")
             axis.plot(said, happened, color=COLOURS[0], lw=1.5)
             axis.scatter(said, happened, [4 + 300 * b.n / n for b in bins], color=COLOURS[0])

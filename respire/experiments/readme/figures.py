@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from respire.experiments.readme.window import Window
-from respire.report.style import COLOURS, drawing
+from respire.report.style import COLOURS, drawing, percents
 
 
 def score_by_split(results: Mapping[str, Any]) -> Figure:
@@ -20,7 +19,7 @@ def score_by_split(results: Mapping[str, Any]) -> Figure:
     title = f"The same recipe on {len(splits)} splits of the same patients"
     with drawing(title, (8.6, 3.3), results["stamps"]) as figure:
         axis = figure.subplots()
-        low, high = 100 * np.array(intervals).T
+        low, high = percents(intervals).T
         wide: Any = {"color": COLOURS[0], "lw": 9, "alpha": 0.2}
         axis.vlines(
             range(len(splits)), low, high, **wide, label="95% interval over the test patients"
